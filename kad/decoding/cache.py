@@ -1,0 +1,100 @@
+"""The slot cache: the keys and values of row b's token i live in slot i.
+
+With that layout the mask is ``slot <= position``, rolling a row back is a smaller length, and rows of one batch may
+be at different places without copies. What lies in a slot past a row's length is never seen: the mask hides it
+until the token that belongs there has overwritten it. Sliding windows are exact, because positions are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+GROWTH = 128  # slots by which a layer grows, at least; beyond that by half of its size
+
+
+class Slots:
+    """Where the tokens of the pass in progress go; shared by all layers of a cache.
+
+    Attributes:
+        used: how many slots the pass can see.
+        whole: the first slot, when every row writes the same run of slots; else None.
+        rows, slots, columns: otherwise, the valid tokens of the pass, one entry each.
+    """
+
+    def __init__(self, positions: Tensor, valid: Tensor, used: int, device: torch.device) -> None:
+        self.used = used
+        same = bool(valid.all()) and bool((positions == positions[:1]).all())
+        self.whole = int(positions[0, 0]) if same else None
+        rows, columns = valid.nonzero(as_tuple=True)
+        self.slots = positions[rows, columns].to(device)
+        self.rows, self.columns = rows.to(device), columns.to(device)
+
+
+class SlotLayer(CacheLayerMixin):
+    """Keys and values of one layer, ``(B, heads, slots, head_dim)``, growing by amortised reallocation."""
+
+    is_sliding = False
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.step: Slots | None = None
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        self.keys = key_states.new_zeros(*key_states.shape[:2], 0, key_states.shape[-1])
+        self.values = value_states.new_zeros(*value_states.shape[:2], 0, value_states.shape[-1])
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        step = self.step
+        assert step is not None, "SlotCache.start must be called before every pass"
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        self.keys, self.values = written(self.keys, key_states, step), written(self.values, value_states, step)
+        return self.keys[:, :, : step.used], self.values[:, :, : step.used]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.get_seq_length(), 0
+
+    def get_seq_length(self) -> int:
+        return self.step.used if self.step is not None else 0
+
+    def get_max_length(self) -> int:
+        return -1
+
+
+def written(store: Tensor, new: Tensor, step: Slots) -> Tensor:
+    """``store`` with the pass's states in their slots, in place unless it had to grow."""
+    if step.used > store.shape[2]:
+        slots = step.used + max(GROWTH, step.used // 2)
+        grown = store.new_zeros(store.shape[0], store.shape[1], slots, store.shape[3])
+        grown[:, :, : store.shape[2]] = store
+        store = grown
+    if step.whole is not None:
+        store[:, :, step.whole : step.whole + new.shape[2]] = new
+    else:
+        rows, columns = step.rows.to(new.device), step.columns.to(new.device)
+        store[rows, :, step.slots.to(new.device)] = new[rows, :, columns]
+    return store
+
+
+class SlotCache(Cache):
+    """The cache that a `HuggingFaceLane` gives its model."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__(layers=[SlotLayer() for _ in range(layers)])
+
+    def start(self, step: Slots) -> None:
+        """Announce where the tokens of the next pass go."""
+        for layer in self.layers:
+            layer.step = step
+
+    def select(self, index: Tensor) -> None:
+        """Keep only these rows."""
+        for layer in self.layers:
+            if layer.is_initialized:
+                at = index.to(layer.keys.device)
+                layer.keys, layer.values = layer.keys[at], layer.values[at]

@@ -1,0 +1,344 @@
+"""The front doors: `generate` for two Hugging Face models, `decoder` for Hugging Face's own ``generate``."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    EosTokenCriteria,
+    GenerationConfig,
+    LogitsProcessorList,
+    MaxLengthCriteria,
+    StoppingCriteriaList,
+    StopStringCriteria,
+    TopKLogitsWarper,
+)
+from transformers.utils import ModelOutput
+
+from ..distributions import check_temperature
+from ..mixture import Target
+from ..vocabulary import output_size, shared_vocabulary
+from .columns import Columns
+from .huggingface import check_model, is_recurrent, lane_for
+from .loop import Decoder
+from .prompts import encode, unpad
+from .sampling import Sampling
+from .trace import Trace
+from .verify import Greedy, Sampled
+
+logger = logging.getLogger(__name__)
+DEFAULT_NEW_TOKENS = 256
+CLASS_LEVEL_TOP_K = 50  # Hugging Face's default when nobody asked for one
+NEUTRAL = {
+    "temperature": 1.0, "top_k": 0, "top_p": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0,
+}  # fmt: skip
+REFUSED = {"output_attentions": "attentions", "output_hidden_states": "hidden states", "output_logits": "raw logits"}
+
+
+@dataclass
+class Output(ModelOutput):
+    """What `generate` returns.
+
+    Attributes:
+        sequences: ``(B, L + N)``, prompts and continuations, padded at the left and right.
+        scores: with ``output_scores=True``, N tensors ``(B, V)``: log π at every position.
+        trace: where every token came from and what it cost.
+    """
+
+    sequences: Tensor | None = None
+    scores: tuple[Tensor, ...] | None = None
+    trace: Trace | None = None
+
+
+def generate(
+    base: Any,
+    proxy: Any,
+    prompt: Any = None,
+    *,
+    target: Target,
+    window: int = 3,
+    input_ids: Tensor | None = None,
+    attention_mask: Tensor | None = None,
+    proxy_prompt: Any = None,
+    proxy_input_ids: Tensor | None = None,
+    proxy_attention_mask: Tensor | None = None,
+    tokenizer: Any = None,
+    vocabulary: int | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    streamer: Any = None,
+    stop_strings: str | Sequence[str] | None = None,
+    stopping_criteria: Sequence[Any] | None = None,
+    logits_processor: Sequence[Any] | None = None,
+    generation_config: GenerationConfig | None = None,
+    **options: Any,
+) -> Output:
+    """Generate from π, the base model aligned by the proxy, with γ = ``window`` speculative drafts a round.
+
+    Defaults (stop tokens, temperature, ...) come from the *aligned* model's generation config; stop tokens are the
+    union of both models'. What was used in the end is in ``out.trace.settings``.
+
+    Args:
+        base, proxy: Hugging Face causal language models with one vocabulary.
+        prompt: text, chat messages, ids, or a list of any of these; or give ``input_ids`` and ``attention_mask``.
+        target: what is sampled, such as ``kad.dual(0.4)``.
+        window: γ ≥ 0; 0 is plain decoding, with the proxy run only where the base is deferred.
+        proxy_prompt, proxy_input_ids, proxy_attention_mask: another prompt for the proxy (a system prompt or a chat
+            template that the base cannot read); the continuation is shared.
+        tokenizer: for text, chat, stop strings, and to tell padded vocabulary rows from tokens.
+        vocabulary: the tokenizer's length, where there is no tokenizer at hand.
+        generator, seed: the source of randomness (one of them; otherwise torch's global generator).
+        streamer: an object with ``put`` and ``end``, such as Hugging Face's ``TextStreamer``.
+        stop_strings, stopping_criteria, logits_processor: as in Hugging Face's ``generate``. Processors act on each
+            model's logits before the rule and see the base's ids.
+        generation_config: instead of the aligned model's.
+        **options: any field of ``GenerationConfig``: ``max_new_tokens`` (default 256), ``do_sample``,
+            ``temperature``, ``top_p``, ``num_return_sequences``, ``output_scores``, ...
+
+    Returns:
+        An `Output` with ``sequences`` and ``trace``.
+
+    Raises:
+        ValueError: bad input, in one sentence: an empty prompt, window < 0, beams, vocabularies that do not match,
+            a recurrent model with window > 0, NaN logits, ...
+
+    >>> import kad
+    >>> pair = kad.demo.load()
+    >>> out = kad.generate(pair.base, pair.proxy, "q : tom has 6 apples . he loses 2 . how many apples does tom have now ? a :",
+    ...                    target=kad.dual(0.4), tokenizer=pair.tokenizer, max_new_tokens=40)
+    >>> pair.tokenizer.decode(out.trace.ids[0], skip_special_tokens=True)
+    'first 6 - 2 = 4 . #### 4'
+    """
+    check_model(base, "base")
+    check_model(proxy, "proxy")
+    device = base.get_input_embeddings().weight.device
+    config = settle_config(base, proxy, generation_config, options)
+    pad = config.pad_token_id
+    if prompt is not None and input_ids is not None:
+        raise ValueError("pass either prompt or input_ids, not both.")
+    if prompt is None and input_ids is None:
+        raise ValueError("generate needs a prompt: text, chat messages or input_ids.")
+    if input_ids is None:
+        input_ids, attention_mask = encode(prompt, tokenizer, pad)
+    if proxy_prompt is not None:
+        proxy_input_ids, proxy_attention_mask = encode(proxy_prompt, tokenizer, pad)
+    unpad(input_ids, attention_mask, "input_ids")  # before Hugging Face warns about what we refuse
+    if generator is not None and seed is not None:
+        raise ValueError("pass either generator or seed, not both.")
+    if seed is not None:
+        generator = torch.Generator(device=device).manual_seed(seed)
+    criteria = StoppingCriteriaList(stopping_criteria or [])
+    if stop_strings is not None:
+        if tokenizer is None:
+            raise ValueError("stop_strings need tokenizer=... to know how tokens spell them.")
+        criteria.append(StopStringCriteria(tokenizer, stop_strings))
+    decode = decoder(
+        proxy, target, window=window, proxy_input_ids=proxy_input_ids, proxy_attention_mask=proxy_attention_mask,
+        vocabulary=len(tokenizer) if vocabulary is None and tokenizer is not None else vocabulary,
+        generator=generator, streamer=streamer, keep_top_k=True,
+    )  # fmt: skip
+    config.return_dict_in_generate = True
+    return base.generate(
+        input_ids.to(device),
+        attention_mask=attention_mask.to(device) if attention_mask is not None else torch.ones_like(input_ids).to(device),
+        generation_config=config,
+        stopping_criteria=criteria,
+        logits_processor=LogitsProcessorList(logits_processor or []),
+        custom_generate=decode,
+    )
+
+
+def decoder(
+    proxy: Any,
+    target: Target,
+    *,
+    window: int = 3,
+    proxy_input_ids: Tensor | None = None,
+    proxy_attention_mask: Tensor | None = None,
+    vocabulary: int | None = None,
+    generator: torch.Generator | None = None,
+    streamer: Any = None,
+    keep_top_k: bool = False,
+) -> Callable[..., Tensor | Output]:
+    """A ``custom_generate`` for Hugging Face: ``base.generate(**inputs, custom_generate=kad.decoder(proxy, target))``.
+
+    Generation settings are then those of ``base.generate`` (stop tokens are still the union of both models').
+    Hugging Face passes neither a streamer nor a tokenizer on to a callable: give the streamer here, and use
+    `generate` for stop strings.
+
+    Args:
+        keep_top_k: Hugging Face samples with ``top_k=50`` where nobody asked for it, which would truncate p and q*.
+            A top-k of exactly 50 that neither model's own generation config asks for is dropped unless this is True.
+
+    The other arguments are those of `generate`.
+
+    >>> import kad
+    >>> pair = kad.demo.load()
+    >>> ids = pair.tokenizer("q : tom has 6 apples . he loses 2 . how many apples does tom have now ? a :", return_tensors="pt")
+    >>> out = pair.base.generate(**ids, custom_generate=kad.decoder(pair.proxy, kad.dual(0.4)), max_new_tokens=40)
+    >>> pair.tokenizer.decode(out[0, ids["input_ids"].shape[1]:], skip_special_tokens=True)
+    'first 6 - 2 = 4 . #### 4'
+    """
+    if not isinstance(target, Target):
+        raise ValueError(f"target must be a kad.Target such as kad.dual(0.4), got {type(target).__name__}.")
+    if isinstance(window, bool) or not isinstance(window, int) or window < 0:
+        raise ValueError(f"window must be an integer ≥ 0 (the number of drafts a round), got {window!r}.")
+    check_model(proxy, "proxy")
+    return functools.partial(
+        decode, proxy=proxy, target=target, window=window, proxy_input_ids=proxy_input_ids,
+        proxy_attention_mask=proxy_attention_mask, vocabulary=vocabulary, generator=generator,
+        token_streamer=streamer, keep_top_k=keep_top_k,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def decode(
+    model: Any,
+    input_ids: Tensor,
+    logits_processor: Any = None,
+    stopping_criteria: Any = None,
+    generation_config: Any = None,
+    *,
+    proxy: Any,
+    target: Target,
+    window: int,
+    proxy_input_ids: Tensor | None,
+    proxy_attention_mask: Tensor | None,
+    vocabulary: int | None,
+    generator: torch.Generator | None,
+    token_streamer: Any,
+    keep_top_k: bool,
+    **model_kwargs: Any,
+) -> Tensor | Output:
+    """What Hugging Face calls after it has prepared everything; see `decoder`."""
+    check_model(model, "base")
+    if (generation_config.num_beams or 1) > 1:
+        raise ValueError("kad samples or decodes greedily; use num_beams=1.")
+    for option, what in REFUSED.items():
+        if getattr(generation_config, option, False):
+            raise ValueError(f"kad does not return {what}; drop {option}=True (output_scores=True gives log π).")
+    cache = model_kwargs.get("past_key_values")
+    if cache is not None and cache.get_seq_length() > 0:
+        raise ValueError("kad keeps its own caches; pass the whole prompt instead of past_key_values.")
+
+    models = {"base": model, "proxy": proxy}
+    if target.reference is not None:
+        check_model(target.reference, "reference")
+        models["reference"] = target.reference
+    if window > 0:
+        for name, one in models.items():
+            if is_recurrent(one):
+                raise ValueError(
+                    f"the {name} ({type(one).__name__}) has a recurrent state and cannot roll back; use window=0."
+                )
+    size, forbidden = shared_vocabulary({name: output_size(one) for name, one in models.items()}, vocabulary)
+
+    prompts = unpad(input_ids, model_kwargs.get("attention_mask"), "input_ids")
+    proxy_prompts = prompts
+    if proxy_input_ids is not None:
+        proxy_prompts = unpad(proxy_input_ids, proxy_attention_mask, "proxy_input_ids")
+        copies, rest = divmod(len(prompts), len(proxy_prompts))
+        if rest:
+            raise ValueError(f"the base has {len(prompts)} prompts, the proxy {len(proxy_prompts)}; give one for one.")
+        proxy_prompts = [row for row in proxy_prompts for _ in range(copies)]  # num_return_sequences
+    largest = max(int(row.max()) for row in [*prompts, *proxy_prompts])
+    if largest >= size:
+        raise ValueError(f"the prompt has token id {largest}, but the models share only {size} ids.")
+
+    limit = max(0, generation_config.max_length - input_ids.shape[1])
+    lanes = {
+        name: lane_for(name, one, proxy_prompts if name == "proxy" else prompts, limit, size)
+        for name, one in models.items()
+    }
+    processors = list(logits_processor or [])
+    if not keep_top_k and all(one.generation_config.top_k != CLASS_LEVEL_TOP_K for one in (model, proxy)):
+        unasked = [p for p in processors if isinstance(p, TopKLogitsWarper) and p.top_k == CLASS_LEVEL_TOP_K]
+        if unasked:
+            logger.info("dropped Hugging Face's class-level top_k=50; kad.decoder(..., keep_top_k=True) keeps it")
+        processors = [p for p in processors if p not in unasked]
+    sample = bool(generation_config.do_sample)
+    sampling = Sampling(sample, processors, forbidden, both=target.placement != "models")
+    stops = stop_tokens(generation_config) | stop_tokens(proxy.generation_config)
+    pad = pad_token(generation_config, stops)
+    criteria = [c for c in stopping_criteria or [] if not isinstance(c, (MaxLengthCriteria, EosTokenCriteria))]
+    watch = Columns(criteria, token_streamer, pad) if criteria or token_streamer is not None else None
+    if token_streamer is not None:
+        token_streamer.put(input_ids.cpu())
+
+    loop = Decoder(
+        lanes["base"], lanes["proxy"], target, window=window, sampling=sampling,
+        chance=Sampled(generator) if sample else Greedy(), text=input_ids, limit=limit, stops=frozenset(stops),
+        pad=pad, reference=lanes.get("reference"), watch=watch,
+        keep_scores=bool(generation_config.output_scores and generation_config.return_dict_in_generate),
+    )  # fmt: skip
+    trace = loop.run()
+    trace.settings.update(
+        target=repr(target), window=window, do_sample=sample, temperature=sampling.temperature,
+        processors=[type(p).__name__ for p in processors], stop_tokens=sorted(stops), max_new_tokens=limit,
+    )  # fmt: skip
+    if token_streamer is not None:
+        token_streamer.end()
+    sequences = loop.state.text[:, : input_ids.shape[1] + trace.ids.shape[1]]
+    if not generation_config.return_dict_in_generate:
+        return sequences
+    return Output(sequences=sequences, scores=stack_scores(loop.scores), trace=trace)
+
+
+def settle_config(base: Any, proxy: Any, given: GenerationConfig | None, options: dict[str, Any]) -> GenerationConfig:
+    """The generation config: the aligned model's, the caller's options, and nothing of Hugging Face's class level."""
+    config = copy.deepcopy(given if given is not None else proxy.generation_config)
+    unknown = config.update(**options)
+    if unknown:
+        raise ValueError(f"generate does not know the option {min(unknown)!r}; options are fields of GenerationConfig.")
+    if (config.num_beams or 1) > 1:
+        raise ValueError("kad samples or decodes greedily; use num_beams=1.")
+    if config.temperature is not None:
+        check_temperature(config.temperature)
+    if not config.do_sample:
+        asked = [name for name in NEUTRAL if options.get(name) not in (None, NEUTRAL[name])]
+        if asked:
+            raise ValueError(f"{asked[0]}={options[asked[0]]} has no effect on greedy decoding; add do_sample=True.")
+        if (config.num_return_sequences or 1) > 1:
+            raise ValueError("num_return_sequences > 1 would repeat one greedy answer; add do_sample=True.")
+    for name, value in NEUTRAL.items():
+        if getattr(config, name) is None or not config.do_sample:
+            setattr(config, name, value)
+    if config.min_p is not None and not config.do_sample:
+        config.min_p = None
+    if config.max_length is not None and "max_length" not in options and given is None:
+        config.max_length = None
+    if config.max_new_tokens is None and config.max_length is None:
+        config.max_new_tokens = DEFAULT_NEW_TOKENS
+    stops = stop_tokens(config) | stop_tokens(base.generation_config) | stop_tokens(proxy.generation_config)
+    config.eos_token_id = sorted(stops) or None
+    config.pad_token_id = pad_token(config, stops)
+    return config
+
+
+def stop_tokens(config: Any) -> set[int]:
+    """The ids that end a sequence, whether the config has none, one, a list or a tensor of them."""
+    eos = config.eos_token_id
+    if eos is None:
+        return set()
+    return {int(i) for i in (eos.flatten().tolist() if isinstance(eos, Tensor) else eos if isinstance(eos, list) else [eos])}
+
+
+def pad_token(config: Any, stops: set[int]) -> int:
+    pad = config.pad_token_id
+    return int(pad) if pad is not None else min(stops, default=0)
+
+
+def stack_scores(scores: list[list[Tensor]] | None) -> tuple[Tensor, ...] | None:
+    """One ``(B, V)`` tensor per column; rows that had ended hold zeros."""
+    if scores is None or not any(scores):
+        return None if scores is None else ()
+    blank = torch.zeros_like(next(row for row in scores if row)[0])
+    width = max(len(row) for row in scores)
+    return tuple(torch.stack([row[i] if i < len(row) else blank for row in scores]) for i in range(width))

@@ -1,0 +1,144 @@
+"""Lanes over Hugging Face causal language models."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .cache import SlotCache, Slots
+from .lane import Lane
+
+
+def check_model(model: Any, name: str) -> None:
+    """Raise a ValueError, in one sentence, if a lane cannot run this model."""
+    if not hasattr(model, "config") or not callable(getattr(model, "forward", None)):
+        raise ValueError(f"the {name} must be a Hugging Face causal language model, got {type(model).__name__}.")
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise ValueError(f"the {name} is an encoder-decoder; kad decodes with causal language models.")
+
+
+def is_recurrent(model: Any) -> bool:
+    """Whether the model carries a recurrent state, which cannot be rolled back."""
+    return bool(getattr(model, "_is_stateful", False))
+
+
+class HuggingFaceLane(Lane):
+    """An attention model with the slot cache.
+
+    Raises:
+        ValueError: the model cannot take explicit positions or masks (flash attention, ALiBi, chunked attention).
+    """
+
+    def __init__(self, name: str, model: Any, prompts: Sequence[Tensor], room: int, vocabulary: int) -> None:
+        super().__init__(name, prompts, room, model.get_input_embeddings().weight.device)
+        self.model, self.vocabulary = model, vocabulary
+        config = model.config.get_text_config()
+        self.cache = SlotCache(config.num_hidden_layers)
+        parameters = inspect.signature(model.forward).parameters
+        if "position_ids" not in parameters:
+            raise ValueError(f"the {name} ({type(model).__name__}) takes no position_ids, so kad cannot place its tokens.")
+        self.keeps = "logits_to_keep" in parameters
+        implementation = getattr(config, "_attn_implementation", "eager")
+        if implementation not in ("eager", "sdpa"):
+            raise ValueError(
+                f"the {name} uses {implementation!r} attention; load it with attn_implementation='sdpa', "
+                "whose masks can describe ragged rows."
+            )
+        self.additive = implementation == "eager"
+        self.kinds, self.window = mask_kinds(config, name)
+
+    @torch.no_grad()
+    def forward(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
+        used = int(self.known.max())
+        self.cache.start(Slots(positions, valid, used, self.device))
+        positions = positions.to(self.device)
+        extra = {"logits_to_keep": keep} if self.keeps else {}
+        out = self.model(
+            input_ids=tokens, attention_mask=self.masks(positions, used), position_ids=positions,
+            past_key_values=self.cache, use_cache=True, **extra,
+        )
+        return out.logits[:, -keep:]
+
+    def masks(self, positions: Tensor, used: int) -> Any:
+        """``slot <= position`` (and ``slot > position - window`` where the layer slides), ``(B, 1, W, used)``."""
+        slot = torch.arange(used, device=positions.device)
+        query = positions[:, None, :, None]
+        causal = slot <= query
+        by_kind = {"full_attention": causal}
+        if self.window is not None:
+            by_kind["sliding_attention"] = causal & (slot > query - self.window)
+        if self.additive:
+            dtype = self.model.dtype
+            by_kind = {
+                kind: torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(
+                    ~mask, torch.finfo(dtype).min
+                )
+                for kind, mask in by_kind.items()
+            }
+        return by_kind if len(self.kinds) > 1 else by_kind[self.kinds[0]]
+
+    def forget(self) -> None:
+        pass
+
+    def select_memory(self, index: Tensor) -> None:
+        self.cache.select(index)
+
+
+def mask_kinds(config: Any, name: str) -> tuple[list[str], int | None]:
+    """Which masks the model's layers need, and the width of the sliding one."""
+    window = getattr(config, "sliding_window", None)
+    types = getattr(config, "layer_types", None)
+    if types is None:
+        # Families with one kind of layer: Mistral and its kin slide in all of them when the config has a window.
+        sliding = window is not None and getattr(config, "use_sliding_window", True)
+        return (["sliding_attention"], window) if sliding else (["full_attention"], None)
+    kinds = sorted(set(types))
+    unknown = [kind for kind in kinds if kind not in ("full_attention", "sliding_attention")]
+    if unknown:
+        raise ValueError(f"the {name} has layers of type {unknown[0]!r}, whose masks kad does not know.")
+    return kinds, window if "sliding_attention" in kinds else None
+
+
+class RecurrentLane(Lane):
+    """A model with a recurrent state (Mamba and its kin): it reads forward only, a token at a time after the prompt.
+
+    Every row has its own native cache, because rows cannot share a padded pass. It serves windows of 0 alone.
+    """
+
+    def __init__(self, name: str, model: Any, prompts: Sequence[Tensor], room: int, vocabulary: int) -> None:
+        super().__init__(name, prompts, room, model.get_input_embeddings().weight.device)
+        self.model, self.vocabulary = model, vocabulary
+        parameters = inspect.signature(model.forward).parameters
+        self.key = "cache_params" if "cache_params" in parameters else "past_key_values"
+        self.memory: list[Any] = [None] * len(prompts)
+
+    @torch.no_grad()
+    def forward(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
+        head = self.model.get_output_embeddings().weight
+        rows, blank = [], head.new_zeros(1, 1, head.shape[0])
+        for row in range(tokens.shape[0]):
+            new = tokens[row, valid[row].to(self.device)].unsqueeze(0)
+            logits = blank
+            if new.shape[1]:
+                for part in [new] if self.memory[row] is None else new.split(1, dim=1):
+                    out = self.model(input_ids=part, use_cache=True, **{self.key: self.memory[row]})
+                    self.memory[row], logits = getattr(out, self.key), out.logits[:, -1:]
+            rows.append(logits)
+        return torch.cat(rows)
+
+    def forget(self) -> None:
+        if bool((self.read < self.fed[self.rows]).any()):
+            raise ValueError(f"the {self.name} carries a recurrent state and cannot roll back; use window=0.")
+
+    def select_memory(self, index: Tensor) -> None:
+        self.memory = [self.memory[i] for i in index.tolist()]
+
+
+def lane_for(name: str, model: Any, prompts: Sequence[Tensor], room: int, vocabulary: int) -> Lane:
+    """The lane that fits the model."""
+    kind = RecurrentLane if is_recurrent(model) else HuggingFaceLane
+    return kind(name, model, prompts, room, vocabulary)

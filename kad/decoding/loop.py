@@ -1,0 +1,385 @@
+"""The one loop. Plain decoding is its case window = 0; speculation is the same code.
+
+A round, for every row on its own and in shared passes:
+
+1. *draft*: the proxy reads what it has not read yet in one pass and proposes tokens from q*.
+2. *verify*: one pass of the base over the drafts; draft x stays with probability min(1, π(x)/q*(x)), and the first
+   that fails is replaced by a draw from norm((π − q*)₊) (theory S10).
+3. *last token*: if all stayed, x̄ ~ p is kept with probability 1 − d_x̄. Otherwise the position is *owed*: the first
+   pass of the next draft gives the q* that settles it, so it costs no pass of its own (theory S11). Targets that
+   read q*, and greedy positions that are not certain, are owed in the same way. With window 0 this is lazy decoding.
+4. *rollback*: every row forgets what was not accepted; its cache only gets shorter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..mixture import Reading, Target, decision, law
+from .lane import Lane
+from .pending import Drafts, Owed, align
+from .sampling import Sampling
+from .trace import BASE, PROXY, TARGET, Round, Trace
+from .verify import Chance, Greedy, acceptance, certain, residual
+
+Watch = Callable[["State"], Tensor | None]
+
+
+@dataclass
+class State:
+    """What has been emitted so far, for every row of the original batch.
+
+    Attributes:
+        text: ``(B, L + N)``, the base's prompt left-padded to L, then the continuation (and drafts past ``length``).
+        width: L.
+        length: ``(B,)``, tokens emitted; on the CPU.
+        done: ``(B,)``; on the CPU.
+    """
+
+    text: Tensor
+    width: int
+    length: Tensor
+    done: Tensor
+
+
+class Decoder:
+    """Runs the loop over lanes. Everything about models is in the lanes, everything about chance in ``chance``.
+
+    Args:
+        base, proxy, reference: lanes over the same rows (the reference only for targets that have one).
+        target: what is sampled.
+        window: γ ≥ 0 drafts a round.
+        sampling: temperature and processors.
+        chance: the source of decisions.
+        text: ``(B, L)``, the base's prompts as Hugging Face lays them out, left-padded.
+        limit: tokens to emit per row at most.
+        stops: token ids that end a row.
+        pad: what finished rows are filled with.
+        watch: called after every round; may return ``(B,)`` lengths to which rows are cut and ended.
+        keep_scores: record log π at every emitted token's position (the proxy then runs at every position).
+    """
+
+    def __init__(
+        self,
+        base: Lane,
+        proxy: Lane,
+        target: Target,
+        *,
+        window: int,
+        sampling: Sampling,
+        chance: Chance,
+        text: Tensor,
+        limit: int,
+        stops: frozenset[int] = frozenset(),
+        pad: int = 0,
+        reference: Lane | None = None,
+        watch: Watch | None = None,
+        keep_scores: bool = False,
+    ) -> None:
+        self.base, self.proxy, self.reference, self.target = base, proxy, reference, target
+        self.lanes = [lane for lane in (base, proxy, reference) if lane is not None]
+        self.window, self.sampling, self.chance, self.limit = window, sampling, chance, limit
+        self.stops, self.pad, self.watch = torch.tensor(sorted(stops), dtype=torch.long), pad, watch
+        rows, width = text.shape
+        room = torch.full((rows, limit), pad, dtype=text.dtype, device=text.device)
+        self.state = State(torch.cat([text, room], 1), width, torch.zeros(rows).long(), torch.zeros(rows).bool())
+        self.origins = torch.zeros(rows, limit, dtype=torch.int8)
+        self.alphas = torch.full((rows, limit), torch.nan)
+        self.accepts = torch.full((rows, limit), -1, dtype=torch.int8)
+        self.scores: list[list[Tensor]] | None = [[] for _ in range(rows)] if keep_scores else None
+        self.rounds: list[Round] = []
+        self.owed: Owed | None = None
+        self.greedy = isinstance(chance, Greedy)
+        self.mixture = reference is None and type(target).defer is not Target.defer
+        # A mixture that is tempered as a whole is no mixture any more.
+        self.drawn_as_mixture = self.mixture and (target.placement != "mixture" or sampling.temperature == 1)
+        # Whether the last token of a round can do without q*.
+        self.lazy = self.drawn_as_mixture and not target.reads_proxy and not keep_scores
+
+    def run(self) -> Trace:
+        """Decode until every row is done."""
+        state = self.state
+        if self.limit == 0:
+            state.done[:] = True
+        while not bool(state.done.all()):
+            drafts = self.draft()
+            if not bool(state.done.all()):
+                self.verify(drafts)
+            if self.watch is not None and (cut := self.watch(state)) is not None:
+                self.cut(cut)
+            self.compact()
+        outside = torch.arange(self.limit) >= state.length.unsqueeze(-1)
+        ids = state.text[:, state.width :].masked_fill_(outside.to(state.text.device), self.pad)
+        longest = int(state.length.max())
+        return Trace(
+            ids=ids[:, :longest].cpu(),
+            origins=self.origins[:, :longest],
+            alphas=self.alphas.masked_fill(outside, torch.nan)[:, :longest],
+            accepts=self.accepts.masked_fill(outside, -1)[:, :longest],
+            lengths=state.length,
+            rounds=self.rounds,
+            base_passes=self.base.passes,
+            proxy_passes=self.proxy.passes,
+            reference_passes=self.reference.passes if self.reference else 0,
+            base_fed=self.base.fed,
+            proxy_fed=self.proxy.fed,
+        )
+
+    # -- 1. draft -----------------------------------------------------------------------------------------------
+
+    def draft(self) -> Drafts:
+        """Let the proxy propose; its first reading settles what is owed."""
+        state, running = self.state, ~self.state.done[self.rows]
+        emitted = state.length[self.rows]
+        owed = self.owed.where & running if self.owed is not None else torch.zeros_like(running)
+        draws = (self.limit - 1 - emitted).clamp(max=self.window).clamp_min(owed.long()) * running
+        count, steps = torch.zeros_like(draws), []
+        for step in range(int(draws.max())):
+            where = (draws > step) & ~state.done[self.rows]
+            if not bool(where.any()):
+                break
+            lengths = (state.width + state.length[self.rows] + count).unsqueeze(-1)
+            logits = self.proxy.logits(where, 1).to(self.base.device)
+            q = self.sampling.read(logits, self.prefix, lengths).at((slice(None), 0))
+            settles = owed if step == 0 else torch.zeros_like(owed)
+            token = self.chance.pick(self.settled(q) if bool(settles.any()) else q.tempered)
+            if bool(settles.any()):
+                self.settle(token, q, settles)
+            drafted = where & ~settles
+            self.write(token, state.length[self.rows] + count, drafted)
+            count = count + drafted
+            draws = torch.where(self.is_stop(token) & drafted, step + 1, draws)  # nothing follows a stop token
+            steps.append((token, drafted, q))
+        self.owed = None
+        return align(steps, count)
+
+    def settled(self, q: Reading) -> Tensor:
+        """What the next draws come from: π for owed positions, the proxy's draft distribution for the others."""
+        assert self.owed is not None
+        if self.lazy and not self.greedy:
+            return q.tempered  # the base's own draw was deferred: the token is the proxy's
+        pi = law(self.target, self.owed.base, q, self.owed.reference, self.sampling.temperature)
+        return torch.where(self.owed.where.to(pi.device).unsqueeze(-1), pi, q.tempered)
+
+    def settle(self, token: Tensor, q: Reading, where: Tensor) -> None:
+        """Emit the owed tokens."""
+        assert self.owed is not None
+        owed, alpha = self.owed, self.owed.alpha
+        if self.lazy and not self.greedy:
+            origin = torch.full(token.shape, PROXY, dtype=torch.int8)
+        else:
+            origin = self.likelier_origin(token, owed.base, q)
+            if self.mixture:
+                d = decision(self.target, owed.base, q)
+                assert d is not None
+                alpha = (owed.base.for_mixture(self.target) * d).sum(-1).cpu()
+        if self.scores is not None:
+            self.score(law(self.target, owed.base, q, owed.reference, self.sampling.temperature), where)
+        self.write(token, self.state.length[self.rows], where)
+        self.emit(token, where, origin, alpha, torch.full_like(origin, -1))
+
+    # -- 2. verify ----------------------------------------------------------------------------------------------
+
+    def verify(self, drafts: Drafts) -> None:
+        """Put the drafts to the base; emit what stands and, where it can be had, one token more."""
+        state, running, n = self.state, ~self.state.done[self.rows], drafts.width
+        temperature = self.sampling.temperature
+        count = torch.where(running, drafts.count, 0)
+        place = torch.arange(n + 1).clamp(max=count.unsqueeze(-1))
+        lengths = state.width + state.length[self.rows].unsqueeze(-1) + place
+        base = self.read_all(self.base, running, count, lengths)
+        reference = self.read_all(self.reference, running, count, lengths, False) if self.reference else None
+        d, alpha = self.decisions(base, drafts)
+
+        # How many drafts stand.
+        first = (slice(None), slice(0, n))
+        pi: Tensor | None = None
+        if n and (self.greedy or self.scores is not None or not self.drawn_as_mixture):
+            assert drafts.reading is not None
+            r = reference.at(first) if reference else None
+            pi = law(self.target, base.at(first), drafts.reading, r, temperature, None if d is None else d[:, :n])
+        ratio = self.ratios(drafts, base, d, pi)
+        accepted = self.chance.leading(ratio).cpu()
+        self.record(running, count, accepted, ratio.cpu())
+
+        # The place after them: a replacement, the last token, or nothing after an accepted stop token.
+        at = (torch.arange(len(count), device=self.base.device), accepted.to(self.base.device))
+        here = base.at(at)
+        d_here = d[at] if d is not None and d.shape[1] > n else None
+        replaced = running & (accepted < count)
+        ends = running & (accepted == count) & ~self.stopped(drafts, count)
+        p = weights = here.for_mixture(self.target)
+        keep = torch.zeros_like(ends)
+        if self.lazy and self.greedy:
+            assert d_here is not None
+            weights = p * (1 - d_here)
+            keep = ends & certain(weights, (p * d_here).sum(-1)).cpu()
+        full = q = None
+        if bool(replaced.any()):
+            assert drafts.reading is not None
+            q = drafts.reading.at((at[0], at[1].clamp(max=n - 1)))
+            full = law(self.target, here, q, reference.at(at) if reference else None, temperature)
+            rest = full if self.greedy else residual(full, q.tempered)
+            weights = torch.where(replaced.to(rest.device).unsqueeze(-1), rest, weights)
+        token = torch.zeros_like(at[0])
+        if bool((replaced | ends).any()) and (self.lazy or bool(replaced.any())):
+            token = self.chance.pick(weights)
+        if self.lazy and not self.greedy and bool(ends.any()):
+            assert d_here is not None
+            kept = (1 - d_here).gather(1, token.unsqueeze(-1)).squeeze(-1)
+            keep = ends & self.chance.coin(torch.where(ends.to(kept.device), kept, torch.ones_like(kept))).cpu()
+
+        # Emit, roll back, and remember what is owed.
+        self.emit_drafts(drafts, accepted, alpha, pi)
+        emitted = state.length[self.rows]
+        for lane in self.lanes:
+            lane.truncate(emitted)
+        alpha_here = alpha.gather(1, accepted.unsqueeze(-1)).squeeze(-1)
+        origin = torch.full(token.shape, BASE if self.drawn_as_mixture else TARGET, dtype=torch.int8)
+        if q is not None and self.mixture and (self.greedy or not self.drawn_as_mixture):
+            origin = torch.where(replaced, self.likelier_origin(token, here, q), origin)
+        if self.scores is not None and full is not None:
+            self.score(full, replaced)
+        self.write(token, emitted, replaced | keep)
+        self.emit(token, replaced | keep, origin, alpha_here, torch.where(replaced, 0, -1).to(torch.int8))
+        owes = ends & ~keep
+        if bool(owes.any()):
+            self.owed = Owed(owes, here, reference.at(at) if reference else None, alpha_here)
+
+    def read_all(
+        self, lane: Lane, running: Tensor, count: Tensor, lengths: Tensor, filtered: bool = True
+    ) -> Reading:
+        """The lane's reading at places 0..n of every row's drafts, ``(B, n + 1, V)``."""
+        places = lengths.shape[1]
+        logits = lane.logits(running, places).to(self.base.device)
+        if bool((count != places - 1).any()):  # the lane aligns rows at the right: move place 0 to column 0
+            column = logits.shape[1] - 1 - count.unsqueeze(-1) + torch.arange(places)
+            column = column.clamp(0, logits.shape[1] - 1).to(logits.device)
+            logits = logits[torch.arange(len(count), device=logits.device).unsqueeze(-1), column]
+        return self.sampling.read(logits, self.prefix, lengths, filtered)
+
+    def decisions(self, base: Reading, drafts: Drafts) -> tuple[Tensor | None, Tensor]:
+        """d at every place where it can be known yet, and the deferred mass ``(B, n + 1)``, NaN elsewhere."""
+        n, d = drafts.width, None
+        alpha = torch.full((len(drafts.count), n + 1), torch.nan)
+        if self.mixture and not self.target.reads_proxy:
+            d = decision(self.target, base, None)
+        elif self.mixture and n:
+            base = base.at((slice(None), slice(0, n)))  # at the last place the proxy has not spoken yet
+            d = decision(self.target, base, drafts.reading)
+        if d is not None:
+            alpha[:, : d.shape[1]] = (base.for_mixture(self.target) * d).sum(-1).float().cpu()
+        return d, alpha
+
+    def ratios(self, drafts: Drafts, base: Reading, d: Tensor | None, pi: Tensor | None) -> Tensor:
+        """min(1, π(x)/q*(x)) of every draft, ``(B, n)``; for greedy decoding, whether it is the mode of π."""
+        x, n = drafts.tokens.unsqueeze(-1), drafts.width
+        if drafts.reading is None:
+            return torch.zeros(len(drafts.count), 0)
+        qx = drafts.reading.tempered.gather(-1, x).squeeze(-1)
+        if self.greedy:
+            assert pi is not None
+            ratio = (drafts.tokens == pi.argmax(-1)).to(pi.dtype)
+        elif pi is not None:
+            ratio = acceptance(pi.gather(-1, x).squeeze(-1), qx)
+        else:  # only what the drafts need: π is not formed over the vocabulary
+            assert d is not None
+            p, d = base.for_mixture(self.target)[:, :n], d[:, :n]
+            q = drafts.reading.for_mixture(self.target).gather(-1, x).squeeze(-1)
+            px, dx = p.gather(-1, x).squeeze(-1), d.gather(-1, x).squeeze(-1)
+            ratio = acceptance(px * (1 - dx) + (p * d).sum(-1) * q, qx)
+        real = torch.arange(n) < drafts.count.unsqueeze(-1)
+        return torch.where(real.to(ratio.device), ratio, 0.0)
+
+    def stopped(self, drafts: Drafts, count: Tensor) -> Tensor:
+        """Rows whose last draft is a stop token."""
+        if not drafts.width:
+            return torch.zeros_like(count, dtype=torch.bool)
+        last = drafts.tokens.cpu().gather(1, (count - 1).clamp_min(0).unsqueeze(-1)).squeeze(-1)
+        return (count > 0) & self.is_stop(last)
+
+    # -- rows: the lanes hold those that are still running, the state all of them ---------------------------------
+
+    @property
+    def rows(self) -> Tensor:
+        return self.base.rows
+
+    def compact(self) -> None:
+        """Drop finished rows from the lanes once they are half of what is computed."""
+        running = ~self.state.done[self.rows]
+        if bool(running.any()) and 2 * int(running.sum()) <= len(self.rows):
+            index = running.nonzero().squeeze(-1)
+            self.owed = self.owed.select(index) if self.owed is not None else None
+            for lane in self.lanes:
+                lane.select(index)
+
+    def cut(self, lengths: Tensor) -> None:
+        """End every row that is not shorter than its new length, at that length."""
+        self.state.done |= lengths <= self.state.length
+        self.state.length = torch.minimum(self.state.length, lengths)
+        if self.scores is not None:
+            for row, length in enumerate(self.state.length.tolist()):
+                del self.scores[row][length:]
+
+    def prefix(self, length: int) -> Tensor:
+        return self.state.text[self.rows.to(self.state.text.device), :length]
+
+    def is_stop(self, token: Tensor) -> Tensor:
+        return torch.isin(token.cpu(), self.stops)
+
+    # -- writing and recording ----------------------------------------------------------------------------------
+
+    def write(self, token: Tensor, at: Tensor, where: Tensor) -> None:
+        """Put a token at continuation place ``at`` of the rows ``where``, and tell the lanes."""
+        rows, device = where.nonzero().squeeze(-1), self.state.text.device
+        columns = self.state.width + at[rows]
+        self.state.text[self.rows[rows].to(device), columns.to(device)] = token.to(device)[rows.to(device)]
+        for lane in self.lanes:
+            lane.append(token, where)
+
+    def emit(self, token: Tensor, where: Tensor, origin: Tensor, alpha: Tensor, accepted: Tensor) -> None:
+        """Count the token that stands next in the rows ``where``; a stop token or the limit ends a row."""
+        state, rows = self.state, self.rows[where]
+        at = state.length[rows]
+        self.origins[rows, at] = origin[where]
+        self.alphas[rows, at] = alpha[where].float()
+        self.accepts[rows, at] = accepted[where]
+        state.length[rows] += 1
+        state.done[rows] |= self.is_stop(token)[where] | (state.length[rows] >= self.limit)
+
+    def emit_drafts(self, drafts: Drafts, accepted: Tensor, alpha: Tensor, pi: Tensor | None) -> None:
+        ones = torch.ones(len(accepted), dtype=torch.int8)
+        for i in range(drafts.width):
+            where = accepted > i
+            if self.scores is not None and pi is not None:
+                self.score(pi[:, i], where)
+            self.emit(drafts.tokens[:, i], where, ones * PROXY, alpha[:, i], ones)
+
+    def likelier_origin(self, token: Tensor, base: Reading, q: Reading) -> Tensor:
+        """Where the draw does not tell: whichever of p_v (1 − d_v) and α q*_v is the larger."""
+        if not self.mixture:
+            return torch.full(token.shape, TARGET, dtype=torch.int8)
+        d = decision(self.target, base, q)
+        assert d is not None
+        p, at = base.for_mixture(self.target), token.unsqueeze(-1)
+        kept = (p * (1 - d)).gather(1, at)
+        other = (p * d).sum(-1, keepdim=True) * q.for_mixture(self.target).gather(1, at)
+        return torch.where(kept >= other, BASE, PROXY).squeeze(-1).to(torch.int8).cpu()
+
+    def record(self, running: Tensor, count: Tensor, accepted: Tensor, ratio: Tensor) -> None:
+        everyone = len(self.state.length)
+        drafted, passed = torch.full((everyone,), -1), torch.zeros(everyone).long()
+        odds = torch.zeros(everyone, ratio.shape[1])
+        drafted[self.rows] = torch.where(running, count, -1)
+        passed[self.rows] = accepted
+        odds[self.rows] = ratio.float()
+        self.rounds.append(Round(drafted, passed, odds))
+
+    def score(self, pi: Tensor, where: Tensor) -> None:
+        assert self.scores is not None
+        for i in where.nonzero().squeeze(-1).tolist():
+            self.scores[int(self.rows[i])].append(pi[i].log())

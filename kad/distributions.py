@@ -1,0 +1,105 @@
+"""Logits to probabilities, and the one place where numbers from outside are checked.
+
+Half-precision logits are computed in float32: a bfloat16 softmax over 150,000 tokens loses the tail that the
+knapsack is about.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """Probabilities ``p_v ∝ exp(logits_v / temperature)`` in float32 or better.
+
+    Args:
+        logits: ``(*batch, V)``, any float dtype; ``-inf`` marks a forbidden token.
+        temperature: positive; greedy decoding is a different rule, never a tiny temperature.
+
+    Raises:
+        ValueError: no vocabulary axis, integer logits, or a temperature that is not positive.
+
+    >>> softmax(torch.tensor([0.0, 0.0]))
+    tensor([0.5000, 0.5000])
+    """
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ValueError(f"logits need a last axis over the vocabulary, got shape {tuple(logits.shape)}.")
+    if not logits.is_floating_point():
+        raise ValueError(f"logits must be floating point, got {logits.dtype}.")
+    check_temperature(temperature)
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
+    if temperature != 1.0:
+        logits = logits / temperature
+    return torch.softmax(logits, dim=-1)
+
+
+def check_temperature(temperature: float) -> None:
+    """Raise a ValueError unless the temperature is a positive finite number."""
+    if not (temperature > 0 and temperature != float("inf")):
+        raise ValueError(
+            f"temperature must be a positive number, got {temperature}; for greedy decoding use do_sample=False."
+        )
+
+
+def temper(p: Tensor, temperature: float) -> Tensor:
+    """``p^(1/T)``, normalised, along the last axis; zeros stay zeros.
+
+    >>> temper(torch.tensor([0.8, 0.2]), 0.5)
+    tensor([0.9412, 0.0588])
+    """
+    check_temperature(temperature)
+    if temperature == 1.0:
+        return p
+    return torch.softmax(p.log() / temperature, dim=-1)
+
+
+def total_variation(p: Tensor, q: Tensor) -> Tensor:
+    """``D_TV(p, q) = ½ Σ |p_v − q_v|``, shape ``(*batch,)``.
+
+    >>> total_variation(torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5]))
+    tensor(0.5000)
+    """
+    check_same_shape("p", p, "q", q)
+    return (p - q).abs().sum(-1) / 2
+
+
+def check_same_shape(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
+    """Raise a ValueError unless both tensors have one shape with a vocabulary axis."""
+    if a.shape != b.shape or a.ndim == 0:
+        raise ValueError(
+            f"{name_a} and {name_b} must have the same shape (*batch, V), got {tuple(a.shape)} and {tuple(b.shape)}."
+        )
+
+
+def check_distribution(name: str, p: Tensor, tolerance: float = 1e-3) -> None:
+    """Raise a ValueError unless ``p`` is a floating-point distribution along its last axis.
+
+    The tolerance on the sum is that of a half-precision softmax, not of ours: it is there to catch logits, counts
+    and log-probabilities passed by mistake.
+    """
+    if p.ndim == 0 or p.shape[-1] == 0 or not p.is_floating_point():
+        raise ValueError(f"{name} must be a floating-point tensor (*batch, V), got {p.dtype} {tuple(p.shape)}.")
+    if not bool(torch.isfinite(p).all()):
+        raise ValueError(f"{name} contains NaN or infinite values.")
+    if bool((p < 0).any()):
+        raise ValueError(f"{name} contains negative values; pass probabilities, not logits or log-probabilities.")
+    worst = float((p.sum(-1) - 1).abs().max()) if p.numel() else 0.0
+    if worst > tolerance:
+        raise ValueError(f"{name} must sum to 1 along its last axis; it is off by {worst:.3g}.")
+
+
+def check_budget(budget: float) -> None:
+    """Raise a ValueError unless the budget is a deferred mass, in [0, 1]."""
+    if not 0.0 <= budget <= 1.0:
+        raise ValueError(f"budget must lie in [0, 1] (it is a probability mass), got {budget}.")
+
+
+def accumulation_dtype(x: Tensor) -> torch.dtype:
+    """The dtype in which sums over the vocabulary are formed: float64 wherever the device has it.
+
+    A float32 running sum over 150,000 masses is off by more than the lightest tokens weigh, so it would decide
+    whether they fit the budget.
+    """
+    return torch.float32 if x.device.type == "mps" else torch.float64

@@ -1,0 +1,265 @@
+"""What is sampled: targets made of two (or three) next-token distributions.
+
+Where the temperature T enters changes results by more than the choice of solver, so it is a field of every target:
+
+| placement | the rule reads | the mixture mixes | then |
+|---|---|---|---|
+| ``"models"`` (the paper; default) | p_T and q*_T | p_T and q*_T | |
+| ``"draws"`` (speculative cascades) | p and q* | p_T and q*_T | |
+| ``"mixture"`` | p and q* | p and q* | π^{1/T}, normalised |
+
+with p_T ∝ p^{1/T}. The third is no longer a mixture, so the lazy proxy (theory S11) does not apply to it. Greedy
+decoding is the argmax of the untempered π in all three.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, Literal, final, get_args
+
+import torch
+from torch import Tensor
+
+from .distributions import check_same_shape, temper
+from .losses import ConfidenceBet, Logistic, Loss, Nudging
+from .solvers import Dual, Fractional, Primal, Solver
+
+Placement = Literal["models", "draws", "mixture"]
+
+
+class Target(ABC):
+    """The distribution π that is sampled at every position, as a function of p and q*.
+
+    Subclass it, make it a frozen dataclass and implement ``__call__``; that is all a decoder needs. A target that is
+    a mixture π = p (1 − d) + α q* can also say what it defers: decoders then skip the proxy where they can.
+
+    Attributes:
+        reads_proxy: ``defer`` needs q* (or there is no ``defer``): the proxy runs at every position.
+        placement: where the temperature enters (see the module's table).
+        reference: a third model, the small base model q, for targets that need one.
+    """
+
+    reads_proxy: bool = True
+    placement: Placement = "models"
+    reference: Any = None
+
+    @abstractmethod
+    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+        """π, ``(*batch, V)``, from p, q* and (if there is a ``reference``) its distribution r, each ``(*batch, V)``."""
+
+    def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor | None:
+        """The decision d, ``(*batch, V)`` in [0, 1], if the target is a mixture; None if it is not."""
+        return None
+
+
+def check_placement(placement: str) -> None:
+    """Raise a ValueError unless the placement is one of the three."""
+    if placement not in get_args(Placement):
+        raise ValueError(f"placement must be one of {', '.join(get_args(Placement))}; got {placement!r}.")
+
+
+def mix(p: Tensor, q: Tensor, d: Tensor) -> Tensor:
+    """π_v = p_v (1 − d_v) + q*_v Σ_w p_w d_w (paper, Section 3; theory S8), all ``(*batch, V)``.
+
+    >>> mix(torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5]), torch.tensor([0.0, 1.0]))
+    tensor([0.8750, 0.1250])
+    """
+    check_same_shape("p", p, "q", q)
+    rejected = p * d
+    return p - rejected + rejected.sum(-1, keepdim=True) * q
+
+
+@final
+@dataclass(frozen=True)
+class Mixture(Target):
+    """KAD: a loss and a solver decide which tokens of p are deferred to q* (paper, Section 3).
+
+    Raises:
+        ValueError: a threshold with a loss that does not fall with p_v alone, or an unknown placement.
+
+    >>> target = Mixture(Logistic(), Dual(threshold=0.4))
+    >>> target(torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5]))
+    tensor([0.8750, 0.1250])
+    """
+
+    loss: Loss
+    solver: Solver
+    placement: Placement = "models"
+
+    def __post_init__(self) -> None:
+        check_placement(self.placement)
+        by_threshold = isinstance(self.solver, Dual) and self.solver.threshold is not None
+        if by_threshold and (not self.loss.decreasing or self.loss.reads_proxy):
+            raise ValueError(
+                f"Dual(threshold=...) needs a loss that falls with p_v alone; give {type(self.loss).__name__} a "
+                "Dual(multiplier=...)."
+            )
+
+    @property
+    def reads_proxy(self) -> bool:  # type: ignore[override]
+        return self.loss.reads_proxy
+
+    def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor:
+        if isinstance(self.solver, Dual) and self.solver.threshold is not None:
+            return self.solver.defer(p, p)  # a threshold compares masses alone: no logarithm in the hot path
+        return self.solver.defer(self.loss(p, q), p)
+
+    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+        return mix(p, q, self.defer(p, q))
+
+
+@final
+@dataclass(frozen=True)
+class Base(Target):
+    """π = p: the base model alone (nothing is deferred).
+
+    >>> Base()(torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5]))
+    tensor([0.7500, 0.2500])
+    """
+
+    reads_proxy = False
+
+    def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor:
+        return torch.zeros_like(p)
+
+    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+        return p
+
+
+@final
+@dataclass(frozen=True)
+class Proxy(Target):
+    """π = q*: the aligned model alone (everything is deferred).
+
+    >>> Proxy()(torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5]))
+    tensor([0.5000, 0.5000])
+    """
+
+    reads_proxy = False
+
+    def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor:
+        return torch.ones_like(p)
+
+    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+        return q
+
+
+@final
+@dataclass(frozen=True)
+class ImplicitReward(Target):
+    """π ∝ p (q* / q)^β, in log space: the base reweighted by the proxy's implicit reward (paper, Section 2).
+
+    q is the small base model that the proxy was aligned from. Logits processors that truncate are applied to p and
+    q*, not to q: dividing by a truncated q would reward exactly what q never says. Where no token is left (p and q*
+    truncated to disjoint sets) π = p.
+
+    Attributes:
+        reference: the model q.
+        strength: β ≥ 0.
+
+    Raises:
+        ValueError: negative strength, unknown placement, or called without r.
+
+    >>> p, q, r = torch.tensor([0.5, 0.5]), torch.tensor([0.6, 0.4]), torch.tensor([0.2, 0.8])
+    >>> ImplicitReward()(p, q, r)
+    tensor([0.8571, 0.1429])
+    """
+
+    reference: Any = field(default=None, repr=False)
+    strength: float = 1.0
+    placement: Placement = "models"
+
+    def __post_init__(self) -> None:
+        check_placement(self.placement)
+        if not self.strength >= 0:
+            raise ValueError(f"ImplicitReward strength must be ≥ 0, got {self.strength}.")
+
+    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+        if r is None:
+            raise ValueError("ImplicitReward needs the small base model's distribution r; give it a reference model.")
+        tiny = torch.finfo(r.dtype).tiny
+        score = p.log() + self.strength * (q.log() - r.clamp_min(tiny).log())
+        empty = (score == -torch.inf).all(-1, keepdim=True)
+        return torch.softmax(torch.where(empty, p.log(), score), dim=-1)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One model's next-token distributions at some positions, without and with the temperature, ``(*batch, V)``."""
+
+    plain: Tensor
+    tempered: Tensor
+
+    def at(self, index: Tensor | tuple[Tensor, ...]) -> Reading:
+        """The same at some rows or positions."""
+        plain = self.plain[index]
+        return Reading(plain, plain if self.tempered is self.plain else self.tempered[index])
+
+    def for_rule(self, target: Target) -> Tensor:
+        return self.tempered if target.placement == "models" else self.plain
+
+    def for_mixture(self, target: Target) -> Tensor:
+        return self.plain if target.placement == "mixture" else self.tempered
+
+
+def decision(target: Target, base: Reading, proxy: Reading | None) -> Tensor | None:
+    """The target's d at these positions, with the temperature where its placement says."""
+    reads = target.reads_proxy and proxy is not None
+    return target.defer(base.for_rule(target), proxy.for_rule(target) if reads and proxy is not None else None)
+
+
+def law(
+    target: Target,
+    base: Reading,
+    proxy: Reading,
+    reference: Reading | None,
+    temperature: float,
+    d: Tensor | None = None,
+) -> Tensor:
+    """The distribution that is sampled at these positions: π with the temperature where its placement says.
+
+    ``d`` is the target's `decision` there, if it is already known.
+    """
+    p, q = base.for_mixture(target), proxy.for_mixture(target)
+    if d is None:
+        d = decision(target, base, proxy)
+    if d is not None:
+        pi = mix(p, q, d)
+    elif reference is not None:
+        pi = target(p, q, reference.for_mixture(target))
+    else:
+        pi = target(p, q)
+    return temper(pi, temperature) if target.placement == "mixture" else pi
+
+
+def dual(threshold: float, placement: Placement = "models") -> Mixture:
+    """KAD with the logistic loss and the dual: p_v < λ is deferred (paper, λ = 0.3 to 0.4)."""
+    return Mixture(Logistic(), Dual(threshold=threshold), placement)
+
+
+def primal(budget: float, placement: Placement = "models") -> Mixture:
+    """KAD with the logistic loss and the primal greedy (paper, b = 0.9)."""
+    return Mixture(Logistic(), Primal(budget), placement)
+
+
+def fractional(budget: float, placement: Placement = "models") -> Mixture:
+    """KAD with the logistic loss and the LP relaxation: the budget is filled exactly (theory S6)."""
+    return Mixture(Logistic(), Fractional(budget), placement)
+
+
+def nudging(threshold: float, placement: Placement = "models") -> Mixture:
+    """Nudging: q* instead of p wherever max_w p_w < λ (paper, Section 2)."""
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"nudging threshold must lie in [0, 1] (it is a probability), got {threshold}.")
+    return Mixture(Nudging(), Dual(multiplier=1 - threshold), placement)
+
+
+def confidence_bet(margin: float, placement: Placement = "models") -> Mixture:
+    """The confidence bet: p_v < max_w q*_w − margin is deferred (arXiv 2604.16146)."""
+    return Mixture(ConfidenceBet(), Dual(multiplier=margin), placement)
+
+
+def implicit_reward(reference: Any, strength: float = 1.0, placement: Placement = "models") -> ImplicitReward:
+    """Implicit reward with the small base model q as the reference."""
+    return ImplicitReward(reference, strength, placement)

@@ -1,0 +1,9 @@
+"""Deferral solvers, one file each."""
+
+from .base import Solution as Solution
+from .base import Solver as Solver
+from .base import solve as solve
+from .brute import Brute as Brute
+from .dual import Dual as Dual
+from .fractional import Fractional as Fractional
+from .primal import Primal as Primal

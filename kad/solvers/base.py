@@ -1,0 +1,150 @@
+"""The solver interface, and `solve`: any solver with a certificate."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from ..distributions import accumulation_dtype, check_budget, check_distribution, check_same_shape
+
+Status = Literal["OPTIMAL", "FEASIBLE", "OVER_BUDGET"]
+
+
+class Solver(ABC):
+    """Chooses which tokens to defer: minimise Σ P_v ℓ_v (1 − d_v) subject to Σ P_v d_v ≤ b (paper, P1).
+
+    Subclass it, make it a frozen dataclass, and state four claims that `kad.testing.check_solver` measures:
+
+    Attributes:
+        feasible: the deferred mass never exceeds the budget.
+        exact: no 0-1 decision within the budget has a smaller risk.
+        fills: the deferred mass equals the budget (only a fractional solver can promise that).
+        fractional: d may lie strictly between 0 and 1, as a probability of deferral.
+    """
+
+    feasible: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
+    fills: ClassVar[bool] = False
+    fractional: ClassVar[bool] = False
+
+    @abstractmethod
+    def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
+        """The decision d, ``(*batch, V)`` in [0, 1] and in ``mass``'s dtype, for every row on its own.
+
+        Args:
+            loss: ℓ_v ≥ 0, ``(*batch, V)``; infinity is allowed where the mass is zero.
+            mass: P_v, ``(*batch, V)``, a distribution along the last axis.
+        """
+
+    @property
+    def limit(self) -> float | None:
+        """The budget that the solver itself was given; None for a solver that is given a price instead."""
+        return getattr(self, "budget", None)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a solver decided, and what can be proved about it. All fields but ``d`` and ``budget`` are ``(*batch,)``.
+
+    Attributes:
+        d: the decision, ``(*batch, V)``.
+        budget: the budget b of every row (given, the solver's own, or the mass that the dual realises: theory S3).
+        deferred_mass: g(d) = Σ P_v d_v.
+        risk: r(d) = Σ P_v ℓ_v (1 − d_v).
+        lower_bound: a bound on the optimal risk r*(b): the LP relaxation, max_μ θ(μ) (theory S1, S6).
+        gap: risk − lower_bound; negative only when the budget is exceeded.
+        price: the loss of the critical token, the multiplier at which the LP bound is attained (theory S4, S5).
+        status: per row, OPTIMAL (proved, up to rounding), FEASIBLE or OVER_BUDGET.
+    """
+
+    d: Tensor
+    budget: Tensor
+    deferred_mass: Tensor
+    risk: Tensor
+    lower_bound: Tensor
+    gap: Tensor
+    price: Tensor
+    status: list[Status]
+
+
+def descending(loss: Tensor) -> Tensor:
+    """The order of the tokens by falling loss, equal losses by token id: the same on every device."""
+    return torch.sort(loss, dim=-1, descending=True, stable=True).indices
+
+
+def risk_of(loss: Tensor, mass: Tensor, d: Tensor) -> Tensor:
+    """r(d) = Σ P_v ℓ_v (1 − d_v), with 0 · ∞ = 0."""
+    kept = mass * (1 - d)
+    return torch.where(kept > 0, kept * loss, torch.zeros_like(kept)).sum(-1)
+
+
+def linear_relaxation(loss: Tensor, mass: Tensor, budget: Tensor) -> tuple[Tensor, Tensor]:
+    """The optimum of the LP relaxation for one budget per row, and the loss of its critical token (theory S4, S6)."""
+    order = descending(loss)
+    m, l = mass.gather(-1, order), loss.gather(-1, order)
+    before = m.cumsum(-1) - m
+    d = ((budget.unsqueeze(-1) - before) / m).clamp(0, 1)
+    d = torch.where(m > 0, d, torch.ones_like(d))
+    critical = ((d < 1) & (m > 0)).int().argmax(-1, keepdim=True)
+    some_left = (d < 1).any(-1)
+    price = torch.where(some_left, l.gather(-1, critical).squeeze(-1), torch.zeros_like(budget))
+    return risk_of(l, m, d), price
+
+
+def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | None = None) -> Solution:
+    """Solve one knapsack per row and certify the result.
+
+    Args:
+        loss: ℓ_v ≥ 0, ``(*batch, V)``.
+        mass: P_v, ``(*batch, V)``, a distribution along the last axis.
+        solver: any `Solver`.
+        budget: the budget b that the certificate is about; by default the solver's own, and for a dual the mass
+            that it defers, for which it is exactly optimal (Everett, theory S3).
+
+    Returns:
+        A `Solution`, computed in float64.
+
+    Raises:
+        ValueError: shapes that differ, NaN, negative losses, a mass that is no distribution, a budget outside [0, 1],
+            or a budget other than the one that the solver works with.
+
+    >>> import kad
+    >>> p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    >>> s = kad.solve(kad.Logistic()(p), p, kad.Primal(budget=0.4))
+    >>> s.d.tolist(), round(float(s.deferred_mass), 6), s.status
+    ([0.0, 0.0, 1.0], 0.2, ['FEASIBLE'])
+    """
+    check_same_shape("loss", loss, "mass", mass)
+    check_distribution("mass", mass)
+    if bool(torch.isnan(loss).any()) or bool((loss < 0).any()):
+        raise ValueError("loss must be non-negative and not NaN for every token.")
+    if bool((torch.isinf(loss) & (mass > 0)).any()):
+        raise ValueError("loss is infinite for a token of positive mass; only tokens of mass zero may cost infinity.")
+    if budget is not None:
+        check_budget(budget)
+    if budget is not None and solver.limit is not None and budget != solver.limit:
+        raise ValueError(f"budget={budget} differs from the budget {solver.limit} that {solver} works with.")
+
+    d = solver.defer(loss, mass)
+    wide = accumulation_dtype(mass)
+    loss, mass, dd = loss.to(wide), mass.to(wide), d.to(wide)
+    deferred = (mass * dd).sum(-1)
+    given = budget if budget is not None else solver.limit
+    limit = deferred if given is None else torch.full_like(deferred, given)
+    risk = risk_of(loss, mass, dd)
+    bound, price = linear_relaxation(loss, mass, limit)
+    scale = 1e-9 * (1 + risk)  # rounding of sums of 150,000 float64 terms, with room to spare
+    over = deferred > limit + (1e-9 if mass.dtype == torch.float64 else 1e-5)
+    if solver.exact:
+        bound = torch.maximum(bound, torch.where(over, bound, risk))
+    gap = risk - bound
+    optimal = (gap.abs() <= scale) & ~over
+    status: list[Status] = [
+        "OVER_BUDGET" if o else "OPTIMAL" if best else "FEASIBLE"
+        for o, best in zip(over.flatten().tolist(), optimal.flatten().tolist(), strict=True)
+    ]
+    return Solution(d, limit, deferred, risk, bound, gap, price, status)

@@ -1,0 +1,53 @@
+"""Every one of the 2^V decisions: the reference that nothing clever can disagree with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from ..distributions import accumulation_dtype, check_budget
+from .base import Solver, risk_of
+
+LARGEST = 16
+
+
+@final
+@dataclass(frozen=True)
+class Brute(Solver):
+    """The exact optimum of the 0-1 knapsack by enumeration, for vocabularies of at most 16 tokens.
+
+    Among equal risks it takes the decision with the smallest binary code (token 0 is the lowest bit).
+
+    Attributes:
+        budget: b in [0, 1].
+
+    Raises:
+        ValueError: budget outside [0, 1], or more than 16 tokens.
+
+    >>> p = torch.tensor([0.5, 0.3, 0.2])
+    >>> Brute(budget=0.5).defer(-p.log(), p)
+    tensor([0., 1., 1.])
+    """
+
+    budget: float
+    feasible: ClassVar[bool] = True
+    exact: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_budget(self.budget)
+
+    def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
+        n = mass.shape[-1]
+        if n > LARGEST:
+            raise ValueError(f"Brute enumerates 2^V decisions and takes at most {LARGEST} tokens, got {n}.")
+        codes = torch.arange(2**n, device=mass.device).unsqueeze(-1) >> torch.arange(n, device=mass.device) & 1
+        wide = accumulation_dtype(mass)
+        d = codes.to(wide)  # (2^n, n)
+        rows, losses = mass.reshape(-1, 1, n).to(wide), loss.reshape(-1, 1, n).to(wide)
+        # With b = 1 everything may go, whatever the masses' rounded sum.
+        fits = (rows * d).sum(-1) <= (self.budget if self.budget < 1 else float("inf"))
+        risk = risk_of(losses.expand(-1, 2**n, -1), rows, d).masked_fill(~fits, float("inf"))
+        return d[risk.argmin(-1)].reshape(mass.shape).to(mass.dtype)

@@ -1,0 +1,50 @@
+"""The Lagrangian dual: a fixed price for deferred mass, so every token decides for itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor
+
+from .base import Solver
+
+
+@final
+@dataclass(frozen=True)
+class Dual(Solver):
+    """d_v = 1[ℓ_v > μ], the minimiser of L(d, μ) = r(d) + μ (g(d) − b) with the least deferred mass (theory S1).
+
+    Give either the multiplier or, for a decreasing loss, the threshold. The budget is not given but realised: the
+    decision is an exact optimum for the mass that it defers (theory S3), and does not depend on the plug-in mass.
+
+    Attributes:
+        multiplier: μ ≥ 0, in units of the loss.
+        threshold: λ in [0, 1]; defers p_v < λ, the rule that μ = ℓ(λ) gives for any loss that falls with p_v
+            (μ = −log λ for `Logistic`, (1 − λ)² for `Squared`). For a loss that also looks at the rest of the
+            distribution (`Brier`, `Perceptron`) the multiplier behind a fixed threshold moves from step to step.
+
+    Raises:
+        ValueError: neither or both given, or one outside its range.
+
+    >>> import torch
+    >>> p = torch.tensor([0.5, 0.3, 0.2])
+    >>> Dual(threshold=0.25).defer(-p.log(), p)
+    tensor([0., 0., 1.])
+    """
+
+    multiplier: float | None = None
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.multiplier is None) == (self.threshold is None):
+            raise ValueError("Dual takes exactly one of multiplier=μ and threshold=λ.")
+        if self.multiplier is not None and not self.multiplier >= 0:
+            raise ValueError(f"Dual multiplier must be a number ≥ 0, got {self.multiplier}.")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise ValueError(f"Dual threshold must lie in [0, 1] (it is a probability), got {self.threshold}.")
+
+    def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
+        if self.threshold is not None:
+            return (mass < self.threshold).to(mass.dtype)
+        return (loss > self.multiplier).to(mass.dtype)

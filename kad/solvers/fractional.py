@@ -1,0 +1,50 @@
+"""The LP relaxation: the primal's prefix plus a share of the critical token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from ..distributions import check_budget
+from .base import Solver
+from .primal import prefix
+
+
+@final
+@dataclass(frozen=True)
+class Fractional(Solver):
+    """The primal's prefix, and of the critical token c the share d_c = (b − g) / P_c that fills the budget.
+
+    A fractional d is a rejection *probability*, so π stays a distribution. It solves the LP relaxation: the
+    deferred mass is exactly b and the risk is at most that of the best 0-1 decision (theory S6).
+
+    Attributes:
+        budget: b in [0, 1].
+
+    Raises:
+        ValueError: budget outside [0, 1].
+
+    >>> p = torch.tensor([0.5, 0.3, 0.2])
+    >>> Fractional(budget=0.6).defer(-p.log(), p)
+    tensor([0.2000, 1.0000, 1.0000])
+    """
+
+    budget: float
+    feasible: ClassVar[bool] = True
+    fills: ClassVar[bool] = True
+    fractional: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_budget(self.budget)
+
+    def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
+        order, fits, running = prefix(loss, mass, self.budget)
+        ordered = mass.gather(-1, order).to(running.dtype)
+        share = ((self.budget - (running - ordered)) / ordered).clamp(0, 1)
+        first_left = fits.sum(-1, keepdim=True)  # the position of the critical token: prefixes are contiguous
+        position = torch.arange(mass.shape[-1], device=mass.device)
+        d = torch.where(position == first_left, share, fits.to(running.dtype))
+        return torch.zeros_like(mass).scatter(-1, order, d.to(mass.dtype))

@@ -1,0 +1,54 @@
+"""The primal greedy: defer by falling loss for as long as the budget lasts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from ..distributions import accumulation_dtype, check_budget
+from .base import Solver, descending
+
+
+def prefix(loss: Tensor, mass: Tensor, budget: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The longest prefix, by falling loss, of mass ≤ b: (order, which of the ordered tokens are in it, running mass).
+
+    With b = 1 everything is deferred, whatever the masses' rounded sum.
+    """
+    order = descending(loss)
+    running = mass.gather(-1, order).to(accumulation_dtype(mass)).cumsum(-1)
+    fits = running <= (budget if budget < 1 else float("inf"))
+    return order, fits, running
+
+
+@final
+@dataclass(frozen=True)
+class Primal(Solver):
+    """Sort by ℓ descending and defer the longest prefix of mass ≤ b, the same for every row (theory S4).
+
+    Its risk exceeds the optimum by at most ℓ_c u, the loss of the critical token times the unfilled budget; with
+    the logistic loss that is less than 1/e nats. With a decreasing loss the kept set is the nucleus (top-p) of
+    mass ≥ 1 − b (theory S5). Equal losses are deferred in the order of the token ids.
+
+    Attributes:
+        budget: b in [0, 1].
+
+    Raises:
+        ValueError: budget outside [0, 1].
+
+    >>> p = torch.tensor([0.5, 0.3, 0.2])
+    >>> Primal(budget=0.6).defer(-p.log(), p)
+    tensor([0., 1., 1.])
+    """
+
+    budget: float
+    feasible: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_budget(self.budget)
+
+    def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
+        order, fits, _ = prefix(loss, mass, self.budget)
+        return torch.zeros_like(mass).scatter(-1, order, fits.to(mass.dtype))

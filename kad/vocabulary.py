@@ -1,0 +1,59 @@
+"""One vocabulary from two models.
+
+Models of one family may pad their output layer differently (Qwen 3: 151,936 and 152,064 rows for 151,669 tokens).
+The rows past the tokenizer's length mean nothing, so they are masked in every model before any rule is applied.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def output_size(model: Any) -> int:
+    """How many logits the model returns."""
+    head = model.get_output_embeddings()
+    return int(head.weight.shape[0]) if head is not None else int(model.config.get_text_config().vocab_size)
+
+
+def shared_vocabulary(sizes: dict[str, int], tokens: int | None = None) -> tuple[int, int | None]:
+    """The common number of logits, and the first id to mask (None: nothing).
+
+    Args:
+        sizes: output size per model, by the name to use in messages.
+        tokens: how many tokens the shared tokenizer has.
+
+    Raises:
+        ValueError: sizes that differ with no tokenizer to tell which rows are padding, or a tokenizer with more
+            tokens than a model has outputs.
+
+    >>> shared_vocabulary({"base": 152064, "proxy": 151936}, tokens=151669)
+    (151936, 151669)
+    """
+    smallest = min(sizes, key=lambda name: sizes[name])
+    size = sizes[smallest]
+    if tokens is None:
+        if len(set(sizes.values())) > 1:
+            listed = ", ".join(f"{name} {n}" for name, n in sizes.items())
+            raise ValueError(
+                f"the models' vocabularies differ in size ({listed}); if they share a tokenizer and only pad "
+                "differently, pass tokenizer=... (or vocabulary=its length)."
+            )
+        return size, None
+    if tokens > size:
+        raise ValueError(
+            f"the tokenizer has {tokens} tokens but the {smallest} model only {size} outputs; the models do not share it."
+        )
+    return size, tokens if tokens < max(sizes.values()) else None
+
+
+def check_same_tokenizer(base: Any, proxy: Any) -> None:
+    """Raise a ValueError unless two tokenizers map the same strings to the same ids."""
+    one, other = base.get_vocab(), proxy.get_vocab()
+    if one == other:
+        return
+    differing = [token for token in one.keys() | other.keys() if one.get(token) != other.get(token)]
+    example = min(differing)
+    raise ValueError(
+        f"the base and the proxy have different tokenizers: {len(differing)} tokens differ, such as {example!r} "
+        f"(id {one.get(example)} in the base, {other.get(example)} in the proxy); choose a pair of one family."
+    )

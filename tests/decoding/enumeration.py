@@ -1,0 +1,124 @@
+"""The exact law of what the loop emits: run it once per outcome of its random decisions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from transformers import TemperatureLogitsWarper
+
+import kad
+from kad.decoding.lane import TableLane
+from kad.decoding.loop import Decoder
+from kad.decoding.sampling import Sampling
+from kad.decoding.verify import Chance
+
+DOUBLE = torch.float64
+
+
+class Script(Chance):
+    """Replays a list of choices; past its end takes the first outcome and notes the alternatives. Batch of one."""
+
+    def __init__(self, choices: list[int]) -> None:
+        self.choices, self.at, self.weight = choices, 0, 1.0
+        self.open: list[list[int]] = []
+
+    def choose(self, weights: list[float]) -> int:
+        possible = [i for i, w in enumerate(weights) if w > 0]
+        if len(possible) == 1:
+            return possible[0]
+        if self.at < len(self.choices):
+            choice = self.choices[self.at]
+        else:
+            choice = possible[0]
+            self.open += [[*self.choices, i] for i in possible[1:]]
+            self.choices = [*self.choices, choice]
+        self.at += 1
+        self.weight *= weights[choice] / sum(weights)
+        return choice
+
+    def pick(self, weights: Tensor) -> Tensor:
+        return torch.tensor([self.choose(weights[0].tolist())])
+
+    def coin(self, probability: Tensor) -> Tensor:
+        p = float(probability[0])
+        return torch.tensor([bool(self.choose([1 - p, p]))])
+
+    def leading(self, probability: Tensor) -> Tensor:
+        for i, p in enumerate(probability[0].tolist()):
+            if not self.choose([1 - p, p]):
+                return torch.tensor([i])
+        return torch.tensor([probability.shape[1]])
+
+
+def tables(seed: int, vocabulary: int, count: int = 3, order: int = 2) -> list[Tensor]:
+    """Random logits tables, one per model."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = [vocabulary] * (order + 1)
+    return [1.5 * torch.randn(shape, generator=generator, dtype=DOUBLE) for _ in range(count)]
+
+
+def decoder(
+    target: kad.Target, models: list[Tensor], prompts: list[Tensor], length: int, window: int, chance: Chance, *,
+    temperature: float = 1.0, stop: int | None = None, keep_scores: bool = False,
+) -> Decoder:  # fmt: skip
+    lanes = [TableLane(name, table, prompts, length) for name, table in zip(("base", "proxy", "q"), models, strict=True)]
+    width = max(len(p) for p in prompts)
+    text = torch.stack([torch.nn.functional.pad(p, (width - len(p), 0)) for p in prompts])
+    warpers = [] if temperature == 1 else [TemperatureLogitsWarper(temperature)]
+    return Decoder(
+        lanes[0], lanes[1], target, window=window, chance=chance, text=text, limit=length, keep_scores=keep_scores,
+        sampling=Sampling(processors=warpers, both=target.placement != "models"),
+        stops=frozenset() if stop is None else frozenset([stop]),
+        reference=lanes[2] if target.reference is not None else None,
+    )  # fmt: skip
+
+
+def emitted_law(build: Callable[[Script], Decoder]) -> dict[tuple[int, ...], float]:
+    """The probability of every emitted sequence."""
+    found: dict[tuple[int, ...], float] = {}
+    stack: list[list[int]] = [[]]
+    while stack:
+        script = Script(stack.pop())
+        trace = build(script).run()
+        stack += script.open
+        sequence = tuple(trace.ids[0, : int(trace.lengths[0])].tolist())
+        found[sequence] = found.get(sequence, 0.0) + script.weight
+    return found
+
+
+def chain_law(
+    target: kad.Target, models: list[Tensor], prompt: Tensor, length: int, temperature: float, stop: int | None
+) -> dict[tuple[int, ...], float]:
+    """The same from the definition: the product of π along every sequence, written with NumPy-like plain formulas."""
+    order, vocabulary = models[0].ndim - 1, models[0].shape[-1]
+    out: dict[tuple[int, ...], float] = {}
+
+    def heat(p: Tensor, t: float) -> Tensor:
+        hot = p ** (1 / t)
+        return hot / hot.sum()
+
+    def pi(context: list[int]) -> Tensor:
+        at = tuple(([0] * order + context)[-order:])
+        p, q, r = (m[at].exp() / m[at].exp().sum() for m in models)
+        cold, hot = (p, q, r), tuple(heat(x, temperature) for x in (p, q, r))
+        if target.placement == "mixture":
+            return heat(target(*cold) if target.reference is not None else target(*cold[:2]), temperature)
+        if target.placement == "models" or not isinstance(target, kad.Mixture):
+            return target(*hot) if target.reference is not None else target(*hot[:2])
+        d = target.solver.defer(target.loss(cold[0], cold[1]), cold[0])
+        return hot[0] * (1 - d) + (hot[0] * d).sum() * hot[1]
+
+    for sequence in itertools.product(range(vocabulary), repeat=length):
+        context, weight, emitted = prompt.tolist(), 1.0, []
+        for token in sequence:
+            weight *= float(pi(context)[token])
+            context.append(token)
+            emitted.append(token)
+            if token == stop:
+                break
+        key = tuple(emitted)
+        out[key] = weight  # sequences with the same stopped prefix agree
+    return out
