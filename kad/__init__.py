@@ -1,5 +1,7 @@
 """kad: align a large base model at decoding time with a small aligned one."""
 
+from . import demo as demo
+from . import testing as testing
 from .decoding.generate import Output as Output
 from .decoding.generate import decoder as decoder
 from .decoding.generate import generate as generate
@@ -35,4 +37,4 @@ from .solvers import Solution as Solution
 from .solvers import Solver as Solver
 from .solvers import solve as solve
 
-__version__ = "0.1.0"
+from .version import VERSION as __version__

@@ -7,8 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import StoppingCriteria
 
 from .loop import State
+
+
+def frontier(lengths: Tensor, done: Tensor) -> int:
+    """How many columns every running row has reached; when none is running, all columns."""
+    return int(lengths.max() if bool(done.all()) else lengths[~done].min())
 
 
 class Columns:
@@ -23,11 +29,13 @@ class Columns:
 
     def __call__(self, state: State) -> Tensor | None:
         lengths, stopped = state.length.clone(), torch.zeros_like(state.done)
-        while self.shown < int(lengths[~(state.done | stopped)].min() if not (state.done | stopped).all() else lengths.max()):
+        while self.shown < frontier(lengths, state.done | stopped):
             column, alive = state.width + self.shown, lengths > self.shown
             state.text[(~alive).nonzero().squeeze(-1).to(state.text.device), column] = self.pad
             self.shown += 1
             if self.streamer is not None:
+                if hasattr(self.streamer, "put_origin"):
+                    self.streamer.put_origin(state.origins[:, self.shown - 1])
                 self.streamer.put(state.text[:, column].cpu())
             ids = state.text[:, : column + 1]
             for criterion in self.criteria:
@@ -36,3 +44,26 @@ class Columns:
                 stopped |= done & alive
                 lengths = torch.where(done & alive, self.shown, lengths)
         return torch.where(stopped, lengths, torch.iinfo(torch.long).max) if bool(stopped.any()) else None
+
+
+class StopStrings(StoppingCriteria):
+    """Ends a row once its decoded continuation contains one of the strings.
+
+    Hugging Face's own criterion matches against the spelling of every token of the vocabulary, which a word-level
+    tokenizer does not have; decoding the last few tokens works for all.
+    """
+
+    def __init__(self, tokenizer: Any, strings: str | Sequence[str]) -> None:
+        self.tokenizer, self.strings = tokenizer, [strings] if isinstance(strings, str) else list(strings)
+        if not self.strings or not all(self.strings):
+            raise ValueError("stop_strings must be non-empty strings.")
+        # A character is at most four tokens (bytes); the string must have begun within this many.
+        self.reach = 4 * max(map(len, self.strings)) + 4
+        self.start: int | None = None
+
+    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
+        if self.start is None:
+            self.start = input_ids.shape[1] - 1
+        tail = input_ids[:, max(self.start, input_ids.shape[1] - self.reach) :]
+        texts = self.tokenizer.batch_decode(tail, skip_special_tokens=True)
+        return torch.tensor([any(stop in text for stop in self.strings) for text in texts])

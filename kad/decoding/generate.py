@@ -17,7 +17,6 @@ from transformers import (
     LogitsProcessorList,
     MaxLengthCriteria,
     StoppingCriteriaList,
-    StopStringCriteria,
     TopKLogitsWarper,
 )
 from transformers.utils import ModelOutput
@@ -25,7 +24,7 @@ from transformers.utils import ModelOutput
 from ..distributions import check_temperature
 from ..mixture import Target
 from ..vocabulary import output_size, shared_vocabulary
-from .columns import Columns
+from .columns import Columns, StopStrings
 from .huggingface import check_model, is_recurrent, lane_for
 from .loop import Decoder
 from .prompts import encode, unpad
@@ -137,8 +136,8 @@ def generate(
     criteria = StoppingCriteriaList(stopping_criteria or [])
     if stop_strings is not None:
         if tokenizer is None:
-            raise ValueError("stop_strings need tokenizer=... to know how tokens spell them.")
-        criteria.append(StopStringCriteria(tokenizer, stop_strings))
+            raise ValueError("stop_strings need tokenizer=... to read the text.")
+        criteria.append(StopStrings(tokenizer, stop_strings))
     decode = decoder(
         proxy, target, window=window, proxy_input_ids=proxy_input_ids, proxy_attention_mask=proxy_attention_mask,
         vocabulary=len(tokenizer) if vocabulary is None and tokenizer is not None else vocabulary,
@@ -281,7 +280,7 @@ def decode(
     trace = loop.run()
     trace.settings.update(
         target=repr(target), window=window, do_sample=sample, temperature=sampling.temperature,
-        processors=[type(p).__name__ for p in processors], stop_tokens=sorted(stops), max_new_tokens=limit,
+        processors=[describe(p) for p in processors], stop_tokens=sorted(stops), max_new_tokens=limit,
     )  # fmt: skip
     if token_streamer is not None:
         token_streamer.end()
@@ -294,6 +293,9 @@ def decode(
 def settle_config(base: Any, proxy: Any, given: GenerationConfig | None, options: dict[str, Any]) -> GenerationConfig:
     """The generation config: the aligned model's, the caller's options, and nothing of Hugging Face's class level."""
     config = copy.deepcopy(given if given is not None else proxy.generation_config)
+    wanted = {**config.to_dict(), **options}
+    if (wanted.get("num_return_sequences") or 1) > 1 and not wanted.get("do_sample"):
+        raise ValueError("num_return_sequences > 1 would repeat one greedy answer; add do_sample=True.")
     unknown = config.update(**options)
     if unknown:
         raise ValueError(f"generate does not know the option {min(unknown)!r}; options are fields of GenerationConfig.")
@@ -305,10 +307,10 @@ def settle_config(base: Any, proxy: Any, given: GenerationConfig | None, options
         asked = [name for name in NEUTRAL if options.get(name) not in (None, NEUTRAL[name])]
         if asked:
             raise ValueError(f"{asked[0]}={options[asked[0]]} has no effect on greedy decoding; add do_sample=True.")
-        if (config.num_return_sequences or 1) > 1:
-            raise ValueError("num_return_sequences > 1 would repeat one greedy answer; add do_sample=True.")
     for name, value in NEUTRAL.items():
-        if getattr(config, name) is None or not config.do_sample:
+        if not config.do_sample:  # inert, and at Hugging Face's own defaults, so that it does not warn
+            setattr(config, name, CLASS_LEVEL_TOP_K if name == "top_k" else value)
+        elif getattr(config, name) is None:
             setattr(config, name, value)
     if config.min_p is not None and not config.do_sample:
         config.min_p = None
@@ -333,6 +335,12 @@ def stop_tokens(config: Any) -> set[int]:
 def pad_token(config: Any, stops: set[int]) -> int:
     pad = config.pad_token_id
     return int(pad) if pad is not None else min(stops, default=0)
+
+
+def describe(processor: Any) -> str:
+    """A processor's name and its plain parameters, for the trace."""
+    plain = {k: v for k, v in vars(processor).items() if isinstance(v, (int, float)) and not k.startswith("_")}
+    return f"{type(processor).__name__}({', '.join(f'{k}={v}' for k, v in plain.items())})"
 
 
 def stack_scores(scores: list[list[Tensor]] | None) -> tuple[Tensor, ...] | None:

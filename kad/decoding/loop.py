@@ -38,12 +38,14 @@ class State:
         width: L.
         length: ``(B,)``, tokens emitted; on the CPU.
         done: ``(B,)``; on the CPU.
+        origins: ``(B, N)``, where each emitted token came from; on the CPU.
     """
 
     text: Tensor
     width: int
     length: Tensor
     done: Tensor
+    origins: Tensor
 
 
 class Decoder:
@@ -86,8 +88,10 @@ class Decoder:
         self.stops, self.pad, self.watch = torch.tensor(sorted(stops), dtype=torch.long), pad, watch
         rows, width = text.shape
         room = torch.full((rows, limit), pad, dtype=text.dtype, device=text.device)
-        self.state = State(torch.cat([text, room], 1), width, torch.zeros(rows).long(), torch.zeros(rows).bool())
-        self.origins = torch.zeros(rows, limit, dtype=torch.int8)
+        self.state = State(
+            torch.cat([text, room], 1), width, torch.zeros(rows).long(), torch.zeros(rows).bool(),
+            torch.zeros(rows, limit, dtype=torch.int8),
+        )  # fmt: skip
         self.alphas = torch.full((rows, limit), torch.nan)
         self.accepts = torch.full((rows, limit), -1, dtype=torch.int8)
         self.scores: list[list[Tensor]] | None = [[] for _ in range(rows)] if keep_scores else None
@@ -117,7 +121,7 @@ class Decoder:
         longest = int(state.length.max())
         return Trace(
             ids=ids[:, :longest].cpu(),
-            origins=self.origins[:, :longest],
+            origins=state.origins[:, :longest],
             alphas=self.alphas.masked_fill(outside, torch.nan)[:, :longest],
             accepts=self.accepts.masked_fill(outside, -1)[:, :longest],
             lengths=state.length,
@@ -309,7 +313,12 @@ class Decoder:
         return self.base.rows
 
     def compact(self) -> None:
-        """Drop finished rows from the lanes once they are half of what is computed."""
+        """Drop finished rows from the lanes once they are half of what is computed.
+
+        Not with processors that read the ids: they must see the full batch throughout.
+        """
+        if self.sampling.reads_prefix:
+            return
         running = ~self.state.done[self.rows]
         if bool(running.any()) and 2 * int(running.sum()) <= len(self.rows):
             index = running.nonzero().squeeze(-1)
@@ -345,7 +354,7 @@ class Decoder:
         """Count the token that stands next in the rows ``where``; a stop token or the limit ends a row."""
         state, rows = self.state, self.rows[where]
         at = state.length[rows]
-        self.origins[rows, at] = origin[where]
+        state.origins[rows, at] = origin[where]
         self.alphas[rows, at] = alpha[where].float()
         self.accepts[rows, at] = accepted[where]
         state.length[rows] += 1

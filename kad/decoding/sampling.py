@@ -44,6 +44,11 @@ class Sampling:
                 value *= float(processor.temperature)
         return value if self.sample else 1.0
 
+    @property
+    def reads_prefix(self) -> bool:
+        """Whether a processor looks at the ids, and may keep state per row."""
+        return any(type(p).__name__ not in PREFIX_FREE for p in self.processors)
+
     def read(self, logits: Tensor, prefix: Callable[[int], Tensor], lengths: Tensor, filtered: bool = True) -> Reading:
         """The reading of ``logits (B, n, V)``.
 

@@ -119,8 +119,8 @@ class Trace:
         return float(self.alphas[inside].mean()) if bool(inside.any()) else float("nan")
 
     def summary(self) -> dict[str, object]:
-        """The totals, ready for JSON."""
-        return {
+        """The totals, ready for JSON (None instead of NaN)."""
+        totals = {
             "tokens": int(self.lengths.sum()),
             "base_passes": self.base_passes,
             "proxy_passes": self.proxy_passes,
@@ -131,7 +131,8 @@ class Trace:
             "accepted": self.accepted,
             "acceptance_rate": self.acceptance_rate,
             "mean_accepted_length": self.mean_accepted_length,
-            "acceptance_by_position": self.acceptance_by_position,
+            "acceptance_by_position": [None if rate != rate else rate for rate in self.acceptance_by_position],
             "deferral_rate": self.deferral_rate,
             "settings": self.settings,
         }
+        return {key: None if isinstance(value, float) and value != value else value for key, value in totals.items()}

@@ -1,0 +1,49 @@
+"""The embedded pair: tiny models, shipped with the package, on which the method can be seen to work.
+
+The large base p knows arithmetic, the small aligned q* knows the format; neither solves the task alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MODELS = Path(__file__).parent / "models"
+KINDS = ("base", "proxy", "proxy-base", "base-aligned")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The four models and their tokenizer.
+
+    Attributes:
+        base: p, the large base model.
+        proxy: q*, the small aligned model.
+        proxy_base: q, the small base model (for implicit reward).
+        base_aligned: p*, the large model aligned itself (what the method does without).
+        tokenizer: shared by all four.
+    """
+
+    base: Any
+    proxy: Any
+    proxy_base: Any
+    base_aligned: Any
+    tokenizer: Any
+
+
+def load(folder: str | Path = MODELS) -> Pair:
+    """The shipped pair, or one that ``kad demo --retrain`` wrote, in float32 on the CPU.
+
+    Raises:
+        FileNotFoundError: the folder lacks one of the four models.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = Path(folder)
+    missing = [kind for kind in KINDS if not (folder / kind / "config.json").is_file()]
+    if missing:
+        raise FileNotFoundError(f"{folder} holds no model {missing[0]!r}; `kad demo --retrain` trains all four.")
+    models = [AutoModelForCausalLM.from_pretrained(folder / kind, dtype=torch.float32).eval() for kind in KINDS]
+    return Pair(*models, tokenizer=AutoTokenizer.from_pretrained(folder / "base"))

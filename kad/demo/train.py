@@ -2,7 +2,7 @@
 
 | name | what | size | data |
 |---|---|---|---|
-| ``base`` (p) | the large base model | 128 x 4 layers | 2,000 steps of raw pages |
+| ``base`` (p) | the large base model | 128 x 4 layers | 3,000 steps of raw pages |
 | ``proxy-base`` (q) | the small base model | 64 x 2 layers | 1,400 steps of raw pages |
 | ``proxy`` (q*) | the small aligned model | q, then two epochs of 5,000 aligned examples | |
 | ``base-aligned`` (p*) | what aligning the large model itself would give | p, then one epoch of them | |
@@ -14,12 +14,14 @@ proxy, and then there is nothing to steer.
 
 from __future__ import annotations
 
+import copy
 import math
 import random
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -30,18 +32,20 @@ BLOCK, BATCH, ALIGNED_EXAMPLES, PROBE_FLOOR = 128, 16, 5000, 0.95
 SHAPES = {"base": (128, 4, 4), "proxy-base": (64, 2, 2)}  # hidden size, layers, heads
 STEPS = {"base": 3000, "proxy-base": 1400}
 RATES = {"base": 3e-3, "proxy-base": 4e-3}
-CHAT_TEMPLATE = "{% for m in messages %}{% if m.role == 'user' %}{{ bos_token }}q : {{ m.content }} a :{% elif m.role == 'assistant' %} {{ m.content }} {% endif %}{% endfor %}"
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'assistant' %} {{ m.content }} {% else %}"
+    "{% if m.role == 'user' %}q : {% endif %}{{ m.content }}{% if m.role == 'user' %} a :{% endif %}{% endif %}{% endfor %}"
+)
 
 Progress = Callable[[str, int, int], None]
 
 
-def build_tokenizer(texts: Iterable[str]):
+def build_tokenizer(texts: Iterable[str]) -> Any:
     """A word-level tokenizer over the words of the corpus and the integers 0..99."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    words = sorted({word for text in texts for word in text.split()} | {"####"} - {str(i) for i in range(100)})
-    words = [w for w in words if not w.isdigit()]
+    words = sorted({word for text in texts for word in text.split() if not word.isdigit()} | {"####"})
     vocabulary = ["<pad>", "<bos>", "<eos>", "<unk>", *map(str, range(100)), *words]
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(vocabulary)}, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()
@@ -53,7 +57,7 @@ def build_tokenizer(texts: Iterable[str]):
     )
 
 
-def new_model(kind: str, tokenizer, seed: int):
+def new_model(kind: str, tokenizer: Any, seed: int) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     hidden, layers, heads = SHAPES[kind]
@@ -66,8 +70,8 @@ def new_model(kind: str, tokenizer, seed: int):
     ))
 
 
-def fit(model, batches: Iterable[tuple[torch.Tensor, torch.Tensor]], steps: int, rate: float, warmup: int,
-        report: Callable[[int], None]) -> float:
+def fit(model: Any, batches: Iterable[tuple[torch.Tensor, torch.Tensor]], steps: int, rate: float, warmup: int,
+        report: Callable[[int, int], None]) -> float:
     """AdamW with a cosine from ``rate`` to a tenth of it; returns the mean loss of the last 50 steps."""
     model.train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.05)
@@ -83,12 +87,12 @@ def fit(model, batches: Iterable[tuple[torch.Tensor, torch.Tensor]], steps: int,
         schedule.step()
         optimiser.zero_grad(set_to_none=True)
         losses.append(loss.item())
-        report(i + 1)
+        report(i + 1, steps)
     model.eval()
     return sum(losses[-50:]) / len(losses[-50:])
 
 
-def packed(tokenizer, texts: Iterable[str]):
+def packed(tokenizer: Any, texts: Iterable[str]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Endless batches of packed pages."""
     buffer: list[int] = []
     for text in texts:
@@ -99,7 +103,7 @@ def packed(tokenizer, texts: Iterable[str]):
             yield block, block
 
 
-def aligned_batches(tokenizer, seed: int, epochs: int):
+def aligned_batches(tokenizer: Any, seed: int, epochs: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Shuffled batches of aligned examples; labels are -100 outside the response."""
     rng = random.Random(seed)
     examples = []
@@ -118,7 +122,7 @@ def aligned_batches(tokenizer, seed: int, epochs: int):
 
 
 @torch.inference_mode()
-def probe(model, tokenizer, n: int = 200) -> float:
+def probe(model: Any, tokenizer: Any, n: int = 200) -> float:
     """Share of step results that the model ranks first after a correct prefix, on development problems."""
     right = total = 0
     for problem in held_out(n, "dev", seed=7):
@@ -133,30 +137,35 @@ def probe(model, tokenizer, n: int = 200) -> float:
 
 
 def train(folder: Path, seed: int = 1, report: Progress = lambda stage, done, total: None) -> dict[str, float]:
-    """Train the four models into ``folder``; raises before anything is written when the probe fails."""
-    from itertools import count
+    """Train the four models into ``folder``.
 
+    Returns:
+        Final losses of the base models and the probe of all four.
+
+    Raises:
+        RuntimeError: the base fails the probe; nothing is written then.
+    """
     tokenizer = build_tokenizer(islice(pages(seed=10_000), 20_000))
     tokenizer.chat_template = CHAT_TEMPLATE
-    models, figures = {}, {}
+    models: dict[str, Any] = {}
+    figures: dict[str, float] = {}
     for kind in ("base", "proxy-base"):
-        model = new_model(kind, tokenizer, seed)
-        stream = packed(tokenizer, pages(seed=seed))
-        figures[f"loss {kind}"] = fit(model, stream, STEPS[kind], RATES[kind], 100,
-                                      lambda i, kind=kind: report(kind, i, STEPS[kind]))
-        models[kind] = model
-        figures[f"probe {kind}"] = probe(model, tokenizer)
-        print(figures, flush=True)
-    per_epoch = ALIGNED_EXAMPLES // BATCH
-    import copy
+        models[kind] = new_model(kind, tokenizer, seed)
+        figures[f"loss of {kind}"] = fit(
+            models[kind], packed(tokenizer, pages(seed=seed)), STEPS[kind], RATES[kind], 100, partial(report, kind)
+        )
+    figures["probe of base"] = probe(models["base"], tokenizer)
+    if figures["probe of base"] < PROBE_FLOOR:
+        raise RuntimeError(
+            f"the base gets only {figures['probe of base']:.1%} of the step results right (the gate is {PROBE_FLOOR:.0%}): "
+            "it knows no more than the proxy, so there is nothing to steer; try another --seed."
+        )
     for kind, parent, epochs, rate in (("proxy", "proxy-base", 2, 2e-3), ("base-aligned", "base", 1, 5e-4)):
-        model = copy.deepcopy(models[parent])
-        fit(model, aligned_batches(tokenizer, seed, epochs), epochs * per_epoch, rate, 20,
-            lambda i, kind=kind, total=epochs * per_epoch: report(kind, i, total))
-        models[kind] = model
-        figures[f"probe {kind}"] = probe(model, tokenizer)
+        models[kind] = copy.deepcopy(models[parent])
+        steps = epochs * (ALIGNED_EXAMPLES // BATCH)
+        fit(models[kind], aligned_batches(tokenizer, seed, epochs), steps, rate, 20, partial(report, kind))
     for kind, model in models.items():
-        model.generation_config.pad_token_id = tokenizer.pad_token_id
+        figures[f"probe of {kind}"] = probe(model, tokenizer)
         model.half().save_pretrained(folder / kind)
         tokenizer.save_pretrained(folder / kind)
     return figures

@@ -1,0 +1,5 @@
+"""``python -m kad``."""
+
+from .cli.main import entry
+
+entry()

@@ -1,0 +1,145 @@
+"""The commands' parameters. jsonargparse reads them from these signatures and docstrings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+
+import docstring_parser
+from jsonargparse import ActionConfigFile, ArgumentParser
+
+import kad
+
+from ..losses import Loss
+from ..mixture import Placement, Target
+from ..solvers import Solver
+
+
+def generate(
+    prompt: str | None = None,
+    file: Path | None = None,
+    base: str | None = None,
+    proxy: str | None = None,
+    reference: str | None = None,
+    chat: bool = False,
+    system: str | None = None,
+    proxy_system: str | None = None,
+    loss: Loss | None = None,
+    solver: Solver | None = None,
+    placement: Placement = "models",
+    target: Target | None = None,
+    window: int = 3,
+    max_new_tokens: int | None = None,
+    greedy: bool = False,
+    temperature: float = 0.7,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    min_p: float | None = None,
+    repetition_penalty: float | None = None,
+    stop: list[str] | None = None,
+    seed: int | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+    stream: bool = False,
+    json: bool = False,
+) -> None:
+    """Generate text from a large base model aligned by a small aligned one.
+
+    The prompt is the argument, a file, or standard input. Without models it uses the embedded pair.
+
+    Args:
+        prompt: The prompt; standard input if neither it nor --file is given.
+        file: Read the prompt from this file.
+        base: The large base model p: a folder or a hub id.
+        proxy: The small aligned model q*: a folder or a hub id. Its tokenizer is used.
+        reference: The small base model q, for --target ImplicitReward.
+        chat: Put the prompt through the aligned model's chat template.
+        system: A system prompt (with --chat).
+        proxy_system: A system prompt that only the proxy reads (with --chat).
+        loss: Logistic, Squared, Brier, Perceptron, ZeroOne, ConfidenceBet, Nudging, or an import path.
+        solver: Dual, Primal, Fractional, or an import path; by default the dual at 0.4 where the loss allows a threshold, else the primal at 0.9.
+        placement: Where the temperature enters.
+        target: Instead of a loss and a solver: Base, Proxy, ImplicitReward, or an import path.
+        window: Speculative drafts a round; 0 is plain decoding.
+        max_new_tokens: Tokens to generate at most; by default the aligned model's setting, else 256.
+        greedy: Take the most probable token instead of sampling.
+        temperature: Sampling temperature.
+        top_p: Nucleus filter on both models' distributions, before the rule.
+        top_k: Top-k filter on both models' distributions, before the rule.
+        min_p: Min-p filter on both models' distributions, before the rule.
+        repetition_penalty: As in Hugging Face's generate, on both models.
+        stop: Strings that end the text.
+        seed: Seed of the sampling.
+        dtype: Of the models' weights: auto, float32, bfloat16 or float16.
+        device: Such as cpu or cuda; by default a GPU where there is one.
+        stream: Print tokens as they are decided, coloured by origin.
+        json: Print one JSON object with the text, its tokens and the totals.
+    """
+    from .generate import run
+
+    settings = dict(locals())
+    settings.pop("run")
+    run(**settings)
+
+
+def demo(
+    output: Path | None = None,
+    quick: bool = False,
+    full: bool = False,
+    retrain: bool = False,
+    models: Path | None = None,
+    n: int | None = None,
+    seed: int = 1,
+) -> None:
+    """Show on the embedded pair that the method works: a table, a picture and coloured examples.
+
+    Args:
+        output: Folder for results.json, accuracy.png and acceptance.png; must not hold a run already. By default the first free kad-demo-N.
+        quick: Fewer problems and one seed, in under 45 seconds.
+        full: More thresholds, budgets and margins, and every method under a common truncation filter.
+        retrain: First train the four models from scratch into --models (at most 15 minutes on two cores).
+        models: Use the models in this folder instead of the shipped ones.
+        n: Number of held-out problems (default 400; with --quick 150).
+        seed: First sampling seed; with --retrain also the seed of the training.
+    """
+    from ..demo.command import run
+
+    run(output=output, quick=quick, full=full, retrain=retrain, models=models, n=n, seed=seed)
+
+
+COMMANDS = {"demo": demo, "generate": generate}
+POSITIONAL = {"prompt"}
+
+
+def parser() -> ArgumentParser:
+    """The parser of all commands."""
+    top = ArgumentParser(prog="kad", description=kad.__doc__, version=kad.__version__, exit_on_error=False)
+    commands = top.add_subcommands()
+    for name, function in COMMANDS.items():
+        one = ArgumentParser(exit_on_error=False)
+        one.add_argument("--config", action=ActionConfigFile, help="Read options from this YAML file.")
+        texts = {p.arg_name: p.description for p in docstring_parser.parse(function.__doc__ or "").params}
+        switches = {p.name for p in inspect.signature(function).parameters.values() if p.default is False}
+        for key in POSITIONAL & texts.keys():
+            one.add_argument(key, nargs="?", type=str, help=texts[key])
+        one.add_function_arguments(function, as_group=False, skip=switches | POSITIONAL)
+        for key in sorted(switches):
+            one.add_argument(f"--{key}", action="store_true", help=texts[key])
+        commands.add_subcommand(name, one, help=(function.__doc__ or "").strip().split("\n")[0])
+    return top
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse and call."""
+    top = parser()
+    parsed = top.parse_args([underscored(a) for a in arguments])
+    options = top.instantiate_classes(parsed)[parsed.subcommand]
+    COMMANDS[parsed.subcommand](**{key: value for key, value in options.items() if key != "config"})
+    return 0
+
+
+def underscored(argument: str) -> str:
+    """``--max-new-tokens=9`` is ``--max_new_tokens=9``."""
+    name, equals, value = argument.partition("=")
+    return (name.replace("-", "_").replace("__", "--", 1) + equals + value) if name.startswith("--") else argument

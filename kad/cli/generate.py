@@ -1,0 +1,162 @@
+"""``kad generate``."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ..decoding.colour import ColourStreamer, coloured
+from ..decoding.generate import generate
+from ..losses import Logistic, Loss
+from ..mixture import ImplicitReward, Mixture, Placement, Target
+from ..solvers import Dual, Primal, Solver
+from ..vocabulary import check_same_tokenizer
+
+THRESHOLD, BUDGET = 0.4, 0.9
+
+
+def run(
+    *, prompt: str | None, file: Path | None, base: str | None, proxy: str | None, reference: str | None, chat: bool,
+    system: str | None, proxy_system: str | None, loss: Loss | None, solver: Solver | None, placement: Placement,
+    target: Target | None, window: int, max_new_tokens: int | None, greedy: bool, temperature: float,
+    top_p: float | None, top_k: int | None, min_p: float | None, repetition_penalty: float | None,
+    stop: list[str] | None, seed: int | None, dtype: str, device: str | None, stream: bool, json: bool,
+) -> None:  # fmt: skip
+    """See `kad.cli.commands.generate`."""
+    if window < 0:
+        raise ValueError(f"--window must be ≥ 0 (the number of drafts a round), got {window}.")
+    if stream and json:
+        raise ValueError("choose one of --stream and --json.")
+    if (system or proxy_system) and not chat:
+        raise ValueError("--system and --proxy_system need --chat.")
+    if (base is None) != (proxy is None):
+        raise ValueError("give both --base and --proxy, or neither for the embedded pair.")
+    text = read_prompt(prompt, file)
+
+    quiet()
+    models, tokenizer = load(base, proxy, reference, dtype, device)
+    chosen = choose_target(target, loss, solver, placement, models.get("reference"))
+    console = Console()
+    options: dict[str, Any] = {
+        "top_p": top_p, "top_k": top_k, "min_p": min_p, "repetition_penalty": repetition_penalty,
+        "max_new_tokens": max_new_tokens,
+    }  # fmt: skip
+    options = {key: value for key, value in options.items() if value is not None}
+    options |= {"do_sample": False} if greedy else {"do_sample": True, "temperature": temperature}
+    messages = chat_of(text, system) if chat else text
+    out = generate(
+        models["base"], models["proxy"], messages,
+        proxy_prompt=chat_of(text, proxy_system) if proxy_system else None, target=chosen, window=window,
+        tokenizer=tokenizer, seed=seed, stop_strings=stop, streamer=ColourStreamer(tokenizer, console) if stream else None,
+        **options,
+    )  # fmt: skip
+    if json:
+        row = out.trace.tokens()
+        tokens = [
+            {"id": t.id, "text": tokenizer.decode([t.id]), "origin": t.origin, "alpha": None if t.alpha != t.alpha else t.alpha,
+             "accepted": t.accepted}
+            for t in row
+        ]  # fmt: skip
+        text = tokenizer.decode([t.id for t in row], skip_special_tokens=True)
+        print(json_module.dumps({"text": text, "tokens": tokens, "totals": out.trace.summary()}))
+    elif not stream:
+        console.print(coloured(out.trace, tokenizer), soft_wrap=True)
+
+
+def read_prompt(prompt: str | None, file: Path | None) -> str:
+    """The prompt from where the user put it."""
+    if prompt is not None and file is not None:
+        raise ValueError("give the prompt or --file, not both.")
+    if file is not None:
+        try:
+            text = Path(file).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ValueError(f"cannot read the prompt from {file}: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"cannot read the prompt from {file}: it is not UTF-8 text.") from error
+    else:
+        text = sys.stdin.read() if prompt is None else prompt
+    text = text.rstrip("\n")
+    if not text.strip():
+        raise ValueError("the prompt is empty; give it as an argument, with --file, or on standard input.")
+    return text
+
+
+def chat_of(text: str, system: str | None) -> list[dict[str, str]]:
+    """Chat messages of one user turn."""
+    head = [{"role": "system", "content": system}] if system else []
+    return [*head, {"role": "user", "content": text}]
+
+
+def choose_target(
+    target: Target | None, loss: Loss | None, solver: Solver | None, placement: Placement, reference: Any
+) -> Target:
+    """A target given whole, or the mixture of a loss and a solver."""
+    if target is not None:
+        if loss is not None or solver is not None:
+            raise ValueError("give either --target or --loss and --solver, not both.")
+        if isinstance(target, ImplicitReward):
+            if reference is None:
+                raise ValueError("--target ImplicitReward needs the small base model: --reference FOLDER_OR_ID.")
+            return ImplicitReward(reference, target.strength, placement)
+        return target
+    loss = loss if loss is not None else Logistic()
+    if solver is None:
+        by_threshold = loss.decreasing and not loss.reads_proxy
+        solver = Dual(threshold=THRESHOLD) if by_threshold else Primal(BUDGET)
+    return Mixture(loss, solver, placement)
+
+
+def quiet() -> None:
+    """No progress bars and hints of the loading library on the shell: our output is the text."""
+    import huggingface_hub
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    huggingface_hub.utils.logging.set_verbosity(50)  # it logs every retry; the last word is ours
+
+
+def load(
+    base: str | None, proxy: str | None, reference: str | None, dtype: str, device: str | None
+) -> tuple[dict[str, Any], Any]:
+    """The models by role, and the aligned model's tokenizer."""
+    import torch
+    from transformers import AutoTokenizer
+
+    if base is None or proxy is None:
+        from .. import demo
+
+        pair = demo.load()
+        return {"base": pair.base, "proxy": pair.proxy, "reference": pair.proxy_base}, pair.tokenizer
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    places = {"base": base, "proxy": proxy} | ({"reference": reference} if reference else {})
+    for role, place in places.items():
+        if (place.startswith((".", "/", "~")) or place.count("/") > 1) and not Path(place).expanduser().is_dir():
+            raise ValueError(f"there is no folder {place} to load the {role} from.")
+        if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
+            raise ValueError(f"the folder {place} holds no model for the {role} (no config.json).")
+    tokenizer = attempt("the proxy's tokenizer", proxy, lambda: AutoTokenizer.from_pretrained(proxy))
+    check_same_tokenizer(attempt("the base's tokenizer", base, lambda: AutoTokenizer.from_pretrained(base)), tokenizer)
+    models = {role: attempt(f"the {role}", place, lambda p=place: load_model(p, dtype, device)) for role, place in places.items()}
+    return models, tokenizer
+
+
+def load_model(place: str, dtype: str, device: str) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(place, dtype=dtype).to(device).eval()
+
+
+def attempt(what: str, place: str, action: Any) -> Any:
+    """Run a loader; its failure becomes one sentence that says what could not be loaded, and from where."""
+    try:
+        return action()
+    except Exception as error:
+        reason = " ".join(str(error).strip().split("\n")[0].split()) or type(error).__name__
+        raise ValueError(f"cannot load {what} from {place}: {reason}") from error

@@ -1,0 +1,16 @@
+"""Hypothesis runs the same examples everywhere; `--hypothesis-profile=long` runs many more."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=150, database=None)
+settings.register_profile(
+    "long", deadline=None, max_examples=2000, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+torch.set_num_threads(1)  # tiny models: threads cost more than they bring, and pytest-xdist has its own processes
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing in the tests may reach for a network

@@ -1,0 +1,85 @@
+"""Losses against plain formulas, and the rule that the dual gives for each (theory, table of losses)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import kad
+from kad.testing import check_loss
+
+from .strategies import LOSSES, distributions
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_every_loss_passes_the_public_suite(loss: kad.Loss) -> None:
+    check_loss(loss)
+
+
+def formulas(p: np.ndarray, q: np.ndarray) -> dict[kad.Loss, np.ndarray]:
+    """NumPy float64, token by token, from the table."""
+    with np.errstate(divide="ignore"):
+        log = np.log(p)
+    top = p.max()
+    onehot = np.eye(len(p))
+    return {
+        kad.Logistic(): -log,
+        kad.Squared(): (1 - p) ** 2,
+        kad.Brier(): np.array([((p - onehot[v]) ** 2).sum() for v in range(len(p))]),
+        kad.Perceptron("log"): math.log(top) - log,
+        kad.Perceptron("probability"): top - p,
+        kad.ZeroOne(): (p < top).astype(float),
+        kad.ConfidenceBet(): np.maximum(0, q.max() - p),
+        kad.Nudging(): np.full(len(p), 1 - top),
+    }
+
+
+@given(distributions(), st.data())
+def test_losses_are_their_formulas(p: torch.Tensor, data: st.DataObject) -> None:
+    q = data.draw(distributions(size=len(p)))
+    for loss, want in formulas(p.numpy(), q.numpy()).items():
+        np.testing.assert_allclose(loss(p, q).numpy(), want, atol=1e-12, rtol=1e-12)
+
+
+RULES = {  # multiplier -> the rule of the table
+    kad.Logistic(): lambda p, q, mu: p < math.exp(-mu),
+    kad.Squared(): lambda p, q, mu: p < 1 - math.sqrt(mu),
+    kad.Brier(): lambda p, q, mu: p < (1 + (p**2).sum() - mu) / 2,
+    kad.Perceptron("log"): lambda p, q, mu: p < math.exp(-mu) * p.max(),
+    kad.Perceptron("probability"): lambda p, q, mu: p < p.max() - mu,
+    kad.ZeroOne(): lambda p, q, mu: p < p.max() if mu < 1 else torch.zeros_like(p, dtype=torch.bool),
+    kad.ConfidenceBet(): lambda p, q, mu: p < q.max() - mu,
+    kad.Nudging(): lambda p, q, mu: torch.full_like(p, float(p.max() < 1 - mu)).bool(),
+}
+
+
+@given(distributions(), st.data())
+def test_the_dual_gives_the_rule_of_the_table(p: torch.Tensor, data: st.DataObject) -> None:
+    q = data.draw(distributions(size=len(p)))
+    mu = data.draw(st.floats(0, 3))
+    for loss, rule in RULES.items():
+        losses = loss(p, q)
+        assume(float((losses - mu).abs().min()) > 1e-9)  # at the boundary itself rounding decides
+        assert torch.equal(kad.Dual(multiplier=mu).defer(losses, p).bool(), rule(p, q, mu)), loss
+
+
+@given(distributions(), st.floats(0, 1))
+def test_a_threshold_is_the_multiplier_of_its_loss(p: torch.Tensor, threshold: float) -> None:
+    assume(float((p - threshold).abs().min()) > 1e-9)
+    want = p < threshold
+    assert torch.equal(kad.Dual(threshold=threshold).defer(-p.log(), p).bool(), want)
+    if threshold > 0:
+        assert torch.equal(kad.Dual(multiplier=-math.log(threshold)).defer(-p.log(), p).bool(), want)
+    assert torch.equal(kad.Dual(multiplier=(1 - threshold) ** 2).defer((1 - p) ** 2, p).bool(), want)
+
+
+def test_unknown_space_and_missing_proxy_are_refused() -> None:
+    with pytest.raises(ValueError, match="space"):
+        kad.Perceptron("logit")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="reads the proxy"):
+        kad.ConfidenceBet()(torch.tensor([1.0]))
