@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import StoppingCriteria
 
-from .loop import State
+from .journal import Journal
 
 
 def frontier(lengths: Tensor, done: Tensor) -> int:
@@ -27,17 +27,17 @@ class Columns:
     def __init__(self, criteria: Sequence[Any], streamer: Any, pad: int) -> None:
         self.criteria, self.streamer, self.pad, self.shown = criteria, streamer, pad, 0
 
-    def __call__(self, state: State) -> Tensor | None:
-        lengths, stopped = state.length.clone(), torch.zeros_like(state.done)
-        while self.shown < frontier(lengths, state.done | stopped):
-            column, alive = state.width + self.shown, lengths > self.shown
-            state.text[(~alive).nonzero().squeeze(-1).to(state.text.device), column] = self.pad
+    def __call__(self, journal: Journal) -> Tensor | None:
+        lengths, stopped = journal.length.clone(), torch.zeros_like(journal.done)
+        while self.shown < frontier(lengths, journal.done | stopped):
+            column, alive = journal.width + self.shown, lengths > self.shown
+            journal.text[(~alive).nonzero().squeeze(-1).to(journal.text.device), column] = self.pad
             self.shown += 1
             if self.streamer is not None:
                 if hasattr(self.streamer, "put_origin"):
-                    self.streamer.put_origin(state.origins[:, self.shown - 1])
-                self.streamer.put(state.text[:, column].cpu())
-            ids = state.text[:, : column + 1]
+                    self.streamer.put_origin(journal.origins[:, self.shown - 1])
+                self.streamer.put(journal.text[:, column].cpu())
+            ids = journal.text[:, : column + 1]
             for criterion in self.criteria:
                 done = criterion(ids, None)
                 done = done.cpu() if isinstance(done, Tensor) else torch.full_like(alive, bool(done))

@@ -26,6 +26,7 @@ from ..mixture import Target
 from ..vocabulary import output_size, shared_vocabulary
 from .columns import Columns, StopStrings
 from .huggingface import check_model, is_recurrent, lane_for
+from .journal import Journal
 from .loop import Decoder
 from .prompts import encode, unpad
 from .sampling import Sampling
@@ -271,11 +272,11 @@ def decode(
     if token_streamer is not None:
         token_streamer.put(input_ids.cpu())
 
+    keep_scores = bool(generation_config.output_scores and generation_config.return_dict_in_generate)
+    journal = Journal(input_ids, limit, sorted(stops), pad, keep_scores)
     loop = Decoder(
-        lanes["base"], lanes["proxy"], target, window=window, sampling=sampling,
-        chance=Sampled(generator) if sample else Greedy(), text=input_ids, limit=limit, stops=frozenset(stops),
-        pad=pad, reference=lanes.get("reference"), watch=watch,
-        keep_scores=bool(generation_config.output_scores and generation_config.return_dict_in_generate),
+        lanes["base"], lanes["proxy"], target, window=window, sampling=sampling, journal=journal, watch=watch,
+        chance=Sampled(generator) if sample else Greedy(), reference=lanes.get("reference"),
     )  # fmt: skip
     trace = loop.run()
     trace.settings.update(
@@ -284,10 +285,10 @@ def decode(
     )  # fmt: skip
     if token_streamer is not None:
         token_streamer.end()
-    sequences = loop.state.text[:, : input_ids.shape[1] + trace.ids.shape[1]]
+    sequences = journal.text[:, : input_ids.shape[1] + trace.ids.shape[1]]
     if not generation_config.return_dict_in_generate:
         return sequences
-    return Output(sequences=sequences, scores=stack_scores(loop.scores), trace=trace)
+    return Output(sequences=sequences, scores=stack_scores(journal.scores), trace=trace)
 
 
 def settle_config(base: Any, proxy: Any, given: GenerationConfig | None, options: dict[str, Any]) -> GenerationConfig:

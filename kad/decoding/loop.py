@@ -14,38 +14,19 @@ A round, for every row on its own and in shared passes:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..mixture import Reading, Target, decision, law
+from .journal import Journal
 from .lane import Lane
 from .pending import Drafts, Owed, align
 from .sampling import Sampling
-from .trace import BASE, PROXY, TARGET, Round, Trace
+from .trace import BASE, PROXY, TARGET, Trace
 from .verify import Chance, Greedy, acceptance, certain, residual
 
-Watch = Callable[["State"], Tensor | None]
-
-
-@dataclass
-class State:
-    """What has been emitted so far, for every row of the original batch.
-
-    Attributes:
-        text: ``(B, L + N)``, the base's prompt left-padded to L, then the continuation (and drafts past ``length``).
-        width: L.
-        length: ``(B,)``, tokens emitted; on the CPU.
-        done: ``(B,)``; on the CPU.
-        origins: ``(B, N)``, where each emitted token came from; on the CPU.
-    """
-
-    text: Tensor
-    width: int
-    length: Tensor
-    done: Tensor
-    origins: Tensor
+Watch = Callable[[Journal], Tensor | None]
 
 
 class Decoder:
@@ -57,12 +38,8 @@ class Decoder:
         window: γ ≥ 0 drafts a round.
         sampling: temperature and processors.
         chance: the source of decisions.
-        text: ``(B, L)``, the base's prompts as Hugging Face lays them out, left-padded.
-        limit: tokens to emit per row at most.
-        stops: token ids that end a row.
-        pad: what finished rows are filled with.
+        journal: where the emitted text goes. If it keeps scores, the proxy runs at every position.
         watch: called after every round; may return ``(B,)`` lengths to which rows are cut and ended.
-        keep_scores: record log π at every emitted token's position (the proxy then runs at every position).
     """
 
     def __init__(
@@ -74,79 +51,52 @@ class Decoder:
         window: int,
         sampling: Sampling,
         chance: Chance,
-        text: Tensor,
-        limit: int,
-        stops: frozenset[int] = frozenset(),
-        pad: int = 0,
+        journal: Journal,
         reference: Lane | None = None,
         watch: Watch | None = None,
-        keep_scores: bool = False,
     ) -> None:
         self.base, self.proxy, self.reference, self.target = base, proxy, reference, target
         self.lanes = [lane for lane in (base, proxy, reference) if lane is not None]
-        self.window, self.sampling, self.chance, self.limit = window, sampling, chance, limit
-        self.stops, self.pad, self.watch = torch.tensor(sorted(stops), dtype=torch.long), pad, watch
-        rows, width = text.shape
-        room = torch.full((rows, limit), pad, dtype=text.dtype, device=text.device)
-        self.state = State(
-            torch.cat([text, room], 1), width, torch.zeros(rows).long(), torch.zeros(rows).bool(),
-            torch.zeros(rows, limit, dtype=torch.int8),
-        )  # fmt: skip
-        self.alphas = torch.full((rows, limit), torch.nan)
-        self.accepts = torch.full((rows, limit), -1, dtype=torch.int8)
-        self.scores: list[list[Tensor]] | None = [[] for _ in range(rows)] if keep_scores else None
-        self.rounds: list[Round] = []
+        self.window, self.sampling, self.chance, self.watch = window, sampling, chance, watch
+        self.journal = journal
         self.owed: Owed | None = None
         self.greedy = isinstance(chance, Greedy)
         self.mixture = reference is None and type(target).defer is not Target.defer
         # A mixture that is tempered as a whole is no mixture any more.
         self.drawn_as_mixture = self.mixture and (target.placement != "mixture" or sampling.temperature == 1)
         # Whether the last token of a round can do without q*.
-        self.lazy = self.drawn_as_mixture and not target.reads_proxy and not keep_scores
+        self.lazy = self.drawn_as_mixture and not target.reads_proxy and journal.scores is None
 
     def run(self) -> Trace:
         """Decode until every row is done."""
-        state = self.state
-        if self.limit == 0:
-            state.done[:] = True
-        while not bool(state.done.all()):
+        journal = self.journal
+        while not bool(journal.done.all()):
             drafts = self.draft()
-            if not bool(state.done.all()):
+            if not bool(journal.done.all()):
                 self.verify(drafts)
-            if self.watch is not None and (cut := self.watch(state)) is not None:
-                self.cut(cut)
+            if self.watch is not None and (cut := self.watch(journal)) is not None:
+                journal.cut(cut)
             self.compact()
-        outside = torch.arange(self.limit) >= state.length.unsqueeze(-1)
-        ids = state.text[:, state.width :].masked_fill_(outside.to(state.text.device), self.pad)
-        longest = int(state.length.max())
-        return Trace(
-            ids=ids[:, :longest].cpu(),
-            origins=state.origins[:, :longest],
-            alphas=self.alphas.masked_fill(outside, torch.nan)[:, :longest],
-            accepts=self.accepts.masked_fill(outside, -1)[:, :longest],
-            lengths=state.length,
-            rounds=self.rounds,
-            base_passes=self.base.passes,
-            proxy_passes=self.proxy.passes,
-            reference_passes=self.reference.passes if self.reference else 0,
-            base_fed=self.base.fed,
-            proxy_fed=self.proxy.fed,
-        )
+        trace = journal.trace()
+        trace.base_passes, trace.base_fed = self.base.passes, self.base.fed
+        trace.proxy_passes, trace.proxy_fed = self.proxy.passes, self.proxy.fed
+        trace.reference_passes = self.reference.passes if self.reference is not None else 0
+        return trace
 
     # -- 1. draft -----------------------------------------------------------------------------------------------
 
     def draft(self) -> Drafts:
         """Let the proxy propose; its first reading settles what is owed."""
-        state, running = self.state, ~self.state.done[self.rows]
-        emitted = state.length[self.rows]
+        journal, running = self.journal, self.running
+        emitted = journal.length[self.rows]
         owed = self.owed.where & running if self.owed is not None else torch.zeros_like(running)
-        draws = (self.limit - 1 - emitted).clamp(max=self.window).clamp_min(owed.long()) * running
+        draws = (journal.limit - 1 - emitted).clamp(max=self.window).clamp_min(owed.long()) * running
         count, steps = torch.zeros_like(draws), []
         for step in range(int(draws.max())):
-            where = (draws > step) & ~state.done[self.rows]
+            where = (draws > step) & self.running
             if not bool(where.any()):
                 break
-            lengths = (state.width + state.length[self.rows] + count).unsqueeze(-1)
+            lengths = (journal.width + journal.length[self.rows] + count).unsqueeze(-1)
             logits = self.proxy.logits(where, 1).to(self.base.device)
             q = self.sampling.read(logits, self.prefix, lengths).at((slice(None), 0))
             settles = owed if step == 0 else torch.zeros_like(owed)
@@ -154,9 +104,9 @@ class Decoder:
             if bool(settles.any()):
                 self.settle(token, q, settles)
             drafted = where & ~settles
-            self.write(token, state.length[self.rows] + count, drafted)
+            self.write(token, journal.length[self.rows] + count, drafted)
             count = count + drafted
-            draws = torch.where(self.is_stop(token) & drafted, step + 1, draws)  # nothing follows a stop token
+            draws = torch.where(journal.is_stop(token) & drafted, step + 1, draws)  # nothing follows a stop token
             steps.append((token, drafted, q))
         self.owed = None
         return align(steps, count)
@@ -181,20 +131,21 @@ class Decoder:
                 d = decision(self.target, owed.base, q)
                 assert d is not None
                 alpha = (owed.base.for_mixture(self.target) * d).sum(-1).cpu()
-        if self.scores is not None:
-            self.score(law(self.target, owed.base, q, owed.reference, self.sampling.temperature), where)
-        self.write(token, self.state.length[self.rows], where)
+        if self.journal.scores is not None:
+            pi = law(self.target, owed.base, q, owed.reference, self.sampling.temperature)
+            self.journal.score(self.rows[where], pi[where.to(pi.device)])
+        self.write(token, self.journal.length[self.rows], where)
         self.emit(token, where, origin, alpha, torch.full_like(origin, -1))
 
     # -- 2. verify ----------------------------------------------------------------------------------------------
 
     def verify(self, drafts: Drafts) -> None:
         """Put the drafts to the base; emit what stands and, where it can be had, one token more."""
-        state, running, n = self.state, ~self.state.done[self.rows], drafts.width
+        journal, running, n = self.journal, self.running, drafts.width
         temperature = self.sampling.temperature
         count = torch.where(running, drafts.count, 0)
         place = torch.arange(n + 1).clamp(max=count.unsqueeze(-1))
-        lengths = state.width + state.length[self.rows].unsqueeze(-1) + place
+        lengths = journal.width + journal.length[self.rows].unsqueeze(-1) + place
         base = self.read_all(self.base, running, count, lengths)
         reference = self.read_all(self.reference, running, count, lengths, False) if self.reference else None
         d, alpha = self.decisions(base, drafts)
@@ -202,13 +153,13 @@ class Decoder:
         # How many drafts stand.
         first = (slice(None), slice(0, n))
         pi: Tensor | None = None
-        if n and (self.greedy or self.scores is not None or not self.drawn_as_mixture):
+        if n and (self.greedy or journal.scores is not None or not self.drawn_as_mixture):
             assert drafts.reading is not None
             r = reference.at(first) if reference else None
             pi = law(self.target, base.at(first), drafts.reading, r, temperature, None if d is None else d[:, :n])
         ratio = self.ratios(drafts, base, d, pi)
         accepted = self.chance.leading(ratio).cpu()
-        self.record(running, count, accepted, ratio.cpu())
+        journal.record(self.rows[running], count[running], accepted[running], ratio.cpu()[running])
 
         # The place after them: a replacement, the last token, or nothing after an accepted stop token.
         at = (torch.arange(len(count), device=self.base.device), accepted.to(self.base.device))
@@ -239,15 +190,15 @@ class Decoder:
 
         # Emit, roll back, and remember what is owed.
         self.emit_drafts(drafts, accepted, alpha, pi)
-        emitted = state.length[self.rows]
+        emitted = journal.length[self.rows]
         for lane in self.lanes:
             lane.truncate(emitted)
         alpha_here = alpha.gather(1, accepted.unsqueeze(-1)).squeeze(-1)
         origin = torch.full(token.shape, BASE if self.drawn_as_mixture else TARGET, dtype=torch.int8)
         if q is not None and self.mixture and (self.greedy or not self.drawn_as_mixture):
             origin = torch.where(replaced, self.likelier_origin(token, here, q), origin)
-        if self.scores is not None and full is not None:
-            self.score(full, replaced)
+        if full is not None:
+            journal.score(self.rows[replaced], full[replaced.to(full.device)])
         self.write(token, emitted, replaced | keep)
         self.emit(token, replaced | keep, origin, alpha_here, torch.where(replaced, 0, -1).to(torch.int8))
         owes = ends & ~keep
@@ -304,68 +255,51 @@ class Decoder:
         if not drafts.width:
             return torch.zeros_like(count, dtype=torch.bool)
         last = drafts.tokens.cpu().gather(1, (count - 1).clamp_min(0).unsqueeze(-1)).squeeze(-1)
-        return (count > 0) & self.is_stop(last)
+        return (count > 0) & self.journal.is_stop(last)
 
-    # -- rows: the lanes hold those that are still running, the state all of them ---------------------------------
+    # -- rows: the lanes hold those that are still running, the journal all of them -------------------------------
 
     @property
     def rows(self) -> Tensor:
         return self.base.rows
+
+    @property
+    def running(self) -> Tensor:
+        return ~self.journal.done[self.rows]
 
     def compact(self) -> None:
         """Drop finished rows from the lanes once they are half of what is computed.
 
         Not with processors that read the ids: they must see the full batch throughout.
         """
-        if self.sampling.reads_prefix:
+        running = self.running
+        if self.sampling.reads_prefix or not bool(running.any()) or 2 * int(running.sum()) > len(self.rows):
             return
-        running = ~self.state.done[self.rows]
-        if bool(running.any()) and 2 * int(running.sum()) <= len(self.rows):
-            index = running.nonzero().squeeze(-1)
-            self.owed = self.owed.select(index) if self.owed is not None else None
-            for lane in self.lanes:
-                lane.select(index)
-
-    def cut(self, lengths: Tensor) -> None:
-        """End every row that is not shorter than its new length, at that length."""
-        self.state.done |= lengths <= self.state.length
-        self.state.length = torch.minimum(self.state.length, lengths)
-        if self.scores is not None:
-            for row, length in enumerate(self.state.length.tolist()):
-                del self.scores[row][length:]
+        index = running.nonzero().squeeze(-1)
+        self.owed = self.owed.select(index) if self.owed is not None else None
+        for lane in self.lanes:
+            lane.select(index)
 
     def prefix(self, length: int) -> Tensor:
-        return self.state.text[self.rows.to(self.state.text.device), :length]
-
-    def is_stop(self, token: Tensor) -> Tensor:
-        return torch.isin(token.cpu(), self.stops)
-
-    # -- writing and recording ----------------------------------------------------------------------------------
+        """The first ids of every row, as Hugging Face lays them out."""
+        return self.journal.text[self.rows.to(self.journal.text.device), :length]
 
     def write(self, token: Tensor, at: Tensor, where: Tensor) -> None:
         """Put a token at continuation place ``at`` of the rows ``where``, and tell the lanes."""
-        rows, device = where.nonzero().squeeze(-1), self.state.text.device
-        columns = self.state.width + at[rows]
-        self.state.text[self.rows[rows].to(device), columns.to(device)] = token.to(device)[rows.to(device)]
+        self.journal.write(self.rows[where], at[where], token[where.to(token.device)])
         for lane in self.lanes:
             lane.append(token, where)
 
     def emit(self, token: Tensor, where: Tensor, origin: Tensor, alpha: Tensor, accepted: Tensor) -> None:
-        """Count the token that stands next in the rows ``where``; a stop token or the limit ends a row."""
-        state, rows = self.state, self.rows[where]
-        at = state.length[rows]
-        state.origins[rows, at] = origin[where]
-        self.alphas[rows, at] = alpha[where].float()
-        self.accepts[rows, at] = accepted[where]
-        state.length[rows] += 1
-        state.done[rows] |= self.is_stop(token)[where] | (state.length[rows] >= self.limit)
+        """Count the token that stands next in the rows ``where``."""
+        self.journal.emit(self.rows[where], token.cpu()[where], origin[where], alpha[where], accepted[where])
 
     def emit_drafts(self, drafts: Drafts, accepted: Tensor, alpha: Tensor, pi: Tensor | None) -> None:
         ones = torch.ones(len(accepted), dtype=torch.int8)
         for i in range(drafts.width):
             where = accepted > i
-            if self.scores is not None and pi is not None:
-                self.score(pi[:, i], where)
+            if pi is not None:
+                self.journal.score(self.rows[where], pi[where.to(pi.device), i])
             self.emit(drafts.tokens[:, i], where, ones * PROXY, alpha[:, i], ones)
 
     def likelier_origin(self, token: Tensor, base: Reading, q: Reading) -> Tensor:
@@ -378,17 +312,3 @@ class Decoder:
         kept = (p * (1 - d)).gather(1, at)
         other = (p * d).sum(-1, keepdim=True) * q.for_mixture(self.target).gather(1, at)
         return torch.where(kept >= other, BASE, PROXY).squeeze(-1).to(torch.int8).cpu()
-
-    def record(self, running: Tensor, count: Tensor, accepted: Tensor, ratio: Tensor) -> None:
-        everyone = len(self.state.length)
-        drafted, passed = torch.full((everyone,), -1), torch.zeros(everyone).long()
-        odds = torch.zeros(everyone, ratio.shape[1])
-        drafted[self.rows] = torch.where(running, count, -1)
-        passed[self.rows] = accepted
-        odds[self.rows] = ratio.float()
-        self.rounds.append(Round(drafted, passed, odds))
-
-    def score(self, pi: Tensor, where: Tensor) -> None:
-        assert self.scores is not None
-        for i in where.nonzero().squeeze(-1).tolist():
-            self.scores[int(self.rows[i])].append(pi[i].log())

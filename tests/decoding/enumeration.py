@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import TemperatureLogitsWarper
 
 import kad
+from kad.decoding.journal import Journal
 from kad.decoding.lane import TableLane
 from kad.decoding.loop import Decoder
 from kad.decoding.sampling import Sampling
@@ -69,9 +70,9 @@ def decoder(
     text = torch.stack([torch.nn.functional.pad(p, (width - len(p), 0)) for p in prompts])
     warpers = [] if temperature == 1 else [TemperatureLogitsWarper(temperature)]
     return Decoder(
-        lanes[0], lanes[1], target, window=window, chance=chance, text=text, limit=length, keep_scores=keep_scores,
+        lanes[0], lanes[1], target, window=window, chance=chance,
         sampling=Sampling(processors=warpers, both=target.placement != "models"),
-        stops=frozenset() if stop is None else frozenset([stop]),
+        journal=Journal(text, length, [] if stop is None else [stop], pad=0, keep_scores=keep_scores),
         reference=lanes[2] if target.reference is not None else None,
     )  # fmt: skip
 

@@ -1,0 +1,94 @@
+"""What has been emitted, for every row of the original batch; at the end it becomes the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .trace import Round, Trace
+
+
+class Journal:
+    """The emitted text and its annotations. Lengths and annotations are on the CPU, the text where the base is.
+
+    Args:
+        text: ``(B, L)``, the base's prompts as Hugging Face lays them out, left-padded.
+        limit: tokens to emit per row at most.
+        stops: token ids that end a row.
+        pad: what finished rows are filled with.
+        keep_scores: collect log π of every emitted token's position.
+
+    Attributes:
+        text: ``(B, L + limit)``, prompts, continuation, and beyond ``length`` whatever was drafted.
+        width: L.
+        length, done: ``(B,)``, tokens emitted, and whether the row has ended.
+        origins, alphas, accepts: ``(B, limit)``, see `Trace`.
+        scores: per row, one ``(V,)`` per emitted token; None unless they are kept.
+        rounds: the verification rounds.
+    """
+
+    def __init__(self, text: Tensor, limit: int, stops: Sequence[int], pad: int, keep_scores: bool = False) -> None:
+        rows, self.width = text.shape
+        self.text = torch.cat([text, text.new_full((rows, limit), pad)], 1)
+        self.limit, self.stops, self.pad = limit, torch.tensor(sorted(stops), dtype=torch.long), pad
+        self.length = torch.zeros(rows, dtype=torch.long)
+        self.done = torch.full((rows,), limit == 0)
+        self.origins = torch.zeros(rows, limit, dtype=torch.int8)
+        self.alphas = torch.full((rows, limit), torch.nan)
+        self.accepts = torch.full((rows, limit), -1, dtype=torch.int8)
+        self.scores: list[list[Tensor]] | None = [[] for _ in range(rows)] if keep_scores else None
+        self.rounds: list[Round] = []
+
+    def is_stop(self, token: Tensor) -> Tensor:
+        """Which tokens end a row, on the CPU."""
+        return torch.isin(token.cpu(), self.stops)
+
+    def write(self, rows: Tensor, at: Tensor, token: Tensor) -> None:
+        """Put tokens at continuation places ``at`` of ``rows``; they do not count before they are emitted."""
+        device = self.text.device
+        self.text[rows.to(device), (self.width + at).to(device)] = token.to(device)
+
+    def emit(self, rows: Tensor, token: Tensor, origin: Tensor, alpha: Tensor, accepted: Tensor) -> None:
+        """Count one more token of ``rows``; a stop token or the limit ends a row."""
+        at = self.length[rows]
+        self.origins[rows, at], self.alphas[rows, at], self.accepts[rows, at] = origin, alpha.float(), accepted
+        self.length[rows] += 1
+        self.done[rows] |= self.is_stop(token) | (self.length[rows] >= self.limit)
+
+    def score(self, rows: Tensor, pi: Tensor) -> None:
+        """Keep log π of the next token of ``rows``, if scores are kept."""
+        if self.scores is not None:
+            for row, one in zip(rows.tolist(), pi, strict=True):
+                self.scores[row].append(one.log())
+
+    def record(self, rows: Tensor, drafted: Tensor, accepted: Tensor, probability: Tensor) -> None:
+        """Note a round in which ``rows`` took part."""
+        everyone = len(self.length)
+        d, a = torch.full((everyone,), -1), torch.zeros(everyone, dtype=torch.long)
+        odds = torch.zeros(everyone, probability.shape[1])
+        d[rows], a[rows], odds[rows] = drafted, accepted, probability.float()
+        self.rounds.append(Round(d, a, odds))
+
+    def cut(self, lengths: Tensor) -> None:
+        """End every row that is not shorter than its new length, at that length."""
+        self.done |= lengths <= self.length
+        self.length = torch.minimum(self.length, lengths)
+        if self.scores is not None:
+            for row, length in enumerate(self.length.tolist()):
+                del self.scores[row][length:]
+
+    def trace(self) -> Trace:
+        """The trace, without the lanes' totals; what lies behind a row's end becomes padding."""
+        outside = torch.arange(self.limit) >= self.length.unsqueeze(-1)
+        ids = self.text[:, self.width :].masked_fill_(outside.to(self.text.device), self.pad)
+        longest = int(self.length.max())
+        return Trace(
+            ids=ids[:, :longest].cpu(),
+            origins=self.origins[:, :longest],
+            alphas=self.alphas.masked_fill(outside, torch.nan)[:, :longest],
+            accepts=self.accepts.masked_fill(outside, -1)[:, :longest],
+            lengths=self.length,
+            rounds=self.rounds,
+        )
