@@ -103,6 +103,12 @@ class Trace:
         return self.accepted / taking_part if taking_part else float("nan")
 
     @property
+    def tokens_per_base_pass(self) -> float:
+        """Emitted tokens per row and pass of the base; NaN without one."""
+        taking_part = sum(int((r.drafted >= 0).sum()) for r in self.rounds)
+        return int(self.lengths.sum()) / taking_part if taking_part else float("nan")
+
+    @property
     def acceptance_by_position(self) -> list[float]:
         """For every place in the window: of the drafts that were reached there, the share that passed."""
         rates = []
@@ -131,6 +137,7 @@ class Trace:
             "accepted": self.accepted,
             "acceptance_rate": self.acceptance_rate,
             "mean_accepted_length": self.mean_accepted_length,
+            "tokens_per_base_pass": self.tokens_per_base_pass,
             "acceptance_by_position": [None if rate != rate else rate for rate in self.acceptance_by_position],
             "deferral_rate": self.deferral_rate,
             "settings": self.settings,

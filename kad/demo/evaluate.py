@@ -149,7 +149,7 @@ class Rate:
     high: float
 
     def __str__(self) -> str:
-        return f"{100 * self.share:5.1f} [{100 * self.low:4.1f}, {100 * self.high:5.1f}]"
+        return f"{100 * self.share:.1f} [{100 * self.low:.0f}-{100 * self.high:.0f}]"
 
 
 def clustered(samples: Sequence[Sequence[float]]) -> tuple[float, float]:

@@ -1,0 +1,25 @@
+"""Every example runs, is short, and prints what it promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+PRINTS = {
+    "new_loss": "first 6 + 8 = 14 . then 14 - 3 = 11 . #### 11",
+    "new_solver": "BestOfTwo(budget=0.45): defers [0.0, 1.0, 0.0]",
+    "steer_two_checkpoints": "#### 19",
+    "read_a_trace": "window 4",
+}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+def test_example(path: Path) -> None:
+    assert len(path.read_text().splitlines()) < 60
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    assert PRINTS[path.stem] in done.stdout
