@@ -134,7 +134,7 @@ def run(arguments: Sequence[str]) -> int:
     """Parse and call."""
     top = parser()
     parsed = top.parse_args([underscored(a) for a in arguments])
-    options = top.instantiate_classes(parsed)[parsed.subcommand]
+    options = top.instantiate(parsed)[parsed.subcommand]
     COMMANDS[parsed.subcommand](**{key: value for key, value in options.items() if key != "config"})
     return 0
 

@@ -46,7 +46,7 @@ class Method:
 
 
 METHODS = [
-    Method("p  (large base)", lambda pair, at: Base(), single=True),
+    Method("p (large base)", lambda pair, at: Base(), single=True),
     Method("q* (small aligned)", lambda pair, at: Base(), base="proxy", single=True),
     Method("nudging .4", lambda pair, at: nudging(0.4, at)),
     Method("implicit reward", lambda pair, at: implicit_reward(pair.proxy_base, placement=at)),

@@ -56,7 +56,7 @@ def accuracy_table(runs: Sequence[Run], plan: Plan, filtered: bool = False) -> T
 def comparison_lines(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """dual .4 against the others, paired by problem."""
     out = []
-    for other in ("p  (large base)", "q* (small aligned)", "nudging .4", "implicit reward"):
+    for other in ("p (large base)", "q* (small aligned)", "nudging .4", "implicit reward"):
         for at in ROWS_OF_MIXTURES:
             ours, theirs = sampled(runs, OURS, at), sampled(runs, other, at)
             mean, error = difference([r.correct for r in ours], [r.correct for r in theirs])

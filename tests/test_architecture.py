@@ -1,0 +1,70 @@
+"""Data flows one way: a module imports only from modules to its left."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import kad
+
+ORDER = [
+    "version", "distributions", "losses", "solvers", "mixture", "vocabulary", "decoding", "testing", "demo", "cli", "__main__",
+]  # fmt: skip
+ROOT = Path(kad.__file__).parent
+
+
+def layer(module: str) -> int:
+    """The place of ``kad.a.b`` in the order."""
+    return ORDER.index(module.split(".")[1])
+
+
+def imports(path: Path) -> list[str]:
+    """The kad modules that a file imports, absolute."""
+    package = ["kad", *path.relative_to(ROOT).parent.parts]
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            if node.module:
+                found.append(".".join([*base, node.module]))
+            else:
+                found += [".".join([*base, alias.name]) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.append(node.module)
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+    return [name for name in found if name.split(".")[0] == "kad"]
+
+
+def test_imports_point_left() -> None:
+    for path in ROOT.rglob("*.py"):
+        if path == ROOT / "__init__.py":
+            continue
+        mine = ["kad", *path.relative_to(ROOT).with_suffix("").parts]
+        for name in imports(path):
+            if name == "kad":
+                assert mine[1] in ("demo", "cli"), f"{path} imports the whole package"
+                continue
+            assert layer(name) <= layer(".".join(mine)), f"{path} imports {name}, which stands to its right"
+
+
+def test_importing_kad_leaves_heavy_extras_alone() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, kad; print([m for m in ('matplotlib', 'ortools', 'jsonargparse', 'rich', 'scipy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_documented_with_an_example_or_says_what_it_is() -> None:
+    for name in dir(kad):
+        thing = getattr(kad, name)
+        if name.startswith("_") or not getattr(thing, "__module__", "").startswith("kad"):
+            continue
+        assert (thing.__doc__ or "").strip(), f"kad.{name} has no docstring"
+
+
+def test_files_stay_small() -> None:
+    for path in ROOT.rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 400, path
