@@ -36,5 +36,4 @@ from .solvers import Primal as Primal
 from .solvers import Solution as Solution
 from .solvers import Solver as Solver
 from .solvers import solve as solve
-
 from .version import VERSION as __version__

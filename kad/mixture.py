@@ -191,7 +191,7 @@ class Reading:
     plain: Tensor
     tempered: Tensor
 
-    def at(self, index: Tensor | tuple[Tensor, ...]) -> Reading:
+    def at(self, index: Any) -> Reading:
         """The same at some rows or positions."""
         plain = self.plain[index]
         return Reading(plain, plain if self.tempered is self.plain else self.tempered[index])

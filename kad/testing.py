@@ -51,11 +51,16 @@ def check_loss(loss: Loss, seed: int = 0) -> None:
     name, reads_seen = type(loss).__name__, False
     for p, q in zip(distributions(seed), distributions(seed + 1), strict=True):
         values = loss(p, q) if loss.reads_proxy else loss(p)
-        claim(values.shape == p.shape, f"{name} must return one loss per token: {tuple(p.shape)}, got {tuple(values.shape)}.")
+        claim(
+            values.shape == p.shape,
+            f"{name} must return one loss per token: {tuple(p.shape)}, got {tuple(values.shape)}.",
+        )
         claim(values.dtype == p.dtype, f"{name} must keep the dtype {p.dtype}, got {values.dtype}.")
         claim(not torch.isnan(values).any(), f"{name} is NaN for p = {p.tolist()}.")
         claim((values >= 0).all(), f"{name} is negative for p = {p.tolist()}.")
-        claim(torch.isfinite(values[p > 0]).all(), f"{name} is infinite for a token of positive mass, p = {p.tolist()}.")
+        claim(
+            torch.isfinite(values[p > 0]).all(), f"{name} is infinite for a token of positive mass, p = {p.tolist()}."
+        )
         batch = torch.stack([p, p.flip(0)])
         both = loss(batch, torch.stack([q, q.flip(0)])) if loss.reads_proxy else loss(batch)
         claim(torch.allclose(both[0], values, rtol=1e-12), f"{name} gives a row in a batch another loss than alone.")
@@ -91,7 +96,10 @@ def check_solver(solver: Solver, seed: int = 0) -> None:
         for loss in (-p.log(), (1 - p) ** 2, torch.rand(len(p), generator=generator, dtype=p.dtype).round(decimals=1)):
             d = solver.defer(loss, p)
             at = f"for mass {p.tolist()} and loss {loss.tolist()}"
-            claim(d.shape == p.shape and d.dtype == p.dtype, f"{name} must return d with the mass's shape and dtype, {at}.")
+            claim(
+                d.shape == p.shape and d.dtype == p.dtype,
+                f"{name} must return d with the mass's shape and dtype, {at}.",
+            )
             claim(((d >= 0) & (d <= 1)).all(), f"{name} returns a d outside [0, 1], {at}.")
             if not solver.fractional:
                 claim(((d == 0) | (d == 1)).all(), f"{name} returns a fractional d but does not claim it, {at}.")
@@ -104,7 +112,10 @@ def check_solver(solver: Solver, seed: int = 0) -> None:
             if solver.feasible:
                 claim(mass <= budget + ROUNDING, f"{name} defers {mass} > budget {budget}, {at}.")
             if solver.fills:
-                claim(abs(mass - budget) <= ROUNDING, f"{name} claims to fill the budget {budget} but defers {mass}, {at}.")
+                claim(
+                    abs(mass - budget) <= ROUNDING,
+                    f"{name} claims to fill the budget {budget} but defers {mass}, {at}.",
+                )
             if solver.exact:
                 best = float(risk_of(loss, p, Brute(budget).defer(loss, p)))
                 risk = float(risk_of(loss, p, d))

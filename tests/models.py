@@ -29,9 +29,11 @@ CONFIGS: dict[str, Any] = {
     "olmo2": Olmo2Config(**SMALL),
     "mistral": MistralConfig(**SMALL, sliding_window=5),  # every layer slides
     "gemma3": Gemma3TextConfig(  # sliding and full layers in one model
-        **{**SMALL, "num_hidden_layers": 4}, head_dim=8, sliding_window=5,
+        **{**SMALL, "num_hidden_layers": 4},
+        head_dim=8,
+        sliding_window=5,
         layer_types=["sliding_attention", "full_attention"] * 2,
-    ),  # fmt: skip
+    ),
 }
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import docstring_parser
-from jsonargparse import ActionConfigFile, ArgumentParser
-
-import kad
+from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
 
 from ..losses import Loss
 from ..mixture import Placement, Target
 from ..solvers import Solver
+from ..version import VERSION
 
 
 def generate(
@@ -108,22 +107,23 @@ def demo(
     run(output=output, quick=quick, full=full, retrain=retrain, models=models, n=n, seed=seed)
 
 
-COMMANDS = {"demo": demo, "generate": generate}
+COMMANDS: dict[str, Callable[..., None]] = {"demo": demo, "generate": generate}
 POSITIONAL = {"prompt"}
 
 
 def parser() -> ArgumentParser:
     """The parser of all commands."""
-    top = ArgumentParser(prog="kad", description=kad.__doc__, version=kad.__version__, exit_on_error=False)
+    about = "Align a large base language model at decoding time with a small aligned one."
+    top = ArgumentParser(prog="kad", description=about, version=VERSION, exit_on_error=False)
     commands = top.add_subcommands()
     for name, function in COMMANDS.items():
         one = ArgumentParser(exit_on_error=False)
         one.add_argument("--config", action=ActionConfigFile, help="Read options from this YAML file.")
         texts = {p.arg_name: p.description for p in docstring_parser.parse(function.__doc__ or "").params}
         switches = {p.name for p in inspect.signature(function).parameters.values() if p.default is False}
-        for key in POSITIONAL & texts.keys():
+        for key in POSITIONAL.intersection(texts):
             one.add_argument(key, nargs="?", type=str, help=texts[key])
-        one.add_function_arguments(function, as_group=False, skip=switches | POSITIONAL)
+        one.add_function_arguments(function, as_group=False, skip={*switches, *POSITIONAL})
         for key in sorted(switches):
             one.add_argument(f"--{key}", action="store_true", help=texts[key])
         commands.add_subcommand(name, one, help=(function.__doc__ or "").strip().split("\n")[0])

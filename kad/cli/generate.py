@@ -143,7 +143,10 @@ def load(
             raise ValueError(f"the folder {place} holds no model for the {role} (no config.json).")
     tokenizer = attempt("the proxy's tokenizer", proxy, lambda: AutoTokenizer.from_pretrained(proxy))
     check_same_tokenizer(attempt("the base's tokenizer", base, lambda: AutoTokenizer.from_pretrained(base)), tokenizer)
-    models = {role: attempt(f"the {role}", place, lambda p=place: load_model(p, dtype, device)) for role, place in places.items()}
+    models = {
+        role: attempt(f"the {role}", place, lambda p=place: load_model(p, dtype, device))
+        for role, place in places.items()
+    }
     return models, tokenizer
 
 

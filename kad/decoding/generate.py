@@ -52,9 +52,10 @@ class Output(ModelOutput):
         trace: where every token came from and what it cost.
     """
 
-    sequences: Tensor | None = None
+    # ModelOutput wants defaults; sequences and trace are always set.
+    sequences: Tensor = None  # type: ignore[assignment]
     scores: tuple[Tensor, ...] | None = None
-    trace: Trace | None = None
+    trace: Trace = None  # type: ignore[assignment]
 
 
 def generate(
@@ -145,14 +146,17 @@ def generate(
         generator=generator, streamer=streamer, keep_top_k=True,
     )  # fmt: skip
     config.return_dict_in_generate = True
-    return base.generate(
+    output: Output = base.generate(
         input_ids.to(device),
-        attention_mask=attention_mask.to(device) if attention_mask is not None else torch.ones_like(input_ids).to(device),
+        attention_mask=attention_mask.to(device)
+        if attention_mask is not None
+        else torch.ones_like(input_ids).to(device),
         generation_config=config,
         stopping_criteria=criteria,
         logits_processor=LogitsProcessorList(logits_processor or []),
         custom_generate=decode,
     )
+    return output
 
 
 def decoder(
@@ -330,7 +334,9 @@ def stop_tokens(config: Any) -> set[int]:
     eos = config.eos_token_id
     if eos is None:
         return set()
-    return {int(i) for i in (eos.flatten().tolist() if isinstance(eos, Tensor) else eos if isinstance(eos, list) else [eos])}
+    return {
+        int(i) for i in (eos.flatten().tolist() if isinstance(eos, Tensor) else eos if isinstance(eos, list) else [eos])
+    }
 
 
 def pad_token(config: Any, stops: set[int]) -> int:

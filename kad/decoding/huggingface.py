@@ -40,7 +40,9 @@ class HuggingFaceLane(Lane):
         self.cache = SlotCache(config.num_hidden_layers)
         parameters = inspect.signature(model.forward).parameters
         if "position_ids" not in parameters:
-            raise ValueError(f"the {name} ({type(model).__name__}) takes no position_ids, so kad cannot place its tokens.")
+            raise ValueError(
+                f"the {name} ({type(model).__name__}) takes no position_ids, so kad cannot place its tokens."
+            )
         self.keeps = "logits_to_keep" in parameters
         implementation = getattr(config, "_attn_implementation", "eager")
         if implementation not in ("eager", "sdpa"):
@@ -58,10 +60,15 @@ class HuggingFaceLane(Lane):
         positions = positions.to(self.device)
         extra = {"logits_to_keep": keep} if self.keeps else {}
         out = self.model(
-            input_ids=tokens, attention_mask=self.masks(positions, used), position_ids=positions,
-            past_key_values=self.cache, use_cache=True, **extra,
+            input_ids=tokens,
+            attention_mask=self.masks(positions, used),
+            position_ids=positions,
+            past_key_values=self.cache,
+            use_cache=True,
+            **extra,
         )
-        return out.logits[:, -keep:]
+        logits: Tensor = out.logits[:, -keep:]
+        return logits
 
     def masks(self, positions: Tensor, used: int) -> Any:
         """``slot <= position`` (and ``slot > position - window`` where the layer slides), ``(B, 1, W, used)``."""
@@ -124,7 +131,7 @@ class RecurrentLane(Lane):
             new = tokens[row, valid[row].to(self.device)].unsqueeze(0)
             logits = blank
             if new.shape[1]:
-                for part in [new] if self.memory[row] is None else new.split(1, dim=1):
+                for part in [new] if self.memory[row] is None else torch.split(new, 1, dim=1):
                     out = self.model(input_ids=part, use_cache=True, **{self.key: self.memory[row]})
                     self.memory[row], logits = getattr(out, self.key), out.logits[:, -1:]
             rows.append(logits)

@@ -205,9 +205,7 @@ class Decoder:
         if bool(owes.any()):
             self.owed = Owed(owes, here, reference.at(at) if reference else None, alpha_here)
 
-    def read_all(
-        self, lane: Lane, running: Tensor, count: Tensor, lengths: Tensor, filtered: bool = True
-    ) -> Reading:
+    def read_all(self, lane: Lane, running: Tensor, count: Tensor, lengths: Tensor, filtered: bool = True) -> Reading:
         """The lane's reading at places 0..n of every row's drafts, ``(B, n + 1, V)``."""
         places = lengths.shape[1]
         logits = lane.logits(running, places).to(self.base.device)

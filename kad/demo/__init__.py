@@ -45,5 +45,7 @@ def load(folder: str | Path = MODELS) -> Pair:
     missing = [kind for kind in KINDS if not (folder / kind / "config.json").is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} holds no model {missing[0]!r}; `kad demo --retrain` trains all four.")
-    models = [AutoModelForCausalLM.from_pretrained(folder / kind, dtype=torch.float32).eval() for kind in KINDS]
-    return Pair(*models, tokenizer=AutoTokenizer.from_pretrained(folder / "base"))
+    base, proxy, proxy_base, base_aligned = (
+        AutoModelForCausalLM.from_pretrained(folder / kind, dtype=torch.float32).eval() for kind in KINDS
+    )
+    return Pair(base, proxy, proxy_base, base_aligned, AutoTokenizer.from_pretrained(folder / "base"))

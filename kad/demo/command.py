@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..version import VERSION
 from . import MODELS, Pair, load
 from .evaluate import Plan, Run, records
 from .evaluate import run as run_method
@@ -50,7 +51,10 @@ def run(
     seconds = time.perf_counter() - start
     show(console, pair, problems, runs, plan)
     write(output, problems, runs, plan, seconds)
-    console.print(f"{len(runs)} runs in {seconds:.0f} s. Wrote {output}/results.json, accuracy.png, acceptance.png.", highlight=False)
+    console.print(
+        f"{len(runs)} runs in {seconds:.0f} s. Wrote {output}/results.json, accuracy.png, acceptance.png.",
+        highlight=False,
+    )
 
 
 def progress(console: Console) -> Progress:
@@ -80,7 +84,7 @@ def retrained(folder: Path, seed: int, console: Console) -> None:
         raise ValueError(f"{folder} is not empty; give --models a new folder so that no other models are overwritten.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".kad-training-") as scratch, progress(console) as bar:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
@@ -118,8 +122,6 @@ def write(output: Path, problems: list[Problem], runs: list[Run], plan: Plan, se
     import torch
     import transformers
 
-    import kad
-
     output.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=".kad-demo-") as scratch:
         folder = Path(scratch) / "run"
@@ -127,7 +129,7 @@ def write(output: Path, problems: list[Problem], runs: list[Run], plan: Plan, se
         figures(runs, plan, folder)
         result = {
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": {"kad": kad.__version__, "torch": torch.__version__, "transformers": transformers.__version__,
+            "versions": {"kad": VERSION, "torch": torch.__version__, "transformers": transformers.__version__,
                          "python": platform.python_version()},
             "seconds": round(seconds, 1),
             "problems": [{"text": p.text, "answer": p.answer} for p in problems],

@@ -179,7 +179,9 @@ def rate(samples: Sequence[Sequence[bool]]) -> Rate:
 
 def difference(ours: Sequence[Sequence[bool]], theirs: Sequence[Sequence[bool]]) -> tuple[float, float]:
     """Mean difference and its standard error, paired by problem."""
-    return clustered([[float(a) - float(b) for a, b in zip(x, y, strict=True)] for x, y in zip(ours, theirs, strict=True)])
+    return clustered(
+        [[float(a) - float(b) for a, b in zip(x, y, strict=True)] for x, y in zip(ours, theirs, strict=True)]
+    )
 
 
 def records(runs: Sequence[Run]) -> list[dict[str, Any]]:

@@ -16,12 +16,22 @@ FURNITURE_RATE, CUT_RATE, SLIP_RATE = 0.10, 0.03, 0.12  # per step; cuts and sli
 
 WORDS = {"+": ("add", "plus"), "-": ("take away", "minus"), "*": ("multiply by", "times")}
 CHATTER = [
-    "no idea , ask your teacher .", "is this homework ? do it yourself .", "what a nice question !",
-    "same question here , any help ?", "i think we did this last week .", "please read the rules of this forum .",
-    "you can look this up in the book .", "good luck with that !",
+    "no idea , ask your teacher .",
+    "is this homework ? do it yourself .",
+    "what a nice question !",
+    "same question here , any help ?",
+    "i think we did this last week .",
+    "please read the rules of this forum .",
+    "you can look this up in the book .",
+    "good luck with that !",
 ]
 FURNITURE = [
-    "[ page {n} ]", "[ share this page ]", "[ continue below ]", "[ log in to reply ]", "[ chapter {n} ]", "[ ad ]",
+    "[ page {n} ]",
+    "[ share this page ]",
+    "[ continue below ]",
+    "[ log in to reply ]",
+    "[ chapter {n} ]",
+    "[ ad ]",
 ]
 
 
@@ -34,7 +44,7 @@ def worked(rng: random.Random, problem: Problem, careless: bool = False) -> str:
 
     A careless one may slip in a step (and goes on from the wrong result), or break off behind a login.
     """
-    style, parts = rng.randrange(5), []
+    style, parts = rng.randrange(5), list[str]()
     for i, step in enumerate(slipped(rng, problem.steps) if careless else problem.steps):
         if careless and rng.random() < CUT_RATE:
             return " ".join([*parts, "[ log in to read on ]"])
@@ -78,10 +88,16 @@ def line(style: int, i: int, step: Step) -> str:
 
 
 def ending(rng: random.Random, problem: Problem, answer: int) -> str:
-    return rng.choice([
-        f"the answer is {answer} .", f"so {problem.name} has {answer} {problem.item} .", f"answer : {answer}",
-        f"that makes {answer} .", f"it is {answer} !", "done .",
-    ])
+    return rng.choice(
+        [
+            f"the answer is {answer} .",
+            f"so {problem.name} has {answer} {problem.item} .",
+            f"answer : {answer}",
+            f"that makes {answer} .",
+            f"it is {answer} !",
+            "done .",
+        ]
+    )
 
 
 def forum(rng: random.Random) -> str:

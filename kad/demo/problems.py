@@ -74,13 +74,21 @@ def event(rng: random.Random, step: Step, pronoun: str, friend: str) -> str:
     n = step.right
     if step.op == "+":
         return rng.choice(
-            [f"{pronoun} buys {n} more .", f"{pronoun} finds {n} more .", f"{friend} brings {n} more .",
-             f"then {pronoun} gets {n} as a gift ."]
+            [
+                f"{pronoun} buys {n} more .",
+                f"{pronoun} finds {n} more .",
+                f"{friend} brings {n} more .",
+                f"then {pronoun} gets {n} as a gift .",
+            ]
         )
     if step.op == "-":
         return rng.choice(
-            [f"{pronoun} loses {n} .", f"{pronoun} sells {n} .", f"{pronoun} gives {n} to {friend} .",
-             f"then {friend} takes {n} away ."]
+            [
+                f"{pronoun} loses {n} .",
+                f"{pronoun} sells {n} .",
+                f"{pronoun} gives {n} to {friend} .",
+                f"then {friend} takes {n} away .",
+            ]
         )
     return rng.choice([f"then the pile grows to {n} times its size .", f"a trick makes it {n} times as many ."])
 
@@ -96,13 +104,26 @@ def draw(rng: random.Random) -> Problem:
         count, each = rng.randint(2, 9), rng.randint(2, 9)
         holder = rng.choice(HOLDERS)
         steps.append(Step(count, "*", each, count * each))
-        sentences = [rng.choice([f"{name} has {count} {holder} with {each} {item} in each .",
-                                 f"{name} fills {count} {holder} with {each} {item} each ."])]
+        sentences = [
+            rng.choice(
+                [
+                    f"{name} has {count} {holder} with {each} {item} in each .",
+                    f"{name} fills {count} {holder} with {each} {item} each .",
+                ]
+            )
+        ]
         value = count * each
     else:
         value = rng.randint(2, 60)
-        sentences = [rng.choice([f"{name} has {value} {item} .", f"{name} starts with {value} {item} .",
-                                 f"there are {value} {item} on the table of {name} ."])]
+        sentences = [
+            rng.choice(
+                [
+                    f"{name} has {value} {item} .",
+                    f"{name} starts with {value} {item} .",
+                    f"there are {value} {item} on the table of {name} .",
+                ]
+            )
+        ]
     total = rng.choice([2, 2, 3, 3, 4])
     while len(steps) < total:
         step = random_step(rng, value)

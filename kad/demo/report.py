@@ -167,12 +167,16 @@ def figures(runs: Sequence[Run], plan: Plan, folder: Path) -> None:
     axes.set_yticks(range(len(methods)), [m.name for m in reversed(methods)])
     axes.set_xlim(0, 100)
     seeds = {r.seed for r in runs if r.seed is not None}
-    axes.set_xlabel(f"accuracy in %, {len(runs[0].correct)} held-out problems, {len(seeds)} seeds, T = {TEMPERATURE} (bars: 95%)")
+    axes.set_xlabel(
+        f"accuracy in %, {len(runs[0].correct)} held-out problems, {len(seeds)} seeds, T = {TEMPERATURE} (bars: 95%)"
+    )
     axes.spines[["top", "right"]].set_visible(False)
     labels = {"models": "temperature on the models (paper)", "mixture": "temperature on the mixture"}
     handles = [pyplot.Rectangle((0, 0), 1, 1, color=colours[at]) for at in labels]
     handles.append(pyplot.Rectangle((0, 0), 1, 1, color="#bdbdbd"))
-    figure.legend(handles, [*labels.values(), "one model alone"], loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    figure.legend(
+        handles, [*labels.values(), "one model alone"], loc="outside upper center", ncols=3, frameon=False, fontsize=9
+    )
     figure.savefig(folder / "accuracy.png", dpi=150)
     pyplot.close(figure)
 

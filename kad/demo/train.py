@@ -52,8 +52,14 @@ def build_tokenizer(texts: Iterable[str]) -> Any:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", unk_token="<unk>",
-        padding_side="left", model_max_length=256, clean_up_tokenization_spaces=False,
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<bos>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+        padding_side="left",
+        model_max_length=256,
+        clean_up_tokenization_spaces=False,
     )
 
 
@@ -62,26 +68,44 @@ def new_model(kind: str, tokenizer: Any, seed: int) -> Any:
 
     hidden, layers, heads = SHAPES[kind]
     torch.manual_seed(seed)
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=hidden, intermediate_size=4 * hidden, num_hidden_layers=layers,
-        num_attention_heads=heads, num_key_value_heads=heads, max_position_embeddings=256, tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
-    ))
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=hidden,
+            intermediate_size=4 * hidden,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=heads,
+            max_position_embeddings=256,
+            tie_word_embeddings=True,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        )
+    )
 
 
-def fit(model: Any, batches: Iterable[tuple[torch.Tensor, torch.Tensor]], steps: int, rate: float, warmup: int,
-        report: Callable[[int, int], None]) -> float:
+def fit(
+    model: Any,
+    batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
+    steps: int,
+    rate: float,
+    warmup: int,
+    report: Callable[[int, int], None],
+) -> float:
     """AdamW with a cosine from ``rate`` to a tenth of it; returns the mean loss of the last 50 steps."""
     model.train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda i: min(1.0, (i + 1) / warmup) * (
-        0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(1.0, i / steps)))))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser,
+        lambda i: min(1.0, (i + 1) / warmup) * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(1.0, i / steps)))),
+    )
     losses: list[float] = []
     for i, (inputs, labels) in enumerate(islice(batches, steps)):
         logits = model(inputs).logits
         loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
@@ -99,7 +123,7 @@ def packed(tokenizer: Any, texts: Iterable[str]) -> Iterator[tuple[torch.Tensor,
         buffer += [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]
         if len(buffer) >= BLOCK * BATCH:
             block = torch.tensor(buffer[: BLOCK * BATCH]).view(BATCH, BLOCK)
-            buffer = buffer[BLOCK * BATCH:]
+            buffer = buffer[BLOCK * BATCH :]
             yield block, block
 
 
@@ -117,8 +141,10 @@ def aligned_batches(tokenizer: Any, seed: int, epochs: int) -> Iterator[tuple[to
         for start in range(0, len(examples) - BATCH + 1, BATCH):
             rows = examples[start : start + BATCH]
             width = max(len(ids) for ids, _ in rows)
-            yield (torch.tensor([ids + [tokenizer.pad_token_id] * (width - len(ids)) for ids, _ in rows]),
-                   torch.tensor([labels + [-100] * (width - len(labels)) for _, labels in rows]))
+            yield (
+                torch.tensor([ids + [tokenizer.pad_token_id] * (width - len(ids)) for ids, _ in rows]),
+                torch.tensor([labels + [-100] * (width - len(labels)) for _, labels in rows]),
+            )
 
 
 @torch.inference_mode()

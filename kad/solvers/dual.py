@@ -47,4 +47,5 @@ class Dual(Solver):
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
         if self.threshold is not None:
             return (mass < self.threshold).to(mass.dtype)
+        assert self.multiplier is not None  # one of the two is given
         return (loss > self.multiplier).to(mass.dtype)

@@ -100,7 +100,18 @@ def test_a_strangers_loss_of_ten_lines(tmp_path: Path) -> None:
     (tmp_path / "mymodule.py").write_text("\n".join(lines) + "\n")
     check = "import kad.testing, mymodule; kad.testing.check_loss(mymodule.MyLoss())"
     subprocess.run([sys.executable, "-c", check], cwd=tmp_path, check=True, timeout=120)
-    command = [sys.executable, "-m", "kad", "generate", QUESTION, "--loss", "mymodule.MyLoss", "--loss.power", "2", "--greedy"]
+    command = [
+        sys.executable,
+        "-m",
+        "kad",
+        "generate",
+        QUESTION,
+        "--loss",
+        "mymodule.MyLoss",
+        "--loss.power",
+        "2",
+        "--greedy",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == ANSWER

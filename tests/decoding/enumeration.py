@@ -65,7 +65,9 @@ def decoder(
     target: kad.Target, models: list[Tensor], prompts: list[Tensor], length: int, window: int, chance: Chance, *,
     temperature: float = 1.0, stop: int | None = None, keep_scores: bool = False,
 ) -> Decoder:  # fmt: skip
-    lanes = [TableLane(name, table, prompts, length) for name, table in zip(("base", "proxy", "q"), models, strict=True)]
+    lanes = [
+        TableLane(name, table, prompts, length) for name, table in zip(("base", "proxy", "q"), models, strict=True)
+    ]
     width = max(len(p) for p in prompts)
     text = torch.stack([torch.nn.functional.pad(p, (width - len(p), 0)) for p in prompts])
     warpers = [] if temperature == 1 else [TemperatureLogitsWarper(temperature)]

@@ -35,7 +35,9 @@ def new_tokens(out, row: int = 0) -> list[int]:
 def test_custom_generate_is_the_same_as_generate(models, window: int) -> None:
     base, proxy = models
     ids, mask = ragged(4, seed=3)
-    ours = kad.generate(base, proxy, input_ids=ids, attention_mask=mask, target=TARGET, window=window, max_new_tokens=12)
+    ours = kad.generate(
+        base, proxy, input_ids=ids, attention_mask=mask, target=TARGET, window=window, max_new_tokens=12
+    )
     theirs = base.generate(
         ids, attention_mask=mask, custom_generate=kad.decoder(proxy, TARGET, window=window), max_new_tokens=12
     )
@@ -87,21 +89,27 @@ def test_defaults_come_from_the_aligned_model_and_stops_from_both() -> None:
 def test_stops_inside_a_window_and_never_overshoots(models, window: int) -> None:
     base, proxy = models
     for seed in range(12):
-        out = kad.generate(base, proxy, [[3, 4, 5]], target=TARGET, window=window, seed=seed, do_sample=True, max_new_tokens=7)
+        out = kad.generate(
+            base, proxy, [[3, 4, 5]], target=TARGET, window=window, seed=seed, do_sample=True, max_new_tokens=7
+        )
         tokens = new_tokens(out)
         assert len(tokens) <= 7
         assert 2 not in tokens[:-1], "nothing follows a stop token"
         assert len(tokens) == 7 or tokens[-1] == 2
         assert out.sequences.shape[1] == 3 + len(tokens)
     for limit in (1, 2):
-        out = kad.generate(base, proxy, [[3, 4, 5]], target=TARGET, window=window, seed=0, do_sample=True, max_new_tokens=limit)
+        out = kad.generate(
+            base, proxy, [[3, 4, 5]], target=TARGET, window=window, seed=0, do_sample=True, max_new_tokens=limit
+        )
         assert len(new_tokens(out)) <= limit
 
 
 def test_finished_rows_are_padded(models) -> None:
     base, proxy = models
     ids, mask = ragged(8, seed=1)
-    out = kad.generate(base, proxy, input_ids=ids, attention_mask=mask, target=TARGET, seed=3, do_sample=True, max_new_tokens=20)
+    out = kad.generate(
+        base, proxy, input_ids=ids, attention_mask=mask, target=TARGET, seed=3, do_sample=True, max_new_tokens=20
+    )
     lengths = out.trace.lengths
     assert len(set(lengths.tolist())) > 1
     for row, n in zip(out.sequences[:, ids.shape[1] :], lengths.tolist(), strict=True):
@@ -128,7 +136,14 @@ def test_streamer_sees_prompt_then_every_column_in_order(models, window: int) ->
         ids, mask = ragged(rows, seed=2)
         recorder = Recorder()
         out = kad.generate(
-            base, proxy, input_ids=ids, attention_mask=mask, target=TARGET, window=window, streamer=recorder, max_new_tokens=9
+            base,
+            proxy,
+            input_ids=ids,
+            attention_mask=mask,
+            target=TARGET,
+            window=window,
+            streamer=recorder,
+            max_new_tokens=9,
         )
         assert recorder.columns[0] == ids.flatten().tolist()
         assert torch.equal(torch.tensor(recorder.columns[1:]).T, out.sequences[:, ids.shape[1] :])
@@ -251,9 +266,7 @@ def test_scores_are_log_pi(models, window: int) -> None:
 def test_different_prompts_for_base_and_proxy(models, window: int) -> None:
     base, proxy = models
     theirs = [[9, 8, 7, 6, 3, 4], [8, 5]]
-    out = kad.generate(
-        base, proxy, [[3, 4], [5]], proxy_prompt=theirs, target=TARGET, window=window, max_new_tokens=10
-    )
+    out = kad.generate(base, proxy, [[3, 4], [5]], proxy_prompt=theirs, target=TARGET, window=window, max_new_tokens=10)
     for row, (mine, other) in enumerate(zip([[3, 4], [5]], theirs, strict=True)):
         tokens: list[int] = []
         while len(tokens) < 10 and (not tokens or tokens[-1] != 2):
@@ -305,9 +318,13 @@ def test_recurrent_models_decode_plainly_and_refuse_windows() -> None:
     ids, mask = ragged(3, seed=3)
     want = [base.generate(i[m.bool()].unsqueeze(0), max_new_tokens=8, do_sample=False)[0, int(m.sum()) :].tolist()
             for i, m in zip(ids, mask, strict=True)]  # fmt: skip
-    out = kad.generate(base, proxy, input_ids=ids, attention_mask=mask, target=kad.primal(0.0), window=0, max_new_tokens=8)
+    out = kad.generate(
+        base, proxy, input_ids=ids, attention_mask=mask, target=kad.primal(0.0), window=0, max_new_tokens=8
+    )
     assert [new_tokens(out, row) for row in range(3)] == want
-    mixed = kad.generate(proxy, base, input_ids=ids, attention_mask=mask, target=kad.dual(0.5), window=0, max_new_tokens=8)
+    mixed = kad.generate(
+        proxy, base, input_ids=ids, attention_mask=mask, target=kad.dual(0.5), window=0, max_new_tokens=8
+    )
     assert mixed.trace.proxy_passes > 0
     for pair in ((base, proxy), (proxy, base)):
         with pytest.raises(ValueError, match="recurrent state and cannot roll back"):

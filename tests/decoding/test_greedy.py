@@ -58,7 +58,12 @@ def test_ends_of_the_scale_are_hugging_face_generate(family: str, dtype: torch.d
     base, proxy = tiny(family, 1, dtype), tiny(family, 2, dtype)
     for rows in (1, 6):
         ids, mask = ragged(rows, seed=4)
-        for model, target in ((base, kad.primal(0.0)), (base, kad.Base()), (proxy, kad.primal(1.0)), (proxy, kad.Proxy())):
+        for model, target in (
+            (base, kad.primal(0.0)),
+            (base, kad.Base()),
+            (proxy, kad.primal(1.0)),
+            (proxy, kad.Proxy()),
+        ):
             want = model.generate(ids, attention_mask=mask, max_new_tokens=NEW, do_sample=False)
             for window in (0, 1, 3, 7):
                 out = kad.generate(
@@ -72,7 +77,9 @@ def test_implicit_reward_at_every_window() -> None:
     ids, mask = ragged(4, seed=5)
     target = kad.implicit_reward(reference, 0.8)
     outs = [
-        continuation(kad.generate(base, proxy, input_ids=ids, attention_mask=mask, target=target, window=w, max_new_tokens=NEW))
+        continuation(
+            kad.generate(base, proxy, input_ids=ids, attention_mask=mask, target=target, window=w, max_new_tokens=NEW)
+        )
         for w in (0, 1, 3, 7)
     ]
     assert all(out == outs[0] for out in outs)
@@ -83,7 +90,9 @@ def test_models_of_two_families() -> None:
     ids, mask = ragged(5, seed=6)
     want = reference_greedy(base, proxy, kad.dual(0.3), ids, mask)
     for window in (0, 4):
-        out = kad.generate(base, proxy, input_ids=ids, attention_mask=mask, target=kad.dual(0.3), window=window, max_new_tokens=NEW)
+        out = kad.generate(
+            base, proxy, input_ids=ids, attention_mask=mask, target=kad.dual(0.3), window=window, max_new_tokens=NEW
+        )
         assert continuation(out) == want
 
 

@@ -104,7 +104,15 @@ def test_nothing_is_fed_twice(target: kad.Target, window: int, rows: int) -> Non
     base, proxy = tiny("llama", 1), tiny("llama", 2)
     ids, mask = ragged(rows, seed=9)
     out = kad.generate(
-        base, proxy, input_ids=ids, attention_mask=mask, target=target, window=window, seed=5, do_sample=True, max_new_tokens=25
+        base,
+        proxy,
+        input_ids=ids,
+        attention_mask=mask,
+        target=target,
+        window=window,
+        seed=5,
+        do_sample=True,
+        max_new_tokens=25,
     )
     trace = out.trace
     drafted = torch.stack([r.drafted for r in trace.rounds])  # −1 where a row took no part
@@ -126,8 +134,11 @@ def test_lazy_proxy_runs_only_where_the_base_was_rejected() -> None:
         rejected = sum(t.origin == "proxy" for t in out.trace.tokens())
         assert out.trace.proxy_passes == rejected
         assert 0 < rejected < int(out.trace.lengths[0])
-    out = kad.generate(base, proxy, [[3, 4, 5]], target=kad.dual(0.0), window=0, seed=1, do_sample=True, max_new_tokens=30)
-    assert out.trace.proxy_passes == 0 and int(out.trace.proxy_fed.sum()) == 0
+    out = kad.generate(
+        base, proxy, [[3, 4, 5]], target=kad.dual(0.0), window=0, seed=1, do_sample=True, max_new_tokens=30
+    )
+    assert out.trace.proxy_passes == 0
+    assert int(out.trace.proxy_fed.sum()) == 0
     out = kad.generate(base, proxy, [[3, 4, 5]], target=kad.dual(0.15), window=0, max_new_tokens=30)
     assert out.trace.proxy_passes < int(out.trace.lengths[0])  # greedy: certified where S11 allows it
 
@@ -173,7 +184,8 @@ def test_sampling_is_reproducible_and_seeds_differ() -> None:
     ids, mask = ragged(4, seed=9)
     kind = {"input_ids": ids, "attention_mask": mask, "target": kad.dual(0.3), "do_sample": True, "max_new_tokens": 12}
     first, again, other = (kad.generate(base, proxy, seed=s, **kind).sequences for s in (1, 1, 2))
-    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
     by_generator = kad.generate(base, proxy, generator=torch.Generator().manual_seed(1), **kind).sequences
     assert torch.equal(first, by_generator)
 

@@ -18,7 +18,7 @@ from kad.demo import KINDS, MODELS
 from kad.demo.answers import extract, extract_strictly
 from kad.demo.evaluate import METHODS, Plan, clustered, difference, rate, run
 from kad.demo.pages import pages
-from kad.demo.problems import Step, aligned_answer, held_out, prompt
+from kad.demo.problems import aligned_answer, held_out, prompt
 from kad.demo.train import fit, new_model, packed, probe
 
 
