@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json as json_module
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def generate(
         top_k: Top-k filter on both models' distributions, before the rule.
         min_p: Min-p filter on both models' distributions, before the rule.
         repetition_penalty: As in Hugging Face's generate, on both models.
-        stop: Strings that end the text.
+        stop: A string that ends the text; may be given several times.
         seed: Seed of the sampling.
         dtype: Of the models' weights: auto, float32, bfloat16 or float16.
         device: Such as cpu or cuda; by default a GPU where there is one.
@@ -108,7 +109,7 @@ def demo(
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"demo": demo, "generate": generate}
-POSITIONAL = {"prompt"}
+POSITIONAL, REPEATED = {"prompt"}, ("stop",)
 
 
 def parser() -> ArgumentParser:
@@ -133,7 +134,7 @@ def parser() -> ArgumentParser:
 def run(arguments: Sequence[str]) -> int:
     """Parse and call."""
     top = parser()
-    parsed = top.parse_args([underscored(a) for a in arguments])
+    parsed = top.parse_args(gathered([underscored(a) for a in arguments]))
     options = top.instantiate(parsed)[parsed.subcommand]
     COMMANDS[parsed.subcommand](**{key: value for key, value in options.items() if key != "config"})
     return 0
@@ -143,3 +144,16 @@ def underscored(argument: str) -> str:
     """``--max-new-tokens=9`` is ``--max_new_tokens=9``."""
     name, equals, value = argument.partition("=")
     return (name.replace("-", "_").replace("__", "--", 1) + equals + value) if name.startswith("--") else argument
+
+
+def gathered(arguments: list[str]) -> list[str]:
+    """``--stop a --stop b`` is ``--stop ["a", "b"]``, whatever the strings would mean in YAML."""
+    kept, found = list[str](), {key: list[str]() for key in REPEATED}
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if name.removeprefix("--") in found and name.startswith("--"):
+            found[name[2:]].append(value if equals else next(rest, ""))
+        else:
+            kept.append(argument)
+    return kept + [f"--{key}={json_module.dumps(values)}" for key, values in found.items() if values]

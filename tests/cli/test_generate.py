@@ -38,7 +38,9 @@ def test_chat_stream_stop_and_lengths(capsys) -> None:
     assert run(capsys, question, "--chat", "--greedy").strip() == ANSWER
     assert run(capsys, QUESTION, "--greedy", "--stream").strip() == ANSWER
     assert run(capsys, QUESTION, "--greedy", "--max-new-tokens", "3").strip() == "first 6 -"
-    assert run(capsys, QUESTION, "--greedy", "--stop", "[then]").strip() == "first 6 - 2 = 4 . then"
+    assert run(capsys, QUESTION, "--greedy", "--stop", "then").strip() == "first 6 - 2 = 4 . then"
+    assert run(capsys, QUESTION, "--stop", "####", "--greedy", "--stop==").strip() == "first 6 - 2 ="
+    assert run(capsys, QUESTION, "--greedy", "--stop", "####").strip() == ANSWER.removesuffix(" 13")
 
 
 def test_json_carries_tokens_and_totals(capsys) -> None:
@@ -71,10 +73,13 @@ def test_targets_by_name(capsys, options: list[str], target: str) -> None:
 
 def test_options_from_a_file(capsys, tmp_path: Path) -> None:
     config = tmp_path / "options.yaml"
-    config.write_text("greedy: true\nwindow: 2\nsolver:\n  class_path: Fractional\n  init_args:\n    budget: 0.5\n")
+    config.write_text(
+        "greedy: true\nstop: ['6 - ', x]\nwindow: 2\nsolver:\n  class_path: Fractional\n  init_args:\n    budget: 0.5\n"
+    )
     out = json.loads(run(capsys, QUESTION, "--json", "--config", str(config)))
     assert "Fractional(budget=0.5)" in out["totals"]["settings"]["target"]
     assert out["totals"]["settings"]["window"] == 2
+    assert out["text"] == "first 6 - 2"
 
 
 def test_checkpoints_from_folders(capsys) -> None:

@@ -399,6 +399,12 @@ def test_bad_input_is_one_sentence(models, options, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_beams_are_refused_inside_hugging_face_too(models) -> None:
+    base, proxy = models
+    with pytest.raises(ValueError, match="num_beams=1"):
+        base.generate(torch.tensor([[3, 4]]), custom_generate=kad.decoder(proxy, TARGET), num_beams=2, max_new_tokens=4)
+
+
 def test_things_that_are_no_models_are_refused(models) -> None:
     with pytest.raises(ValueError, match="the proxy must be a Hugging Face"):
         kad.generate(models[0], "gpt", [[3]], target=TARGET)
