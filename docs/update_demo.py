@@ -10,7 +10,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from kad import demo
@@ -68,7 +67,6 @@ if __name__ == "__main__":
     standard, full = sys.argv[1:]
     for name in ("accuracy.png", "acceptance.png"):
         shutil.copy(Path(standard) / name, DOCS / "images" / name)
-    torch.set_grad_enabled(False)
     console = Console(record=True, width=96, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(examples(demo.load(), held_out(3)))
     svg = console.export_svg(title="kad demo")

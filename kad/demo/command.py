@@ -28,7 +28,6 @@ def run(
     *, output: Path | None, quick: bool, full: bool, retrain: bool, models: Path | None, n: int | None, seed: int
 ) -> None:
     """See `kad.cli.commands.demo`."""
-    import torch
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -43,7 +42,6 @@ def run(
             raise ValueError("--retrain needs --models FOLDER, an empty or new folder for the four models.")
         retrained(Path(models), seed, console)
     pair = load(models if models is not None else MODELS)
-    torch.set_grad_enabled(False)
     problems = held_out(n)
     plan = Plan.of(range(seed, seed + (1 if quick else SEEDS)), full=full)
     start = time.perf_counter()
