@@ -20,6 +20,7 @@ def softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
     Raises:
         ValueError: no vocabulary axis, integer logits, or a temperature that is not positive.
 
+    >>> import torch
     >>> softmax(torch.tensor([0.0, 0.0]))
     tensor([0.5000, 0.5000])
     """
@@ -46,6 +47,7 @@ def check_temperature(temperature: float) -> None:
 def temper(p: Tensor, temperature: float) -> Tensor:
     """``p^(1/T)``, normalised, along the last axis; zeros stay zeros.
 
+    >>> import torch
     >>> temper(torch.tensor([0.8, 0.2]), 0.5)
     tensor([0.9412, 0.0588])
     """
@@ -58,6 +60,7 @@ def temper(p: Tensor, temperature: float) -> Tensor:
 def total_variation(p: Tensor, q: Tensor) -> Tensor:
     """``D_TV(p, q) = ½ Σ |p_v − q_v|``, shape ``(*batch,)``.
 
+    >>> import torch
     >>> total_variation(torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5]))
     tensor(0.5000)
     """

@@ -38,6 +38,7 @@ class Loss(ABC):
 class Logistic(Loss):
     """ℓ = −log p_v, in nats. With the dual it keeps p_v ≥ e^{−μ}: ε-sampling.
 
+    >>> import torch
     >>> Logistic()(torch.tensor([0.5, 0.5]))
     tensor([0.6931, 0.6931])
     """
@@ -53,6 +54,7 @@ class Logistic(Loss):
 class Squared(Loss):
     """ℓ = (1 − p_v)². With the dual it keeps p_v ≥ 1 − √μ.
 
+    >>> import torch
     >>> Squared()(torch.tensor([0.5, 0.5]))
     tensor([0.2500, 0.2500])
     """
@@ -68,6 +70,7 @@ class Squared(Loss):
 class Brier(Loss):
     """ℓ = 1 − 2 p_v + ‖p‖², the squared distance from p to the one-hot vector of v.
 
+    >>> import torch
     >>> Brier()(torch.tensor([1.0, 0.0]))
     tensor([0., 2.])
     """
@@ -90,6 +93,7 @@ class Perceptron(Loss):
     Raises:
         ValueError: another space.
 
+    >>> import torch
     >>> Perceptron("probability")(torch.tensor([0.75, 0.25]))
     tensor([0.0000, 0.5000])
     """
@@ -111,6 +115,7 @@ class Perceptron(Loss):
 class ZeroOne(Loss):
     """ℓ = 1 unless v is a mode of p: with the dual, top-1.
 
+    >>> import torch
     >>> ZeroOne()(torch.tensor([0.75, 0.25]))
     tensor([0., 1.])
     """
@@ -131,6 +136,7 @@ class ConfidenceBet(Loss):
     Raises:
         ValueError: called without the proxy's distribution.
 
+    >>> import torch
     >>> ConfidenceBet()(torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5]))
     tensor([0.0000, 0.2500])
     """
@@ -152,6 +158,7 @@ class Nudging(Loss):
     With the dual at μ = 1 − λ the whole distribution is deferred when max_w p_w < λ. It is not decreasing in the
     sense that matters (it does not tell tokens apart), so it takes a multiplier, not a threshold.
 
+    >>> import torch
     >>> Nudging()(torch.tensor([0.75, 0.25]))
     tensor([0.2500, 0.2500])
     """

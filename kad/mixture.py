@@ -62,6 +62,7 @@ def check_placement(placement: str) -> None:
 def mix(p: Tensor, q: Tensor, d: Tensor) -> Tensor:
     """π_v = p_v (1 − d_v) + q*_v Σ_w p_w d_w (paper, Section 3; theory S8), all ``(*batch, V)``.
 
+    >>> import torch
     >>> mix(torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5]), torch.tensor([0.0, 1.0]))
     tensor([0.8750, 0.1250])
     """
@@ -78,6 +79,7 @@ class Mixture(Target):
     Raises:
         ValueError: a threshold with a loss that does not fall with p_v alone, or an unknown placement.
 
+    >>> import torch
     >>> target = Mixture(Logistic(), Dual(threshold=0.4))
     >>> target(torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5]))
     tensor([0.8750, 0.1250])
@@ -114,6 +116,7 @@ class Mixture(Target):
 class Base(Target):
     """π = p: the base model alone (nothing is deferred).
 
+    >>> import torch
     >>> Base()(torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5]))
     tensor([0.7500, 0.2500])
     """
@@ -132,6 +135,7 @@ class Base(Target):
 class Proxy(Target):
     """π = q*: the aligned model alone (everything is deferred).
 
+    >>> import torch
     >>> Proxy()(torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5]))
     tensor([0.5000, 0.5000])
     """
@@ -161,6 +165,7 @@ class ImplicitReward(Target):
     Raises:
         ValueError: negative strength, unknown placement, or called without r.
 
+    >>> import torch
     >>> p, q, r = torch.tensor([0.5, 0.5]), torch.tensor([0.6, 0.4]), torch.tensor([0.2, 0.8])
     >>> ImplicitReward()(p, q, r)
     tensor([0.8571, 0.1429])

@@ -112,10 +112,10 @@ def generate(
 
     >>> import kad
     >>> pair = kad.demo.load()
-    >>> out = kad.generate(pair.base, pair.proxy, "q : tom has 6 apples . he loses 2 . how many apples does tom have now ? a :",
-    ...                    target=kad.dual(0.4), tokenizer=pair.tokenizer, max_new_tokens=40)
+    >>> prompt = "q : tom has 6 apples . he loses 2 . he finds 9 more . how many apples does tom have now ? a :"
+    >>> out = kad.generate(pair.base, pair.proxy, prompt, target=kad.dual(0.4), tokenizer=pair.tokenizer)
     >>> pair.tokenizer.decode(out.trace.ids[0], skip_special_tokens=True)
-    'first 6 - 2 = 4 . #### 4'
+    'first 6 - 2 = 4 . then 4 + 9 = 13 . #### 13'
     """
     check_model(base, "base")
     check_model(proxy, "proxy")
@@ -185,10 +185,11 @@ def decoder(
 
     >>> import kad
     >>> pair = kad.demo.load()
-    >>> ids = pair.tokenizer("q : tom has 6 apples . he loses 2 . how many apples does tom have now ? a :", return_tensors="pt")
+    >>> prompt = "q : tom has 6 apples . he loses 2 . he finds 9 more . how many apples does tom have now ? a :"
+    >>> ids = pair.tokenizer(prompt, return_tensors="pt")
     >>> out = pair.base.generate(**ids, custom_generate=kad.decoder(pair.proxy, kad.dual(0.4)), max_new_tokens=40)
     >>> pair.tokenizer.decode(out[0, ids["input_ids"].shape[1]:], skip_special_tokens=True)
-    'first 6 - 2 = 4 . #### 4'
+    'first 6 - 2 = 4 . then 4 + 9 = 13 . #### 13'
     """
     if not isinstance(target, Target):
         raise ValueError(f"target must be a kad.Target such as kad.dual(0.4), got {type(target).__name__}.")

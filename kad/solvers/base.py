@@ -112,6 +112,7 @@ def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | None = Non
         ValueError: shapes that differ, NaN, negative losses, a mass that is no distribution, a budget outside [0, 1],
             or a budget other than the one that the solver works with.
 
+    >>> import torch
     >>> import kad
     >>> p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
     >>> s = kad.solve(kad.Logistic()(p), p, kad.Primal(budget=0.4))

@@ -27,8 +27,9 @@ class Brute(Solver):
     Raises:
         ValueError: budget outside [0, 1], or more than 16 tokens.
 
+    >>> import torch
     >>> p = torch.tensor([0.5, 0.3, 0.2])
-    >>> Brute(budget=0.5).defer(-p.log(), p)
+    >>> Brute(budget=0.55).defer(-p.log(), p)
     tensor([0., 1., 1.])
     """
 

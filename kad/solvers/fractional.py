@@ -27,6 +27,7 @@ class Fractional(Solver):
     Raises:
         ValueError: budget outside [0, 1].
 
+    >>> import torch
     >>> p = torch.tensor([0.5, 0.3, 0.2])
     >>> Fractional(budget=0.6).defer(-p.log(), p)
     tensor([0.2000, 1.0000, 1.0000])

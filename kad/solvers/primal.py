@@ -38,6 +38,7 @@ class Primal(Solver):
     Raises:
         ValueError: budget outside [0, 1].
 
+    >>> import torch
     >>> p = torch.tensor([0.5, 0.3, 0.2])
     >>> Primal(budget=0.6).defer(-p.log(), p)
     tensor([0., 1., 1.])
