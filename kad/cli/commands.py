@@ -32,7 +32,7 @@ def generate(
     window: int = 3,
     max_new_tokens: int | None = None,
     greedy: bool = False,
-    temperature: float = 0.7,
+    temperature: float | None = None,
     top_p: float | None = None,
     top_k: int | None = None,
     min_p: float | None = None,
@@ -64,7 +64,7 @@ def generate(
         window: Speculative drafts a round; 0 is plain decoding.
         max_new_tokens: Tokens to generate at most; by default the aligned model's setting, else 256.
         greedy: Take the most probable token instead of sampling.
-        temperature: Sampling temperature.
+        temperature: Sampling temperature; by default the aligned model's setting, else 0.7.
         top_p: Nucleus filter on both models' distributions, before the rule.
         top_k: Top-k filter on both models' distributions, before the rule.
         min_p: Min-p filter on both models' distributions, before the rule.

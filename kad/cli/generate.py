@@ -16,13 +16,13 @@ from ..mixture import ImplicitReward, Mixture, Placement, Target
 from ..solvers import Dual, Primal, Solver
 from ..vocabulary import check_same_tokenizer
 
-THRESHOLD, BUDGET = 0.4, 0.9
+THRESHOLD, BUDGET, TEMPERATURE = 0.4, 0.9, 0.7
 
 
 def run(
     *, prompt: str | None, file: Path | None, base: str | None, proxy: str | None, reference: str | None, chat: bool,
     system: str | None, proxy_system: str | None, loss: Loss | None, solver: Solver | None, placement: Placement,
-    target: Target | None, window: int, max_new_tokens: int | None, greedy: bool, temperature: float,
+    target: Target | None, window: int, max_new_tokens: int | None, greedy: bool, temperature: float | None,
     top_p: float | None, top_k: int | None, min_p: float | None, repetition_penalty: float | None,
     stop: list[str] | None, seed: int | None, dtype: str, device: str | None, stream: bool, json: bool,
 ) -> None:  # fmt: skip
@@ -46,7 +46,11 @@ def run(
         "max_new_tokens": max_new_tokens,
     }  # fmt: skip
     options = {key: value for key, value in options.items() if value is not None}
-    options |= {"do_sample": False} if greedy else {"do_sample": True, "temperature": temperature}
+    options["do_sample"] = not greedy
+    if temperature is None and not greedy and models["proxy"].generation_config.temperature is None:
+        temperature = TEMPERATURE
+    if temperature is not None:
+        options["temperature"] = temperature
     messages = chat_of(text, system) if chat else text
     out = generate(
         models["base"], models["proxy"], messages,

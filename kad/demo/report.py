@@ -34,8 +34,9 @@ def sampled(runs: Sequence[Run], method: str, placement: str, filtered: bool = F
 def accuracy_table(runs: Sequence[Run], plan: Plan, filtered: bool = False) -> Table:
     """Accuracy of every method in both placements, sampled and greedy."""
     seeds, n = sorted({r.seed for r in runs if r.seed is not None}), len(runs[0].correct)
-    title = f"Accuracy in %, {n} held-out problems x {len(seeds)} sampling seeds, temperature {TEMPERATURE}"
-    table = Table(title=title + (", every model under one min-p 0.3 filter" if filtered else ""), title_justify="left")
+    title = f"Accuracy in %: {n} problems x {len(seeds)} sampling seed{'s' * (len(seeds) > 1)}, temperature {TEMPERATURE}"
+    title += "\nand one common truncation filter (min-p 0.3 on every model)" if filtered else ""
+    table = Table(title=title, title_justify="left")
     table.add_column("method", no_wrap=True)
     table.add_column("T on models\n(paper) [95%]", justify="right", no_wrap=True)
     table.add_column("T on mixture\n[95%]", justify="right", no_wrap=True)
@@ -82,7 +83,7 @@ def comparison_table(lines: Sequence[dict[str, Any]]) -> Table:
 def acceptance_table(runs: Sequence[Run], plan: Plan) -> Table:
     """Deferred mass and speculative acceptance of q* drafts, temperature on the models."""
     windows = sorted({r.window for r in runs if r.window})
-    title = "Speculation with q* as the drafter, T on models: accepted/drafted, tokens per base pass"
+    title = "Speculation with q* as the drafter, temperature on the models:\naccepted/drafted, tokens per base pass"
     table = Table(title=title, title_justify="left")
     table.add_column("method", no_wrap=True)
     table.add_column("deferred\nmass α", justify="right", no_wrap=True)
