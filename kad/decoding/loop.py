@@ -142,7 +142,6 @@ class Decoder:
     def verify(self, drafts: Drafts) -> None:
         """Put the drafts to the base; emit what stands and, where it can be had, one token more."""
         journal, running, n = self.journal, self.running, drafts.width
-        temperature = self.sampling.temperature
         count = torch.where(running, drafts.count, 0)
         place = torch.arange(n + 1).clamp(max=count.unsqueeze(-1))
         lengths = journal.width + journal.length[self.rows].unsqueeze(-1) + place
@@ -150,43 +149,28 @@ class Decoder:
         reference = self.read_all(self.reference, running, count, lengths, False) if self.reference else None
         d, alpha = self.decisions(base, drafts)
 
-        # How many drafts stand.
-        first = (slice(None), slice(0, n))
-        pi: Tensor | None = None
-        if n and (self.greedy or journal.scores is not None or not self.drawn_as_mixture):
-            assert drafts.reading is not None
-            r = reference.at(first) if reference else None
-            pi = law(self.target, base.at(first), drafts.reading, r, temperature, None if d is None else d[:, :n])
+        pi = self.drafted_law(base, reference, d, drafts)
         ratio = self.ratios(drafts, base, d, pi)
         accepted = self.chance.leading(ratio).cpu()
         journal.record(self.rows[running], count[running], accepted[running], ratio.cpu()[running])
 
-        # The place after them: a replacement, the last token, or nothing after an accepted stop token.
-        at = (torch.arange(len(count), device=self.base.device), accepted.to(self.base.device))
-        here = base.at(at)
-        d_here = d[at] if d is not None and d.shape[1] > n else None
+        # The place after the drafts that stand: a replacement, the last token, or nothing after a stop token.
         replaced = running & (accepted < count)
         ends = running & (accepted == count) & ~self.stopped(drafts, count)
-        p = weights = here.for_mixture(self.target)
-        keep = torch.zeros_like(ends)
-        if self.lazy and self.greedy:
-            assert d_here is not None
-            weights = p * (1 - d_here)
-            keep = ends & certain(weights, (p * d_here).sum(-1)).cpu()
-        full = q = None
+        stop = accepted.to(self.base.device)
+        every = torch.arange(len(stop), device=stop.device)
+        here, there = base.at((every, stop)), reference.at((every, stop)) if reference else None
+        q = full = None
         if bool(replaced.any()):
             assert drafts.reading is not None
-            q = drafts.reading.at((at[0], at[1].clamp(max=n - 1)))
-            full = law(self.target, here, q, reference.at(at) if reference else None, temperature)
-            rest = full if self.greedy else residual(full, q.tempered)
-            weights = torch.where(replaced.to(rest.device).unsqueeze(-1), rest, weights)
-        token = torch.zeros_like(at[0])
-        if bool((replaced | ends).any()) and (self.lazy or bool(replaced.any())):
-            token = self.chance.pick(weights)
-        if self.lazy and not self.greedy and bool(ends.any()):
-            assert d_here is not None
-            kept = (1 - d_here).gather(1, token.unsqueeze(-1)).squeeze(-1)
-            keep = ends & self.chance.coin(torch.where(ends.to(kept.device), kept, torch.ones_like(kept))).cpu()
+            before_last = stop.clamp(max=n - 1)  # for the rows that matter here it is the stop itself
+            q = drafts.reading.at((every, before_last))
+            full = law(
+                self.target, here, q, there, self.sampling.temperature, None if d is None else d[every, before_last]
+            )
+        rest = full if full is None or q is None or self.greedy else residual(full, q.tempered)
+        d_last = d[every, stop] if self.lazy and d is not None else None
+        token, keep = self.next_token(here, d_last, ends, replaced, rest)
 
         # Emit, roll back, and remember what is owed.
         self.emit_drafts(drafts, accepted, alpha, pi)
@@ -195,7 +179,7 @@ class Decoder:
             lane.truncate(emitted)
         alpha_here = alpha.gather(1, accepted.unsqueeze(-1)).squeeze(-1)
         origin = torch.full(token.shape, BASE if self.drawn_as_mixture else TARGET, dtype=torch.int8)
-        if q is not None and self.mixture and (self.greedy or not self.drawn_as_mixture):
+        if q is not None and (self.greedy or not self.drawn_as_mixture):
             origin = torch.where(replaced, self.likelier_origin(token, here, q), origin)
         if full is not None:
             journal.score(self.rows[replaced], full[replaced.to(full.device)])
@@ -203,7 +187,44 @@ class Decoder:
         self.emit(token, replaced | keep, origin, alpha_here, torch.where(replaced, 0, -1).to(torch.int8))
         owes = ends & ~keep
         if bool(owes.any()):
-            self.owed = Owed(owes, here, reference.at(at) if reference else None, alpha_here)
+            self.owed = Owed(owes, here, there, alpha_here)
+
+    def drafted_law(self, base: Reading, reference: Reading | None, d: Tensor | None, drafts: Drafts) -> Tensor | None:
+        """π at the drafts' places ``(B, n, V)``, or None where its values at the drafts are enough."""
+        n, first = drafts.width, (slice(None), slice(0, drafts.width))
+        if drafts.reading is None or not (self.greedy or self.journal.scores is not None or not self.drawn_as_mixture):
+            return None
+        r = reference.at(first) if reference else None
+        known = None if d is None else d[:, :n]
+        return law(self.target, base.at(first), drafts.reading, r, self.sampling.temperature, known)
+
+    def next_token(
+        self, here: Reading, d: Tensor | None, ends: Tensor, replaced: Tensor, rest: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The token after the drafts that stand, ``(B,)``, and where it may be kept without knowing q*.
+
+        Args:
+            here: the base's reading at that place.
+            d: the decision there; None if the last token always waits for q*.
+            ends: rows whose drafts all stand.
+            replaced: rows whose next draft fell.
+            rest: what their replacement is drawn from.
+        """
+        nobody = torch.zeros_like(ends)
+        if d is None or not bool(ends.any()):
+            token = self.chance.pick(rest) if rest is not None else torch.zeros(len(ends), dtype=torch.long)
+            return token, nobody
+        p = here.for_mixture(self.target)
+        kept = p * (1 - d)
+        weights = kept if self.greedy else p
+        if rest is not None:
+            weights = torch.where(replaced.to(rest.device).unsqueeze(-1), rest, weights)
+        token = self.chance.pick(weights)
+        if self.greedy:
+            return token, ends & certain(kept, (p * d).sum(-1)).cpu()
+        stays = (1 - d).gather(1, token.unsqueeze(-1)).squeeze(-1)
+        coin = self.chance.coin(torch.where(ends.to(stays.device), stays, torch.ones_like(stays)))
+        return token, ends & coin.cpu()
 
     def read_all(self, lane: Lane, running: Tensor, count: Tensor, lengths: Tensor, filtered: bool = True) -> Reading:
         """The lane's reading at places 0..n of every row's drafts, ``(B, n + 1, V)``."""

@@ -34,7 +34,9 @@ def sampled(runs: Sequence[Run], method: str, placement: str, filtered: bool = F
 def accuracy_table(runs: Sequence[Run], plan: Plan, filtered: bool = False) -> Table:
     """Accuracy of every method in both placements, sampled and greedy."""
     seeds, n = sorted({r.seed for r in runs if r.seed is not None}), len(runs[0].correct)
-    title = f"Accuracy in %: {n} problems x {len(seeds)} sampling seed{'s' * (len(seeds) > 1)}, temperature {TEMPERATURE}"
+    title = (
+        f"Accuracy in %: {n} problems x {len(seeds)} sampling seed{'s' * (len(seeds) > 1)}, temperature {TEMPERATURE}"
+    )
     title += "\nand one common truncation filter (min-p 0.3 on every model)" if filtered else ""
     table = Table(title=title, title_justify="left")
     table.add_column("method", no_wrap=True)
