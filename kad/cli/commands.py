@@ -23,6 +23,7 @@ def generate(
     proxy: str | None = None,
     reference: str | None = None,
     chat: bool = False,
+    proxy_chat: bool = False,
     system: str | None = None,
     proxy_system: str | None = None,
     loss: Loss | None = None,
@@ -55,8 +56,9 @@ def generate(
         proxy: The small aligned model q*: a folder or a hub id. Its tokenizer is used.
         reference: The small base model q, for --target ImplicitReward.
         chat: Put the prompt through the aligned model's chat template.
+        proxy_chat: Put only the proxy's prompt through the chat template; the base reads the plain text.
         system: A system prompt (with --chat).
-        proxy_system: A system prompt that only the proxy reads (with --chat).
+        proxy_system: A system prompt that only the proxy reads (with --chat or --proxy-chat).
         loss: Logistic, Squared, Brier, Perceptron, ZeroOne, ConfidenceBet, Nudging, or an import path.
         solver: Dual, Primal, Fractional, or an import path; by default the dual at 0.4 where the loss allows a threshold, else the primal at 0.9.
         placement: Where the temperature enters.

@@ -21,7 +21,7 @@ THRESHOLD, BUDGET, TEMPERATURE = 0.4, 0.9, 0.7
 
 def run(
     *, prompt: str | None, file: Path | None, base: str | None, proxy: str | None, reference: str | None, chat: bool,
-    system: str | None, proxy_system: str | None, loss: Loss | None, solver: Solver | None, placement: Placement,
+    proxy_chat: bool, system: str | None, proxy_system: str | None, loss: Loss | None, solver: Solver | None, placement: Placement,
     target: Target | None, window: int, max_new_tokens: int | None, greedy: bool, temperature: float | None,
     top_p: float | None, top_k: int | None, min_p: float | None, repetition_penalty: float | None,
     stop: list[str] | None, seed: int | None, dtype: str, device: str | None, stream: bool, json: bool,
@@ -31,8 +31,10 @@ def run(
         raise ValueError(f"--window must be ≥ 0 (the number of drafts a round), got {window}.")
     if stream and json:
         raise ValueError("choose one of --stream and --json.")
-    if (system or proxy_system) and not chat:
-        raise ValueError("--system and --proxy_system need --chat.")
+    if chat and proxy_chat:
+        raise ValueError("choose one of --chat (both models) and --proxy-chat (the proxy alone).")
+    if (system and not chat) or (proxy_system and not (chat or proxy_chat)):
+        raise ValueError("--system needs --chat; --proxy-system needs --chat or --proxy-chat.")
     if (base is None) != (proxy is None):
         raise ValueError("give both --base and --proxy, or neither for the embedded pair.")
     text = read_prompt(prompt, file)
@@ -54,7 +56,7 @@ def run(
     messages = chat_of(text, system) if chat else text
     out = generate(
         models["base"], models["proxy"], messages,
-        proxy_prompt=chat_of(text, proxy_system) if proxy_system else None, target=chosen, window=window,
+        proxy_prompt=chat_of(text, proxy_system) if proxy_system or proxy_chat else None, target=chosen, window=window,
         tokenizer=tokenizer, seed=seed, stop_strings=stop, streamer=ColourStreamer(tokenizer, console) if stream else None,
         **options,
     )  # fmt: skip

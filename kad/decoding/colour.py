@@ -39,10 +39,14 @@ def coloured(trace: Trace, tokenizer: Any, row: int = 0) -> Text:
     tokens = trace.tokens(row)
     text = Text()
     for token, piece in zip(tokens, pieces(tokenizer, [t.id for t in tokens]), strict=True):
-        spaces = len(piece) - len(piece.lstrip())
-        text.append(piece[:spaces])
-        text.append(piece[spaces:], STYLES[token.origin])
+        text.append(styled(piece, token.origin))
     return text
+
+
+def styled(piece: str, origin: str) -> Text:
+    """A token's text in its origin's style; the white space before it stays plain."""
+    spaces = len(piece) - len(piece.lstrip())
+    return Text(piece[:spaces]).append(piece[spaces:], STYLES[origin])
 
 
 class ColourStreamer:
@@ -65,7 +69,7 @@ class ColourStreamer:
         text = self.tokenizer.decode(self.ids, skip_special_tokens=True)
         if text.endswith("\ufffd"):
             return
-        self.console.print(Text(text[len(self.shown) :], STYLES[ORIGINS[self.origin]]), end="", soft_wrap=True)
+        self.console.print(styled(text[len(self.shown) :], ORIGINS[self.origin]), end="", soft_wrap=True)
         self.shown = text
 
     def end(self) -> None:

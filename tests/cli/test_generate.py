@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from kad.cli.main import main
 from kad.demo import MODELS
@@ -36,6 +37,10 @@ def test_prompt_as_argument_file_and_standard_input(capsys, monkeypatch, tmp_pat
 def test_chat_stream_stop_and_lengths(capsys) -> None:
     question = QUESTION.removeprefix("q : ").removesuffix(" a :")
     assert run(capsys, question, "--chat", "--greedy").strip() == ANSWER
+    assert run(capsys, question, "--chat", "--greedy", "--proxy-system", "worksheet .").startswith("first")
+    plain = json.loads(run(capsys, QUESTION, "--greedy", "--json"))["totals"]
+    wrapped = json.loads(run(capsys, QUESTION, "--greedy", "--json", "--proxy-chat"))["totals"]
+    assert plain["proxy_fed"] != wrapped["proxy_fed"]  # the proxy alone reads a longer prompt
     assert run(capsys, QUESTION, "--greedy", "--stream").strip() == ANSWER
     assert run(capsys, QUESTION, "--greedy", "--max-new-tokens", "3").strip() == "first 6 -"
     assert run(capsys, QUESTION, "--greedy", "--stop", "then").strip() == "first 6 - 2 = 4 . then"
@@ -130,6 +135,15 @@ def corrupt(tmp_path: Path) -> str:
     return str(folder)
 
 
+def not_a_number(tmp_path: Path) -> str:
+    folder = tmp_path / "nan"
+    shutil.copytree(MODELS / "base", folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"][:] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return str(folder)
+
+
 def unequal(tmp_path: Path) -> str:
     folder = tmp_path / "unequal"
     shutil.copytree(MODELS / "base", folder)
@@ -163,6 +177,9 @@ PROXY = str(MODELS / "proxy")
         (["x", "--base", "/nowhere/model", "--proxy", PROXY], "no folder /nowhere/model"),
         (["x", "--base", str(MODELS), "--proxy", PROXY], "holds no model for the base"),
         (["x", "--base", corrupt, "--proxy", PROXY], "cannot load the base from"),
+        (["x", "--base", not_a_number, "--proxy", PROXY], "the base model returned NaN or infinite logits"),
+        (["--file", "/"], "cannot read the prompt from /"),
+        (["x", "--chat", "--proxy-chat"], "choose one of --chat"),
         (["x", "--base", unequal, "--proxy", PROXY], "different tokenizers: 2 tokens differ"),
         (["x", "--base", PROXY, "--proxy", PROXY, "--target", "ImplicitReward"], "--reference"),
         (["x", "--stream", "--json"], "one of --stream and --json"),

@@ -410,6 +410,25 @@ def test_things_that_are_no_models_are_refused(models) -> None:
         kad.generate(models[0], "gpt", [[3]], target=TARGET)
 
 
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+@pytest.mark.parametrize("target", [kad.dual(0.3), kad.confidence_bet(0.1, "mixture")], ids=["dual", "bet"])
+def test_everything_at_once_on_every_device(target: kad.Target, device: str) -> None:
+    """Ragged rows, processors, scores, criteria, a stream and speculation in one call."""
+    base, proxy = tiny("qwen3", 1).to(device), tiny("llama", 2).to(device)
+    ids, mask = ragged(6, seed=3)
+    recorder = Recorder()
+    out = kad.generate(
+        base, proxy, input_ids=ids.to(device), attention_mask=mask.to(device), target=target, window=3, do_sample=True,
+        temperature=0.8, top_p=0.95, repetition_penalty=1.1, seed=1, max_new_tokens=20, output_scores=True, streamer=recorder,
+        stopping_criteria=[StopAfterSum(6, ids.shape[1])] if device == "cpu" else None, num_return_sequences=1,
+    )  # fmt: skip
+    assert out.sequences.device.type == device
+    assert len(recorder.columns) == 1 + out.trace.ids.shape[1] == 1 + len(out.scores)
+    for row in range(6):
+        tokens = out.trace.tokens(row)
+        assert all(torch.isfinite(out.scores[i][row, t.id]) for i, t in enumerate(tokens)), "log π of what was drawn"
+
+
 def test_a_trace_adds_up(models) -> None:
     base, proxy = models
     out = kad.generate(
