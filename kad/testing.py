@@ -35,6 +35,12 @@ def distributions(seed: int = 0, count: int = 40) -> Iterator[Tensor]:
         yield torch.softmax((1 + i % 4) * torch.randn(size, generator=generator, dtype=torch.float64), -1)
 
 
+def companion(p: Tensor) -> Tensor:
+    """Another distribution over as many tokens: the second row of a batch, in which the first must not change."""
+    weights = torch.arange(1, len(p) + 1, dtype=p.dtype) ** 3
+    return weights / weights.sum()
+
+
 def claim(holds: bool | Tensor, sentence: str) -> None:
     if not bool(holds):
         raise AssertionError(sentence)
@@ -61,13 +67,13 @@ def check_loss(loss: Loss, seed: int = 0) -> None:
         claim(
             torch.isfinite(values[p > 0]).all(), f"{name} is infinite for a token of positive mass, p = {p.tolist()}."
         )
-        batch = torch.stack([p, p.flip(0)])
-        both = loss(batch, torch.stack([q, q.flip(0)])) if loss.reads_proxy else loss(batch)
+        batch = torch.stack([p, companion(p)])
+        both = loss(batch, torch.stack([q, companion(q).flip(0)])) if loss.reads_proxy else loss(batch)
         claim(torch.allclose(both[0], values, rtol=1e-12), f"{name} gives a row in a batch another loss than alone.")
         if not loss.reads_proxy:
             claim(torch.equal(loss(p, q), values), f"{name} reads q* but does not say so: set reads_proxy = True.")
         else:
-            reads_seen |= not torch.equal(loss(p, q.flip(0) * 0 + 1 / len(q)), values)
+            reads_seen |= not torch.equal(loss(p, torch.full_like(q, 1 / len(q))), values)
         if loss.decreasing:
             order = p.argsort()
             falls = values[order][1:] <= values[order][:-1] + ROUNDING
@@ -103,8 +109,7 @@ def check_solver(solver: Solver, seed: int = 0) -> None:
             claim(((d >= 0) & (d <= 1)).all(), f"{name} returns a d outside [0, 1], {at}.")
             if not solver.fractional:
                 claim(((d == 0) | (d == 1)).all(), f"{name} returns a fractional d but does not claim it, {at}.")
-            other = p.roll(1)
-            both = solver.defer(torch.stack([loss, loss.roll(1)]), torch.stack([p, other]))
+            both = solver.defer(torch.stack([loss, loss.flip(0)]), torch.stack([p, companion(p)]))
             claim(torch.equal(both[0], d), f"{name} decides a row of a batch otherwise than alone, {at}.")
             if budget is None:
                 continue
@@ -138,7 +143,7 @@ def check_target(target: Target, seed: int = 0) -> None:
         claim(pi.shape == p.shape and pi.dtype == p.dtype, f"{name} must return π with p's shape and dtype, {at}.")
         claim(torch.isfinite(pi).all() and (pi >= 0).all(), f"{name} returns a π that is negative or not finite, {at}.")
         claim(abs(float(pi.sum()) - 1) <= ROUNDING, f"{name} returns a π that sums to {float(pi.sum())}, {at}.")
-        stack = [torch.stack([x, x.flip(0)]) for x in (p, q, r) if x is not None]
+        stack = [torch.stack([x, companion(x)]) for x in (p, q, r) if x is not None]
         claim(torch.allclose(target(*stack)[0], pi, atol=1e-12), f"{name} gives a row in a batch another π than alone.")
         d = target.defer(p) if not target.reads_proxy else target.defer(p, q)
         if d is not None:

@@ -19,14 +19,13 @@ from .strategies import BUDGETS, problems
 ROUNDING = 1e-9  # a few float64 sums of at most seven terms, losses up to about 750 nats
 
 
-@pytest.mark.parametrize(
-    "solver",
-    [
-        kad.Dual(multiplier=0.7), kad.Dual(multiplier=0.0), kad.Dual(threshold=0.4), kad.Dual(threshold=1.0),
-        *[kind(b) for kind in (kad.Primal, kad.Fractional, kad.Brute) for b in (0.0, 0.3, 0.6, 1.0)],
-    ],
-    ids=repr,
-)  # fmt: skip
+SOLVERS: list[kad.Solver] = [
+    kad.Dual(multiplier=0.7), kad.Dual(multiplier=0.0), kad.Dual(threshold=0.4), kad.Dual(threshold=1.0),
+    *[kind(b) for kind in (kad.Primal, kad.Fractional, kad.Brute) for b in (0.0, 0.3, 0.6, 1.0)],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=repr)
 def test_every_solver_passes_the_public_suite(solver: kad.Solver) -> None:
     check_solver(solver)
 
