@@ -119,6 +119,7 @@ def generate(
     """
     check_model(base, "base")
     check_model(proxy, "proxy")
+    options.pop("token_type_ids", None)  # some tokenizers return them; causal models have one type
     device = base.get_input_embeddings().weight.device
     config = settle_config(base, proxy, generation_config, options)
     pad = config.pad_token_id

@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from ..distributions import accumulation_dtype
+
 
 def inverse_cdf(probabilities: Tensor, uniform: Tensor) -> Tensor:
     """The token at which the cumulative mass first exceeds ``uniform · Σ p``; ``(B, V), (B,) -> (B,)``.
@@ -22,7 +24,7 @@ def inverse_cdf(probabilities: Tensor, uniform: Tensor) -> Tensor:
     >>> inverse_cdf(torch.tensor([[0.0, 0.25, 0.75]]), torch.tensor([0.3]))
     tensor([2])
     """
-    cdf = probabilities.cumsum(-1)
+    cdf = probabilities.cumsum(-1, dtype=accumulation_dtype(probabilities))
     total = cdf[:, -1:].contiguous()
     found = torch.searchsorted(cdf, uniform.to(cdf.dtype).unsqueeze(-1) * total, right=True)
     last = torch.searchsorted(cdf, total)  # the last token of positive mass: u·Σp may round up to Σp
@@ -79,7 +81,7 @@ class Sampled(Chance):
 
     def uniform(self, like: Tensor, *shape: int) -> Tensor:
         # float64 wherever it exists: a float32 uniform has 24 bits, and never reaches tokens lighter than 6e-8.
-        dtype = torch.float32 if like.device.type == "mps" else torch.float64
+        dtype = accumulation_dtype(like)
         source = self.generator.device if self.generator is not None else like.device
         return torch.rand(*shape, generator=self.generator, device=source, dtype=dtype).to(like.device)
 

@@ -50,6 +50,13 @@ def test_custom_generate_is_the_same_as_generate(models, window: int) -> None:
     assert both.trace.base_passes > 0
 
 
+def test_a_tokenizers_output_can_be_passed_on(models) -> None:
+    ids = torch.tensor([[3, 4, 5]])
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+    out = kad.generate(*models, **inputs, target=TARGET, max_new_tokens=3)
+    assert out.sequences.shape == (1, 6)
+
+
 def test_class_level_top_k_is_dropped_unless_somebody_asked(models, caplog) -> None:
     base, proxy = models
     ids = torch.tensor([[3, 4, 5]])

@@ -10,6 +10,7 @@ import torch
 from scipy.stats import chi2
 
 import kad
+from kad.decoding.verify import inverse_cdf
 
 from ..models import ragged, tiny
 
@@ -202,3 +203,18 @@ def test_all_windows_share_one_marginal() -> None:
         )  # fmt: skip
         freq = torch.bincount(out.trace.ids[:, 0], minlength=VOCABULARY) / 4000
         assert float((freq - torch.tensor(first)).abs().max()) < 5 * math.sqrt(0.25 / 4000)
+
+
+def test_inverse_cdf_draws_the_law_and_nothing_of_probability_zero() -> None:
+    """Every token gets an interval as long as its probability; the ends of the unit interval fall on real tokens."""
+    p = torch.tensor([0.0, 0.5, 0.0, 0.3, 0.2, 0.0])
+    grid = (torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000
+    drawn = inverse_cdf(p.expand(10_000, 6), grid)
+    torch.testing.assert_close(torch.bincount(drawn, minlength=6) / 10_000, p, atol=1e-4, rtol=0)
+    ends = torch.tensor([0.0, 1 - 2**-53, 1.0], dtype=torch.float64)
+    assert inverse_cdf(p.expand(3, 6), ends).tolist() == [1, 4, 4]
+    # A float32 law with tokens far lighter than float32 can tell from one another near 1.
+    light = torch.full((1, 100_001), 1e-9)
+    light[0, 0] = 1.0
+    uniform = torch.tensor([1 - 0.5e-4 / (1 + 1e-4)], dtype=torch.float64)
+    assert abs(int(inverse_cdf(light, uniform)) - 50_000) < 10
