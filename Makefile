@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast lint format clean
+.PHONY: demo test test-long format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/kad demo
@@ -14,8 +14,9 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test-fast: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q -m "not slow"
+# Every property on 2,000 examples instead of 150.
+test-long: $(VENV)/.test
+	HYPOTHESIS_PROFILE=long OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q tests/core tests/theory
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .

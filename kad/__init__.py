@@ -2,6 +2,7 @@
 
 from . import demo as demo
 from . import testing as testing
+from . import theory as theory
 from .decoding.generate import Output as Output
 from .decoding.generate import decoder as decoder
 from .decoding.generate import generate as generate

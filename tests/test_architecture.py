@@ -8,7 +8,8 @@ from pathlib import Path
 import kad
 
 ORDER = [
-    "version", "distributions", "losses", "solvers", "mixture", "vocabulary", "decoding", "testing", "demo", "cli", "__main__",
+    "version", "distributions", "losses", "solvers", "mixture",
+    "theory", "vocabulary", "decoding", "testing", "demo", "cli", "__main__",
 ]  # fmt: skip
 ROOT = Path(kad.__file__).parent
 

@@ -139,7 +139,7 @@ def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | None = Non
     risk = risk_of(loss, mass, dd)
     bound, price = linear_relaxation(loss, mass, limit)
     scale = 1e-9 * (1 + risk)  # rounding of sums of 150,000 float64 terms, with room to spare
-    over = deferred > limit + (1e-9 if mass.dtype == torch.float64 else 1e-5)
+    over = deferred > limit + (1e-12 if d.dtype == torch.float64 else 1e-6)  # rounding of d and of the sum
     if solver.exact:
         bound = torch.maximum(bound, torch.where(over, bound, risk))
     gap = risk - bound

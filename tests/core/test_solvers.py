@@ -144,3 +144,21 @@ def test_bad_input_is_one_sentence(call, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_a_budget_exceeded_by_little_is_exceeded() -> None:
+    p = torch.tensor([1.0 - 2e-9, 2e-9], dtype=torch.float64)
+    s = kad.solve((1 - p) ** 2, p, kad.Dual(multiplier=0.5), budget=1e-9)
+    assert s.status == ["OVER_BUDGET"]
+    assert kad.solve((1 - p) ** 2, p, kad.Dual(multiplier=0.5), budget=2e-9).status == ["OPTIMAL"]
+
+
+def test_float32_solutions_are_certified_too() -> None:
+    generator = torch.Generator().manual_seed(0)
+    p = torch.softmax(4 * torch.randn(20, 5000, generator=generator), -1)
+    for budget in (0.05, 0.3, 0.9):
+        for solver in (kad.Primal(budget), kad.Fractional(budget)):
+            s = kad.solve(-p.log(), p, solver)
+            assert "OVER_BUDGET" not in s.status
+            assert bool((s.gap >= -1e-6).all())
+            assert bool((s.gap <= s.price * (s.budget - s.deferred_mass).clamp_min(0) + 1e-5).all())
