@@ -14,6 +14,7 @@
 | S10 | speculation | `acceptance_probability` `acceptance_floor` `emitted_law` `tokens_per_round` |
 | S11 | the lazy proxy | `lazy_law` `certified_mode` |
 | S12 | the mixture as rejection | `lazy_law` |
+| S13 | a bound that knows tokens are indivisible | `majorisation_bound` `majorisation` `majorisation_against_relaxation` |
 
 The frontier: `optimal_risk` r*(b), `primal_risk`, `fractional_risk`, `dual_function` θ(μ), `unfilled_budget` u(b).
 """
@@ -42,6 +43,10 @@ from .knapsack import risk as risk
 from .knapsack import strong_duality as strong_duality
 from .knapsack import unfilled_budget as unfilled_budget
 from .knapsack import weak_duality as weak_duality
+from .majorisation import cost_of as cost_of
+from .majorisation import majorisation as majorisation
+from .majorisation import majorisation_against_relaxation as majorisation_against_relaxation
+from .majorisation import majorisation_bound as majorisation_bound
 from .mixtures import acceptance_floor as acceptance_floor
 from .mixtures import acceptance_probability as acceptance_probability
 from .mixtures import certified_mode as certified_mode
