@@ -133,7 +133,12 @@ class RecurrentLane(Lane):
             if new.shape[1]:
                 for part in [new] if self.memory[row] is None else torch.split(new, 1, dim=1):
                     out = self.model(input_ids=part, use_cache=True, **{self.key: self.memory[row]})
-                    self.memory[row], logits = getattr(out, self.key), out.logits[:, -1:]
+                    self.memory[row], logits = getattr(out, self.key, None), out.logits[:, -1:]
+                    if self.memory[row] is None:
+                        kind = type(self.model).__name__
+                        raise ValueError(
+                            f"the {self.name} ({kind}) returns no state, so kad cannot decode step by step."
+                        )
             rows.append(logits)
         return torch.cat(rows)
 
