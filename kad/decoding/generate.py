@@ -321,7 +321,9 @@ def settle_config(base: Any, proxy: Any, given: GenerationConfig | None, options
             setattr(config, name, value)
     if config.min_p is not None and not config.do_sample:
         config.min_p = None
-    if config.max_length is not None and "max_length" not in options and given is None:
+    if "max_length" in options and "max_new_tokens" not in options:
+        config.max_new_tokens = None  # the caller's limit, not the aligned model's
+    elif given is None:
         config.max_length = None
     if config.max_new_tokens is None and config.max_length is None:
         config.max_new_tokens = DEFAULT_NEW_TOKENS

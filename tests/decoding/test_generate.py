@@ -92,6 +92,15 @@ def test_defaults_come_from_the_aligned_model_and_stops_from_both() -> None:
     assert proxy.generation_config.eos_token_id == [5, 7], "the models' own configs must stay as they are"
 
 
+def test_max_length_of_the_caller_wins() -> None:
+    base, proxy = tiny("llama", 1), tiny("llama", 2)
+    base.generation_config.eos_token_id = proxy.generation_config.eos_token_id = None
+    proxy.generation_config.max_new_tokens = 3
+    options = {"target": TARGET}
+    assert kad.generate(base, proxy, [[3, 4]], max_length=9, **options).sequences.shape[1] == 9
+    assert kad.generate(base, proxy, [[3, 4]], **options).sequences.shape[1] == 5
+
+
 @pytest.mark.parametrize("window", [0, 4])
 def test_stops_inside_a_window_and_never_overshoots(models, window: int) -> None:
     base, proxy = models
