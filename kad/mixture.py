@@ -239,32 +239,58 @@ def law(
 
 
 def dual(threshold: float, placement: Placement = "models") -> Mixture:
-    """KAD with the logistic loss and the dual: p_v < λ is deferred (paper, λ = 0.3 to 0.4)."""
+    """KAD with the logistic loss and the dual: p_v < λ is deferred (paper, λ = 0.3 to 0.4).
+
+    >>> dual(0.4)
+    Mixture(loss=Logistic(), solver=Dual(multiplier=None, threshold=0.4), placement='models')
+    """
     return Mixture(Logistic(), Dual(threshold=threshold), placement)
 
 
 def primal(budget: float, placement: Placement = "models") -> Mixture:
-    """KAD with the logistic loss and the primal greedy (paper, b = 0.9)."""
+    """KAD with the logistic loss and the primal greedy (paper, b = 0.9).
+
+    >>> primal(0.9, "mixture")
+    Mixture(loss=Logistic(), solver=Primal(budget=0.9), placement='mixture')
+    """
     return Mixture(Logistic(), Primal(budget), placement)
 
 
 def fractional(budget: float, placement: Placement = "models") -> Mixture:
-    """KAD with the logistic loss and the LP relaxation: the budget is filled exactly (theory S6)."""
+    """KAD with the logistic loss and the LP relaxation: the budget is filled exactly (theory S6).
+
+    >>> fractional(0.9).solver
+    Fractional(budget=0.9)
+    """
     return Mixture(Logistic(), Fractional(budget), placement)
 
 
 def nudging(threshold: float, placement: Placement = "models") -> Mixture:
-    """Nudging: q* instead of p wherever max_w p_w < λ (paper, Section 2)."""
+    """Nudging: q* instead of p wherever max_w p_w < λ (paper, Section 2).
+
+    >>> import torch
+    >>> nudging(0.4)(torch.full((4,), 0.25), torch.tensor([0.0, 1.0, 0.0, 0.0]))
+    tensor([0., 1., 0., 0.])
+    """
     if not 0 <= threshold <= 1:
         raise ValueError(f"nudging threshold must lie in [0, 1] (it is a probability), got {threshold}.")
     return Mixture(Nudging(), Dual(multiplier=1 - threshold), placement)
 
 
 def confidence_bet(margin: float, placement: Placement = "models") -> Mixture:
-    """The confidence bet: p_v < max_w q*_w − margin is deferred (arXiv 2604.16146)."""
+    """The confidence bet: p_v < max_w q*_w − margin is deferred (arXiv 2604.16146).
+
+    >>> confidence_bet(0.1).reads_proxy
+    True
+    """
     return Mixture(ConfidenceBet(), Dual(multiplier=margin), placement)
 
 
 def implicit_reward(reference: Any, strength: float = 1.0, placement: Placement = "models") -> ImplicitReward:
-    """Implicit reward with the small base model q as the reference."""
+    """Implicit reward with the small base model q as the reference.
+
+    >>> import kad
+    >>> implicit_reward(kad.demo.load().proxy_base)
+    ImplicitReward(strength=1.0, placement='models')
+    """
     return ImplicitReward(reference, strength, placement)

@@ -59,6 +59,15 @@ class Trace:
         base_passes, proxy_passes, reference_passes: model calls.
         base_fed, proxy_fed: ``(B,)``, tokens fed to each model, prompt included.
         settings: the sampling settings that were used in the end.
+
+    >>> import kad
+    >>> pair = kad.demo.load()
+    >>> prompt = "q : tom has 6 apples . he loses 2 . he finds 9 more . how many apples does tom have now ? a :"
+    >>> out = kad.generate(pair.base, pair.proxy, prompt, target=kad.dual(0.4), tokenizer=pair.tokenizer, window=3)
+    >>> [(pair.tokenizer.decode([t.id]), t.origin) for t in out.trace.tokens()[:4]]
+    [('first', 'proxy'), ('6', 'proxy'), ('-', 'proxy'), ('2', 'base')]
+    >>> out.trace.drafted, out.trace.accepted, out.trace.base_passes
+    (13, 13, 5)
     """
 
     ids: Tensor

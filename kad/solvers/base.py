@@ -59,6 +59,12 @@ class Solution:
         gap: risk − lower_bound; negative only when the budget is exceeded.
         price: the loss of the critical token, the multiplier at which the LP bound is attained (theory S4, S5).
         status: per row, OPTIMAL (proved, up to rounding), FEASIBLE or OVER_BUDGET.
+
+    >>> import kad, torch
+    >>> p = torch.tensor([0.6, 0.4], dtype=torch.float64)
+    >>> s = kad.solve(kad.Logistic()(p), p, kad.Dual(threshold=0.5))
+    >>> s.status, round(float(s.risk), 4), round(float(s.budget), 4)
+    (['OPTIMAL'], 0.3065, 0.4)
     """
 
     d: Tensor

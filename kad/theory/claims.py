@@ -18,6 +18,12 @@ class Claim:
     Attributes:
         left, right: the two sides, ``(*batch,)``.
         relation: ``"="`` or ``"<="``.
+
+    >>> import kad, torch
+    >>> p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    >>> claim = kad.theory.weak_duality(kad.Logistic()(p), p, multiplier=1.0, budget=0.4)
+    >>> claim.holds(), [round(float(side), 4) for side in (claim.left, claim.right)]
+    (True, [0.4466, 0.6685])
     """
 
     left: Tensor
