@@ -11,6 +11,7 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 PRINTS = {
     "new_loss": "first 6 + 8 = 14 . then 14 - 3 = 11 . #### 11",
+    "new_target": "#### 11 [",
     "new_solver": "BestOfTwo(budget=0.45): defers [0.0, 1.0, 0.0]",
     "steer_two_checkpoints": "#### 19",
     "read_a_trace": "window 4",
