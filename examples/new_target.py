@@ -25,4 +25,5 @@ if __name__ == "__main__":
     prompt = "q : mia has 6 pens . she buys 8 more . she loses 3 . how many pens does mia have now ? a :"
     for window in (0, 3):
         out = generate(pair.base, pair.proxy, prompt, target=GeometricMean(), tokenizer=pair.tokenizer, window=window)
-        print(pair.tokenizer.decode(out.trace.ids[0], skip_special_tokens=True), f"[{out.trace.base_passes} base passes]")
+        text = pair.tokenizer.decode(out.trace.ids[0], skip_special_tokens=True)
+        print(f"{text} [{out.trace.base_passes} base passes]")
