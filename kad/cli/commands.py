@@ -137,9 +137,20 @@ def run(arguments: Sequence[str]) -> int:
     """Parse and call."""
     top = parser()
     parsed = top.parse_args(gathered([underscored(a) for a in arguments]))
+    quiet()
     options = top.instantiate(parsed)[parsed.subcommand]
     COMMANDS[parsed.subcommand](**{key: value for key, value in options.items() if key != "config"})
     return 0
+
+
+def quiet() -> None:
+    """No progress bars and hints of the loading library on the shell: our output is the text."""
+    import huggingface_hub
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    huggingface_hub.utils.logging.set_verbosity(50)  # it logs every retry; the last word is ours
 
 
 def underscored(argument: str) -> str:

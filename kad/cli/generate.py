@@ -39,7 +39,6 @@ def run(
         raise ValueError("give both --base and --proxy, or neither for the embedded pair.")
     text = read_prompt(prompt, file)
 
-    quiet()
     models, tokenizer = load(base, proxy, reference, dtype, device)
     chosen = choose_target(target, loss, solver, placement, models.get("reference"))
     console = Console()
@@ -115,16 +114,6 @@ def choose_target(
         by_threshold = loss.decreasing and not loss.reads_proxy
         solver = Dual(threshold=THRESHOLD) if by_threshold else Primal(BUDGET)
     return Mixture(loss, solver, placement)
-
-
-def quiet() -> None:
-    """No progress bars and hints of the loading library on the shell: our output is the text."""
-    import huggingface_hub
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    huggingface_hub.utils.logging.set_verbosity(50)  # it logs every retry; the last word is ours
 
 
 def load(

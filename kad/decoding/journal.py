@@ -57,11 +57,11 @@ class Journal:
         self.length[rows] += 1
         self.done[rows] |= self.is_stop(token) | (self.length[rows] >= self.limit)
 
-    def score(self, rows: Tensor, pi: Tensor) -> None:
-        """Keep log π of the next token of ``rows``, if scores are kept."""
+    def score(self, rows: Tensor, pi: Tensor, where: Tensor) -> None:
+        """Keep log π ``(len(rows), V)`` of the next token of ``rows[where]``, if scores are kept."""
         if self.scores is not None:
-            for row, one in zip(rows.tolist(), pi, strict=True):
-                self.scores[row].append(one.log())
+            for i in where.nonzero().flatten().tolist():
+                self.scores[int(rows[i])].append(pi[i].log())
 
     def record(self, rows: Tensor, drafted: Tensor, accepted: Tensor, probability: Tensor) -> None:
         """Note a round in which ``rows`` took part."""

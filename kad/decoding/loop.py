@@ -100,9 +100,7 @@ class Decoder:
             logits = self.proxy.logits(where, 1).to(self.base.device)
             q = self.sampling.read(logits, self.prefix, lengths).at((slice(None), 0))
             settles = owed if step == 0 else torch.zeros_like(owed)
-            token = self.chance.pick(self.settled(q) if bool(settles.any()) else q.tempered)
-            if bool(settles.any()):
-                self.settle(token, q, settles)
+            token = self.settle(q, settles) if bool(settles.any()) else self.chance.pick(q.tempered)
             drafted = where & ~settles
             self.write(token, journal.length[self.rows] + count, drafted)
             count = count + drafted
@@ -111,31 +109,23 @@ class Decoder:
         self.owed = None
         return align(steps, count)
 
-    def settled(self, q: Reading) -> Tensor:
-        """What the next draws come from: π for owed positions, the proxy's draft distribution for the others."""
+    def settle(self, q: Reading, where: Tensor) -> Tensor:
+        """Draw everybody's next token and emit that of the rows ``where``, which is owed; the others' are drafts."""
         assert self.owed is not None
-        if self.lazy and not self.greedy:
-            return q.tempered  # the base's own draw was deferred: the token is the proxy's
-        pi = law(self.target, self.owed.base, q, self.owed.reference, self.sampling.temperature)
-        return torch.where(self.owed.where.to(pi.device).unsqueeze(-1), pi, q.tempered)
-
-    def settle(self, token: Tensor, q: Reading, where: Tensor) -> None:
-        """Emit the owed tokens."""
-        assert self.owed is not None
-        owed, alpha = self.owed, self.owed.alpha
-        if self.lazy and not self.greedy:
-            origin = torch.full(token.shape, PROXY, dtype=torch.int8)
+        owed, weights = self.owed, q.tempered
+        if self.lazy and not self.greedy:  # the base's own draw was deferred: the token is the proxy's
+            token = self.chance.pick(weights)
+            origin, alpha = torch.full(token.shape, PROXY, dtype=torch.int8), owed.alpha
         else:
-            origin = self.likelier_origin(token, owed.base, q)
-            if self.mixture:
-                d = decision(self.target, owed.base, q)
-                assert d is not None
-                alpha = (owed.base.for_mixture(self.target) * d).sum(-1).cpu()
-        if self.journal.scores is not None:
-            pi = law(self.target, owed.base, q, owed.reference, self.sampling.temperature)
-            self.journal.score(self.rows[where], pi[where.to(pi.device)])
+            d = decision(self.target, owed.base, q) if self.mixture else None
+            pi = law(self.target, owed.base, q, owed.reference, self.sampling.temperature, d)
+            token = self.chance.pick(torch.where(owed.where.to(pi.device).unsqueeze(-1), pi, weights))
+            origin = self.likelier_origin(token, owed.base, q, d)
+            alpha = owed.alpha if d is None else (owed.base.for_mixture(self.target) * d).sum(-1).cpu()
+            self.journal.score(self.rows, pi, where)
         self.write(token, self.journal.length[self.rows], where)
         self.emit(token, where, origin, alpha, torch.full_like(origin, -1))
+        return token
 
     # -- 2. verify ----------------------------------------------------------------------------------------------
 
@@ -150,7 +140,7 @@ class Decoder:
         d, alpha = self.decisions(base, drafts)
 
         pi = self.drafted_law(base, reference, d, drafts)
-        ratio = self.ratios(drafts, base, d, pi)
+        ratio = self.ratios(drafts, base, d, alpha, pi)
         accepted = self.chance.leading(ratio).cpu()
         journal.record(self.rows[running], count[running], accepted[running], ratio.cpu()[running])
 
@@ -160,19 +150,19 @@ class Decoder:
         stop = accepted.to(self.base.device)
         every = torch.arange(len(stop), device=stop.device)
         here, there = base.at((every, stop)), reference.at((every, stop)) if reference else None
-        q = full = None
+        q = full = d_here = None
         if bool(replaced.any()):
             assert drafts.reading is not None
             before_last = stop.clamp(max=n - 1)  # for the rows that matter here it is the stop itself
             q = drafts.reading.at((every, before_last))
-            full = law(
-                self.target, here, q, there, self.sampling.temperature, None if d is None else d[every, before_last]
-            )
+            d_here = None if d is None else d[every, before_last]
+            full = law(self.target, here, q, there, self.sampling.temperature, d_here)
         rest = full if full is None or q is None or self.greedy else residual(full, q.tempered)
         d_last = d[every, stop] if self.lazy and d is not None else None
-        token, keep = self.next_token(here, d_last, ends, replaced, rest)
+        token, keep = self.next_token(here, d_last, alpha[every, stop], ends, replaced, rest)
 
         # Emit, roll back, and remember what is owed.
+        alpha = alpha.cpu()
         self.emit_drafts(drafts, accepted, alpha, pi)
         emitted = journal.length[self.rows]
         for lane in self.lanes:
@@ -180,9 +170,9 @@ class Decoder:
         alpha_here = alpha.gather(1, accepted.unsqueeze(-1)).squeeze(-1)
         origin = torch.full(token.shape, BASE if self.drawn_as_mixture else TARGET, dtype=torch.int8)
         if q is not None and (self.greedy or not self.drawn_as_mixture):
-            origin = torch.where(replaced, self.likelier_origin(token, here, q), origin)
+            origin = torch.where(replaced, self.likelier_origin(token, here, q, d_here), origin)
         if full is not None:
-            journal.score(self.rows[replaced], full[replaced.to(full.device)])
+            journal.score(self.rows, full, replaced)
         self.write(token, emitted, replaced | keep)
         self.emit(token, replaced | keep, origin, alpha_here, torch.where(replaced, 0, -1).to(torch.int8))
         owes = ends & ~keep
@@ -199,13 +189,14 @@ class Decoder:
         return law(self.target, base.at(first), drafts.reading, r, self.sampling.temperature, known)
 
     def next_token(
-        self, here: Reading, d: Tensor | None, ends: Tensor, replaced: Tensor, rest: Tensor | None
+        self, here: Reading, d: Tensor | None, alpha: Tensor, ends: Tensor, replaced: Tensor, rest: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """The token after the drafts that stand, ``(B,)``, and where it may be kept without knowing q*.
 
         Args:
             here: the base's reading at that place.
             d: the decision there; None if the last token always waits for q*.
+            alpha: the deferred mass there.
             ends: rows whose drafts all stand.
             replaced: rows whose next draft fell.
             rest: what their replacement is drawn from.
@@ -221,7 +212,7 @@ class Decoder:
             weights = torch.where(replaced.to(rest.device).unsqueeze(-1), rest, weights)
         token = self.chance.pick(weights)
         if self.greedy:
-            return token, ends & certain(kept, (p * d).sum(-1)).cpu()
+            return token, ends & certain(kept, alpha).cpu()
         stays = (1 - d).gather(1, token.unsqueeze(-1)).squeeze(-1)
         coin = self.chance.coin(torch.where(ends.to(stays.device), stays, torch.ones_like(stays)))
         return token, ends & coin.cpu()
@@ -239,17 +230,17 @@ class Decoder:
     def decisions(self, base: Reading, drafts: Drafts) -> tuple[Tensor | None, Tensor]:
         """d at every place where it can be known yet, and the deferred mass ``(B, n + 1)``, NaN elsewhere."""
         n, d = drafts.width, None
-        alpha = torch.full((len(drafts.count), n + 1), torch.nan)
+        alpha = base.plain.new_full((len(drafts.count), n + 1), torch.nan)
         if self.mixture and not self.target.reads_proxy:
             d = decision(self.target, base, None)
         elif self.mixture and n:
             base = base.at((slice(None), slice(0, n)))  # at the last place the proxy has not spoken yet
             d = decision(self.target, base, drafts.reading)
         if d is not None:
-            alpha[:, : d.shape[1]] = (base.for_mixture(self.target) * d).sum(-1).float().cpu()
+            alpha[:, : d.shape[1]] = (base.for_mixture(self.target) * d).sum(-1)
         return d, alpha
 
-    def ratios(self, drafts: Drafts, base: Reading, d: Tensor | None, pi: Tensor | None) -> Tensor:
+    def ratios(self, drafts: Drafts, base: Reading, d: Tensor | None, alpha: Tensor, pi: Tensor | None) -> Tensor:
         """min(1, π(x)/q*(x)) of every draft, ``(B, n)``; for greedy decoding, whether it is the mode of π."""
         x, n = drafts.tokens.unsqueeze(-1), drafts.width
         if drafts.reading is None:
@@ -262,10 +253,10 @@ class Decoder:
             ratio = acceptance(pi.gather(-1, x).squeeze(-1), qx)
         else:  # only what the drafts need: π is not formed over the vocabulary
             assert d is not None
-            p, d = base.for_mixture(self.target)[:, :n], d[:, :n]
+            p, d, alpha = base.for_mixture(self.target)[:, :n], d[:, :n], alpha[:, :n]
             q = drafts.reading.for_mixture(self.target).gather(-1, x).squeeze(-1)
             px, dx = p.gather(-1, x).squeeze(-1), d.gather(-1, x).squeeze(-1)
-            ratio = acceptance(px * (1 - dx) + (p * d).sum(-1) * q, qx)
+            ratio = acceptance(px * (1 - dx) + alpha * q, qx)
         real = torch.arange(n) < drafts.count.unsqueeze(-1)
         return torch.where(real.to(ratio.device), ratio, 0.0)
 
@@ -318,15 +309,13 @@ class Decoder:
         for i in range(drafts.width):
             where = accepted > i
             if pi is not None:
-                self.journal.score(self.rows[where], pi[where.to(pi.device), i])
+                self.journal.score(self.rows, pi[:, i], where)
             self.emit(drafts.tokens[:, i], where, ones * PROXY, alpha[:, i], ones)
 
-    def likelier_origin(self, token: Tensor, base: Reading, q: Reading) -> Tensor:
+    def likelier_origin(self, token: Tensor, base: Reading, q: Reading, d: Tensor | None) -> Tensor:
         """Where the draw does not tell: whichever of p_v (1 − d_v) and α q*_v is the larger."""
-        if not self.mixture:
+        if d is None:
             return torch.full(token.shape, TARGET, dtype=torch.int8)
-        d = decision(self.target, base, q)
-        assert d is not None
         p, at = base.for_mixture(self.target), token.unsqueeze(-1)
         kept = (p * (1 - d)).gather(1, at)
         other = (p * d).sum(-1, keepdim=True) * q.for_mixture(self.target).gather(1, at)

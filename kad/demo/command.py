@@ -28,10 +28,6 @@ def run(
     *, output: Path | None, quick: bool, full: bool, retrain: bool, models: Path | None, n: int | None, seed: int
 ) -> None:
     """See `kad.cli.commands.demo`."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
     console = Console()
     n = n if n is not None else QUICK_PROBLEMS if quick else PROBLEMS
     if n < 2:

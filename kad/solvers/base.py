@@ -77,6 +77,14 @@ class Solution:
     status: list[Status]
 
 
+def check_problem(loss: Tensor, mass: Tensor) -> None:
+    """Raise a ValueError unless these are losses and a distribution of one shape."""
+    check_same_shape("loss", loss, "mass", mass)
+    check_distribution("mass", mass)
+    if bool(torch.isnan(loss).any()) or bool((loss < 0).any()):
+        raise ValueError("loss must be non-negative and not NaN for every token.")
+
+
 def descending(loss: Tensor) -> Tensor:
     """The order of the tokens by falling loss, equal losses by token id: the same on every device."""
     return torch.sort(loss, dim=-1, descending=True, stable=True).indices
@@ -125,10 +133,7 @@ def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | None = Non
     >>> s.d.tolist(), round(float(s.deferred_mass), 6), s.status
     ([0.0, 0.0, 1.0], 0.2, ['FEASIBLE'])
     """
-    check_same_shape("loss", loss, "mass", mass)
-    check_distribution("mass", mass)
-    if bool(torch.isnan(loss).any()) or bool((loss < 0).any()):
-        raise ValueError("loss must be non-negative and not NaN for every token.")
+    check_problem(loss, mass)
     if bool((torch.isinf(loss) & (mass > 0)).any()):
         raise ValueError("loss is infinite for a token of positive mass; only tokens of mass zero may cost infinity.")
     if budget is not None:

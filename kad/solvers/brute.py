@@ -14,6 +14,11 @@ from .base import Solver, risk_of
 LARGEST = 16
 
 
+def every_decision(n: int) -> Tensor:
+    """All 0-1 vectors of length n, ``(2^n, n)``, in the order of their binary codes (token 0 is the lowest bit)."""
+    return torch.arange(2**n).unsqueeze(-1) >> torch.arange(n) & 1
+
+
 @final
 @dataclass(frozen=True)
 class Brute(Solver):
@@ -44,9 +49,8 @@ class Brute(Solver):
         n = mass.shape[-1]
         if n > LARGEST:
             raise ValueError(f"Brute enumerates 2^V decisions and takes at most {LARGEST} tokens, got {n}.")
-        codes = torch.arange(2**n, device=mass.device).unsqueeze(-1) >> torch.arange(n, device=mass.device) & 1
         wide = accumulation_dtype(mass)
-        d = codes.to(wide)  # (2^n, n)
+        d = every_decision(n).to(device=mass.device, dtype=wide)
         rows, losses = mass.reshape(-1, 1, n).to(wide), loss.reshape(-1, 1, n).to(wide)
         # With b = 1 everything may go, whatever the masses' rounded sum.
         fits = (rows * d).sum(-1) <= (self.budget if self.budget < 1 else float("inf"))

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..distributions import check_distribution, check_same_shape
+from ..solvers.base import check_problem
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,7 @@ def knapsack(loss: Tensor, mass: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: shapes that differ, a mass that is no distribution, or losses that are negative or NaN.
     """
-    check_same_shape("loss", loss, "mass", mass)
-    check_distribution("mass", mass)
-    if bool(torch.isnan(loss).any()) or bool((loss < 0).any()):
-        raise ValueError("loss must be non-negative and not NaN for every token.")
+    check_problem(loss, mass)
     return loss.double(), mass.double()
 
 

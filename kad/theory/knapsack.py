@@ -13,10 +13,9 @@ from torch import Tensor
 
 from ..distributions import check_budget
 from ..solvers import Dual, Fractional, Primal
-from ..solvers.base import linear_relaxation
+from ..solvers.base import linear_relaxation, risk_of
+from ..solvers.brute import LARGEST, every_decision
 from .claims import Claim, knapsack, weighted
-
-ENUMERABLE = 16
 
 
 def deferred_mass(mass: Tensor, d: Tensor) -> Tensor:
@@ -26,7 +25,7 @@ def deferred_mass(mass: Tensor, d: Tensor) -> Tensor:
 
 def risk(loss: Tensor, mass: Tensor, d: Tensor) -> Tensor:
     """r(d) = Σ P_v ℓ_v (1 − d_v), with 0 · ∞ = 0."""
-    return weighted(mass.double() * (1 - d.double()), loss.double())
+    return risk_of(loss.double(), mass.double(), d.double())
 
 
 def optimal_risk(loss: Tensor, mass: Tensor, budget: float | Tensor, slack: float = 0.0) -> Tensor:
@@ -40,9 +39,9 @@ def optimal_risk(loss: Tensor, mass: Tensor, budget: float | Tensor, slack: floa
     """
     loss, mass = knapsack(loss, mass)
     n = mass.shape[-1]
-    if n > ENUMERABLE:
-        raise ValueError(f"the exact optimum is found by enumeration, for at most {ENUMERABLE} tokens; got {n}.")
-    d = (torch.arange(2**n).unsqueeze(-1) >> torch.arange(n) & 1).to(mass)
+    if n > LARGEST:
+        raise ValueError(f"the exact optimum is found by enumeration, for at most {LARGEST} tokens; got {n}.")
+    d = every_decision(n).to(mass)
     limit = torch.as_tensor(budget, dtype=mass.dtype, device=mass.device)
     limit = torch.where(limit >= 1, torch.inf, limit + slack).expand(mass.shape[:-1]).unsqueeze(-1)
     fits = deferred_mass(mass.unsqueeze(-2), d) <= limit
