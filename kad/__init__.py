@@ -32,7 +32,9 @@ from .mixture import nudging as nudging
 from .mixture import primal as primal
 from .solvers import Brute as Brute
 from .solvers import Dual as Dual
+from .solvers import Exact as Exact
 from .solvers import Fractional as Fractional
+from .solvers import OrTools as OrTools
 from .solvers import Primal as Primal
 from .solvers import Solution as Solution
 from .solvers import Solver as Solver

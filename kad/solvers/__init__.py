@@ -5,5 +5,7 @@ from .base import Solver as Solver
 from .base import solve as solve
 from .brute import Brute as Brute
 from .dual import Dual as Dual
+from .exact import Exact as Exact
 from .fractional import Fractional as Fractional
+from .or_tools import OrTools as OrTools
 from .primal import Primal as Primal

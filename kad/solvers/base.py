@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..distributions import accumulation_dtype, check_budget, check_distribution, check_same_shape
 
-Status = Literal["OPTIMAL", "FEASIBLE", "OVER_BUDGET"]
+Status = Literal["OPTIMAL", "CERTIFIED_GAP", "TIME_LIMIT", "FEASIBLE", "OVER_BUDGET"]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A decision with the solver's own certificate; all but ``d`` are per row, ``(*batch,)`` or flat lists.
+
+    Attributes:
+        d: the decision, ``(*batch, V)``.
+        lower_bound: a certified lower bound on r*(b), rounding included, float64.
+        status: what the certificate proves.
+        engine: what proved it.
+    """
+
+    d: Tensor
+    lower_bound: Tensor
+    status: list[Status]
+    engine: list[str]
 
 
 class Solver(ABC):
@@ -40,6 +60,10 @@ class Solver(ABC):
             mass: P_v, ``(*batch, V)``, a distribution along the last axis.
         """
 
+    def prove(self, loss: Tensor, mass: Tensor) -> Proof | None:
+        """The decision with a certificate of the solver's own; None (the default): the LP bound is its certificate."""
+        return None
+
     @property
     def limit(self) -> float | None:
         """The budget that the solver itself was given; None for a solver that is given a price instead."""
@@ -58,7 +82,10 @@ class Solution:
         lower_bound: a bound on the optimal risk r*(b): the LP relaxation, max_μ θ(μ) (theory S1, S6).
         gap: risk − lower_bound; negative only when the budget is exceeded.
         price: the loss of the critical token, the multiplier at which the LP bound is attained (theory S4, S5).
-        status: per row, OPTIMAL (proved, up to rounding), FEASIBLE or OVER_BUDGET.
+        status: per row, OPTIMAL (proved, up to rounding), FEASIBLE or OVER_BUDGET; from a solver that proves its own
+            decisions also CERTIFIED_GAP (within its tolerance) or TIME_LIMIT.
+        engine: per row, what proved the lower bound: "relaxation" (the LP), "majorisation" (theory S13),
+            "enumeration" or "or-tools".
 
     >>> import kad, torch
     >>> p = torch.tensor([0.6, 0.4], dtype=torch.float64)
@@ -75,6 +102,7 @@ class Solution:
     gap: Tensor
     price: Tensor
     status: list[Status]
+    engine: list[str]
 
 
 def check_problem(loss: Tensor, mass: Tensor) -> None:
@@ -83,6 +111,8 @@ def check_problem(loss: Tensor, mass: Tensor) -> None:
     check_distribution("mass", mass)
     if bool(torch.isnan(loss).any()) or bool((loss < 0).any()):
         raise ValueError("loss must be non-negative and not NaN for every token.")
+    if bool((torch.isinf(loss) & (mass > 0)).any()):
+        raise ValueError("loss is infinite for a token of positive mass; only tokens of mass zero may cost infinity.")
 
 
 def descending(loss: Tensor) -> Tensor:
@@ -134,14 +164,13 @@ def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | None = Non
     ([0.0, 0.0, 1.0], 0.2, ['FEASIBLE'])
     """
     check_problem(loss, mass)
-    if bool((torch.isinf(loss) & (mass > 0)).any()):
-        raise ValueError("loss is infinite for a token of positive mass; only tokens of mass zero may cost infinity.")
     if budget is not None:
         check_budget(budget)
     if budget is not None and solver.limit is not None and budget != solver.limit:
         raise ValueError(f"budget={budget} differs from the budget {solver.limit} that {solver} works with.")
 
-    d = solver.defer(loss, mass)
+    proof = solver.prove(loss, mass)
+    d = proof.d if proof else solver.defer(loss, mass)
     wide = accumulation_dtype(mass)
     loss, mass, dd = loss.to(wide), mass.to(wide), d.to(wide)
     deferred = (mass * dd).sum(-1)
@@ -151,12 +180,29 @@ def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | None = Non
     bound, price = linear_relaxation(loss, mass, limit)
     scale = 1e-9 * (1 + risk)  # rounding of sums of 150,000 float64 terms, with room to spare
     over = deferred > limit + (1e-12 if d.dtype == torch.float64 else 1e-6)  # rounding of d and of the sum
-    if solver.exact:
-        bound = torch.maximum(bound, torch.where(over, bound, risk))
+    if proof:
+        bound = torch.minimum(proof.lower_bound.to(risk), risk)
+        return Solution(d, limit, deferred, risk, bound, risk - bound, price, proof.status, proof.engine)
     gap = risk - bound
     optimal = (gap.abs() <= scale) & ~over
     status: list[Status] = [
         "OVER_BUDGET" if o else "OPTIMAL" if best else "FEASIBLE"
         for o, best in zip(over.flatten().tolist(), optimal.flatten().tolist(), strict=True)
     ]
-    return Solution(d, limit, deferred, risk, bound, gap, price, status)
+    return Solution(d, limit, deferred, risk, bound, gap, price, status, ["relaxation"] * len(status))
+
+
+RowProof = tuple[NDArray[np.float64], float, Status, str]
+
+
+def by_rows(
+    prove_row: Callable[[NDArray[np.float64], NDArray[np.float64]], RowProof], loss: Tensor, mass: Tensor
+) -> Proof:
+    """A `Proof` from a function of one row, in NumPy float64 on the CPU: (loss, mass) -> (d, bound, status, engine)."""
+    check_problem(loss, mass)
+    size = mass.shape[-1]
+    flat = zip(loss.reshape(-1, size), mass.reshape(-1, size), strict=True)
+    rows = [prove_row(l.detach().double().cpu().numpy(), m.detach().double().cpu().numpy()) for l, m in flat]
+    d = torch.from_numpy(np.stack([row[0] for row in rows])).to(mass).reshape(mass.shape)
+    bound = torch.tensor([row[1] for row in rows], dtype=torch.float64, device=mass.device).reshape(mass.shape[:-1])
+    return Proof(d, bound, [row[2] for row in rows], [row[3] for row in rows])

@@ -14,9 +14,10 @@
 | S10 | speculation | `acceptance_probability` `acceptance_floor` `emitted_law` `tokens_per_round` |
 | S11 | the lazy proxy | `lazy_law` `certified_mode` |
 | S12 | the mixture as rejection | `lazy_law` |
-| S13 | a bound that knows tokens are indivisible | `majorisation_bound` `majorisation` `majorisation_against_relaxation` |
+| S13 | bounds that know tokens are indivisible | `majorisation` `sized_majorisation` `majorisation_against_relaxation` |
 
-The frontier: `optimal_risk` r*(b), `primal_risk`, `fractional_risk`, `dual_function` θ(μ), `unfilled_budget` u(b).
+The frontier: `optimal_risk` r*(b), `primal_risk`, `fractional_risk`, `dual_function` θ(μ), `unfilled_budget` u(b);
+its bounds at any size: `majorisation_bound`, `sized_majorisation_bound`.
 """
 
 from .claims import Claim as Claim
@@ -47,6 +48,8 @@ from .majorisation import cost_of as cost_of
 from .majorisation import majorisation as majorisation
 from .majorisation import majorisation_against_relaxation as majorisation_against_relaxation
 from .majorisation import majorisation_bound as majorisation_bound
+from .majorisation import sized_majorisation as sized_majorisation
+from .majorisation import sized_majorisation_bound as sized_majorisation_bound
 from .mixtures import acceptance_floor as acceptance_floor
 from .mixtures import acceptance_probability as acceptance_probability
 from .mixtures import certified_mode as certified_mode

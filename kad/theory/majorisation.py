@@ -10,6 +10,14 @@ concave between the Q_k and rises from one to the next, so over S ≥ D it is le
     r*(b) ≥ H_m + min(c(ρ), c(q_{m+1})).
 
 The LP relaxation charges only ρ ℓ(q_{m+1}), which is never more.
+
+Where ρ is lighter than every token (near-uniform p) that first bound charges for a token that does not exist. But a
+set of mass D holds at least k = m + 1 tokens, and among sets of k tokens and mass S the one that majorises them all
+has the j − 1 largest, one of a free size x and the k − j smallest. With T and U the mass and the cost of these others,
+x = S − T, so f(S) = U + c(S − T), concave between the corners S_j = (j largest) + (k − j smallest). Larger sets are
+majorised by these too (pad with zeros, c(0) = 0), so over S ≥ D:
+
+    r*(b) ≥ min(f(D), f(S_j) for every corner S_j ≥ D).
 """
 
 from __future__ import annotations
@@ -20,28 +28,44 @@ import torch
 from torch import Tensor
 
 from ..distributions import check_budget, check_distribution
-from ..losses import Logistic, Perceptron
+from ..losses import Brier, Logistic, Loss, Perceptron, Squared
 from .claims import Claim
 from .knapsack import fractional_risk, optimal_risk
 
 Cost = Callable[[Tensor], Tensor]
 
 
-def cost_of(loss: Logistic | Perceptron, p: Tensor) -> Cost:
-    """c(x) = x ℓ(x) as a function of a token's mass, for the losses whose cost is concave.
+def cost_of(loss: Loss, p: Tensor) -> Cost:
+    """c(x) = x ℓ(x) as a function of a token's mass, for the losses whose cost is concave on [0, max p].
+
+    That is `Logistic`, both `Perceptron`, `Brier`, and `Squared` if no mass exceeds 2/3.
 
     Raises:
         ValueError: another loss.
     """
+    p = p.double()
+    top, square = p.amax(-1), p.square().sum(-1)
+
+    def along(row: Tensor, x: Tensor) -> Tensor:
+        return row.reshape(row.shape + (1,) * (x.ndim - row.ndim))
+
     if isinstance(loss, Logistic):
         return lambda x: -torch.xlogy(x, x)
     if isinstance(loss, Perceptron) and loss.space == "log":
-        top = p.double().amax(-1)
-        return lambda x: torch.xlogy(x, top.reshape(top.shape + (1,) * (x.ndim - top.ndim))) - torch.xlogy(x, x)
-    raise ValueError(f"the majorisation bound needs a concave cost: Logistic() or Perceptron('log'), got {loss}.")
+        return lambda x: torch.xlogy(x, along(top, x)) - torch.xlogy(x, x)
+    if isinstance(loss, Perceptron):
+        return lambda x: x * (along(top, x) - x)
+    if isinstance(loss, Brier):
+        return lambda x: x * (1 + along(square, x) - 2 * x)
+    if isinstance(loss, Squared) and bool((top <= 2 / 3).all()):
+        return lambda x: x * (1 - x) ** 2
+    raise ValueError(
+        "the majorisation bounds need a concave cost: Logistic(), Perceptron(), Brier(), or Squared() with no mass "
+        f"above 2/3; got {loss}."
+    )
 
 
-def majorisation_bound(loss: Logistic | Perceptron, p: Tensor, budget: float) -> Tensor:
+def majorisation_bound(loss: Loss, p: Tensor, budget: float) -> Tensor:
     """H_m + min(c(ρ), c(q_{m+1})) ≤ r*(b), ``(*batch, V) -> (*batch,)`` in float64.
 
     Raises:
@@ -69,11 +93,53 @@ def majorisation_bound(loss: Logistic | Perceptron, p: Tensor, budget: float) ->
     return torch.where(everything_may_go, torch.zeros_like(full), full + tail)
 
 
-def majorisation(loss: Logistic | Perceptron, p: Tensor, budget: float) -> Claim:
+def sized_majorisation_bound(loss: Loss, p: Tensor, budget: float) -> Tensor:
+    """The second bound: min(f(D), f(S_j) for S_j ≥ D) ≤ r*(b), over sets of m + 1 tokens, for one row, ``(V,) -> ()``.
+
+    Raises:
+        ValueError: as `majorisation_bound`, or more than one row.
+
+    >>> import torch
+    >>> p = torch.tensor([0.26, 0.25, 0.25, 0.24], dtype=torch.float64)
+    >>> first, second = (f(Logistic(), p, 0.48) for f in (majorisation_bound, sized_majorisation_bound))
+    >>> f"{float(first):.4f} {float(second):.4f}"
+    '0.7429 1.0357'
+    """
+    check_distribution("p", p)
+    check_budget(budget)
+    if p.ndim != 1:
+        raise ValueError(f"sized_majorisation_bound takes one distribution, got shape {tuple(p.shape)}.")
+    cost = cost_of(loss, p)
+    q = p[p > 0].double().sort(descending=True).values
+    demand = q.sum() - budget
+    if budget >= 1 or demand <= 0:
+        return torch.zeros((), dtype=torch.float64, device=p.device)
+    zero = q.new_zeros(1)
+    through, paid = torch.cat([zero, q.cumsum(0)]), torch.cat([zero, cost(q).cumsum(0)])
+    n, k = len(q), int((through < demand).sum().clamp(max=len(q)))  # k tokens at least
+    j = torch.arange(k + 1, device=p.device)
+    corner_mass = through[j] + through[n] - through[n - k + j]  # j largest and k − j smallest
+    corner_cost = paid[j] + paid[n] - paid[n - k + j]
+    reached = corner_mass >= demand
+    reached[k] = True  # the k largest suffice; their rounded sum may not
+    first = int(reached.int().argmax())
+    least = corner_cost[first:].min()
+    if first == 0:
+        return least
+    free = (demand - through[first - 1] - (through[n] - through[n - k + first])).clamp_min(0)
+    return torch.minimum(least, paid[first - 1] + paid[n] - paid[n - k + first] + cost(free))
+
+
+def majorisation(loss: Loss, p: Tensor, budget: float) -> Claim:
     """S13: H_m + min(c(ρ), c(q_{m+1})) ≤ r*(b)."""
     return Claim(majorisation_bound(loss, p, budget), "<=", optimal_risk(loss(p.double()), p, budget))
 
 
-def majorisation_against_relaxation(loss: Logistic | Perceptron, p: Tensor, budget: float) -> Claim:
+def majorisation_against_relaxation(loss: Loss, p: Tensor, budget: float) -> Claim:
     """S13: r_LP(b) ≤ H_m + min(c(ρ), c(q_{m+1}))."""
     return Claim(fractional_risk(loss(p.double()), p, budget), "<=", majorisation_bound(loss, p, budget))
+
+
+def sized_majorisation(loss: Loss, p: Tensor, budget: float) -> Claim:
+    """S13: min(f(D), f(S_j) for S_j ≥ D) ≤ r*(b)."""
+    return Claim(sized_majorisation_bound(loss, p, budget), "<=", optimal_risk(loss(p.double()), p, budget))

@@ -21,7 +21,7 @@ ROUNDING = 1e-9  # a few float64 sums of at most seven terms, losses up to about
 
 SOLVERS: list[kad.Solver] = [
     kad.Dual(multiplier=0.7), kad.Dual(multiplier=0.0), kad.Dual(threshold=0.4), kad.Dual(threshold=1.0),
-    *[kind(b) for kind in (kad.Primal, kad.Fractional, kad.Brute) for b in (0.0, 0.3, 0.6, 1.0)],
+    *[kind(b) for kind in (kad.Primal, kad.Fractional, kad.Brute, kad.Exact, kad.OrTools) for b in (0.0, 0.3, 0.6, 1.0)],
 ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import kad
@@ -13,16 +13,30 @@ from kad import theory as t
 from ..core.strategies import BUDGETS, distributions
 from .support import Case, is_caught
 
-LOSSES = st.sampled_from([kad.Logistic(), kad.Perceptron("log")])
+CONCAVE = [kad.Logistic(), kad.Perceptron("log"), kad.Perceptron("probability"), kad.Brier(), kad.Squared()]
+LOSSES = st.sampled_from(CONCAVE)
+
+
+def concave(loss: kad.Loss, p: torch.Tensor) -> bool:
+    """Whether c(x) = x ℓ(x) is concave up to the largest mass: x (1 − x)² only up to 2/3."""
+    return loss != kad.Squared() or float(p.max()) <= 2 / 3
 
 
 @given(LOSSES, distributions(), BUDGETS)
 def test_it_bounds_the_optimum(loss, p: torch.Tensor, budget: float) -> None:
+    assume(concave(loss, p))
     assert t.majorisation(loss, p, budget).holds()
 
 
 @given(LOSSES, distributions(), BUDGETS)
+def test_the_bound_of_sets_of_a_size_bounds_it_too(loss, p: torch.Tensor, budget: float) -> None:
+    assume(concave(loss, p))
+    assert t.sized_majorisation(loss, p, budget).holds()
+
+
+@given(LOSSES, distributions(), BUDGETS)
 def test_it_is_never_looser_than_the_relaxation(loss, p: torch.Tensor, budget: float) -> None:
+    assume(concave(loss, p))
     assert t.majorisation_against_relaxation(loss, p, budget).holds()
 
 
@@ -42,9 +56,21 @@ def test_batches() -> None:
         assert torch.equal(whole, alone)
 
 
-def test_other_losses_are_refused() -> None:
-    with pytest.raises(ValueError, match="concave cost"):
-        t.majorisation_bound(kad.Squared(), torch.tensor([0.5, 0.5]), 0.3)  # type: ignore[arg-type]
+def test_near_uniform_masses_need_the_second_bound() -> None:
+    """Every token lighter than ρ: the first bound charges c(ρ), the second a whole token; here it is the optimum."""
+    g = torch.Generator().manual_seed(0)
+    p = torch.softmax(0.05 * torch.randn(12, generator=g, dtype=torch.float64), -1)
+    for loss in (kad.Logistic(), kad.Brier()):
+        best = float(t.optimal_risk(loss(p), p, 0.3))
+        assert float(t.majorisation_bound(loss, p, 0.3)) < 0.97 * best
+        assert 0.995 * best < float(t.sized_majorisation_bound(loss, p, 0.3)) <= best + 1e-12
+
+
+@pytest.mark.parametrize("loss", [kad.Squared(), kad.ZeroOne(), kad.Nudging(), kad.ConfidenceBet()])
+def test_other_losses_are_refused(loss: kad.Loss) -> None:
+    for bound in (t.majorisation_bound, t.sized_majorisation_bound):
+        with pytest.raises(ValueError, match="concave cost"):
+            bound(loss, torch.tensor([0.7, 0.3]), 0.3)
 
 
 def test_wrong_variants_fail() -> None:
@@ -68,6 +94,22 @@ def test_wrong_variants_fail() -> None:
         head, rest, _, best = ends(c)
         return t.Claim(head + rest, "<=", best)
 
+    def too_many_tokens(c: Case) -> t.Claim:  # sets of k + 1 tokens: k may do
+        cost, q = t.cost_of(kad.Logistic(), c.p), c.p.sort(descending=True).values
+        k = min(int((q.cumsum(0) < q.sum() - c.budget).sum()) + 2, len(q))
+        return t.Claim(cost(q[-k:]).sum(), "<=", t.optimal_risk(-c.p.log(), c.p, c.budget))
+
+    def corners_alone(c: Case) -> t.Claim:  # without the free token: f(D) is below the next corner
+        cost, q = t.cost_of(kad.Logistic(), c.p), c.p.sort(descending=True).values
+        demand = q.sum() - c.budget
+        k = int((q.cumsum(0) < demand).sum()) + 1
+        corners = [(float(q[:j].sum() + q[len(q) - k + j :].sum()), j) for j in range(k + 1)] if k <= len(q) else []
+        costs = [float(cost(q[:j]).sum() + cost(q[len(q) - k + j :]).sum()) for mass, j in corners if mass >= demand]
+        least = torch.tensor(min(costs, default=0.0), dtype=torch.float64)
+        return t.Claim(least, "<=", t.optimal_risk(-c.p.log(), c.p, c.budget))
+
+    assert is_caught(too_many_tokens)
+    assert is_caught(corners_alone)
     assert is_caught(only_the_next_token)
     assert is_caught(the_larger_of_both)
     assert is_caught(only_the_rest)

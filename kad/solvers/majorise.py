@@ -1,0 +1,179 @@
+"""Best-first branch and bound on the majorisation bounds of theory S13, for concave costs.
+
+Tokens by falling mass. A node has decided tokens [0, i) and still needs some mass from the rest. All bounds and sums
+follow the names of `kad.theory.majorisation`; the derivation is on the documentation site (Theory, S13).
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable
+from itertools import count
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .knapsack import Clock, Incumbent, Kept, Row
+
+MATCHES = 1e-6  # nats: how far, weighted by mass, losses may lie from a concave cost and still be treated as one
+Cost = Callable[[Any], Any]  # of one mass, or of an array of them
+
+
+def concave_costs(top: np.longdouble, square: np.longdouble) -> dict[str, Cost]:
+    """c(x) = x ℓ(x), for each loss for which that is concave on [0, max p] with c(0) = 0 (x > 0 here)."""
+    costs: dict[str, Cost] = {
+        "logistic": lambda x: -x * np.log(x),
+        "log-perceptron": lambda x: x * (np.log(top) - np.log(x)),
+        "perceptron": lambda x: x * (top - x),
+        "Brier": lambda x: x * (1 + square - 2 * x),
+    }
+    if top <= 2 / 3:  # x (1 − x)² bends upwards from there
+        costs["squared"] = lambda x: x * (1 - x) ** 2
+    return costs
+
+
+def match(row: Row) -> tuple[Cost, float] | None:
+    """The concave cost that these losses are, and Σ |c(P_v) − P_v ℓ_v|; None if they are none of them.
+
+    Nothing is taken on trust: losses from another p than the one that weighs match none, and what little a match
+    deviates (rounding, float32) is taken off every bound.
+    """
+    costs = concave_costs(row.mass[0], (row.mass * row.mass).sum()).values()
+    found = [(float(np.abs(cost(row.mass) - row.cost).sum()), cost) for cost in costs]
+    deviation, cost = min(found, key=lambda pair: pair[0])
+    return (cost, deviation) if deviation <= MATCHES else None
+
+
+class Node(NamedTuple):
+    """Tokens [0, start) are decided; ``kept`` of them have mass ``mass`` and cost ``cost``."""
+
+    start: int
+    mass: np.longdouble
+    cost: np.longdouble
+    kept: Kept | None
+
+
+class Bounds:
+    """The two lower bounds of S13 for a node; row sums in extended precision, demand relaxed by their rounding."""
+
+    def __init__(self, row: Row, cost: Cost, best: Incumbent) -> None:
+        self.row, self.concave, self.best = row, cost, best
+        self.rising = -row.mass.astype(np.float64)  # what bisection wants
+        self.run_ends = np.searchsorted(self.rising, self.rising, side="right")
+
+    def lightest(self, at_least: np.longdouble) -> int:
+        """The last token of at least this mass; −1 if there is none."""
+        return int(np.searchsorted(self.rising, np.float64(-at_least), side="right")) - 1
+
+    def without(self, node: Node, j: int, start: int) -> Node:
+        """The node that keeps [node.start, j) besides and goes on from ``start``."""
+        row = self.row
+        return Node(
+            start,
+            node.mass + row.through[j] - row.through[node.start],
+            node.cost + row.paid[j] - row.paid[node.start],
+            (node.kept, node.start, j) if j > node.start else node.kept,
+        )
+
+    def critical(self, node: Node) -> tuple[int, np.longdouble]:
+        """(s, ρ): the node needs tokens [start, s) whole and ρ more, 0 < ρ ≤ mass of s; s = n if nothing suffices."""
+        row = self.row
+        goal = row.through[node.start] + (row.relaxed - node.mass)
+        s = max(int(np.searchsorted(row.through, goal)) - 1, node.start)
+        return s, goal - row.through[s]
+
+    def first(self, node: Node) -> float:
+        """Σ c of the whole tokens + min(c(ρ), c(q_s))."""
+        s, rest = self.critical(node)
+        if s >= self.row.n:
+            return math.inf
+        if rest <= 0:
+            return float(node.cost)
+        whole = node.cost + self.row.paid[s] - self.row.paid[node.start]
+        return float(whole + min(self.concave(rest), self.row.cost[s]))
+
+    def second(self, node: Node) -> float:
+        """At least k tokens are needed: the j largest, one of free size and the rest smallest cost least.
+
+        Also offers the decision that rounds the free size up to a token.
+        """
+        row, (s, rest) = self.row, self.critical(node)
+        if s >= row.n or rest <= 0:
+            return self.first(node)
+        i, n, k = node.start, row.n, s + 1 - node.start
+        need = row.relaxed - node.mass
+
+        def reach(j: int) -> Any:
+            return row.through[i + j] - row.through[i] + row.through[n] - row.through[n - k + j]
+
+        low, high = -1, k  # reach(k) ≥ need: the k largest suffice
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if reach(middle) < need else (low, middle)
+        j = high
+        heavy, light = row.paid[i + j : i + k + 1], row.paid[n - k + j : n + 1]
+        rises = row.cost[i] >= row.cost[min(int(self.run_ends[i]), n - 1)]  # c rises over all that is left
+        steps = heavy[:1] - light[:1] if rises else heavy - light
+        corners = node.cost - row.paid[i] + row.paid[n] + steps.min()
+        if j == 0:
+            return float(corners)
+        free = need - (row.through[i + j - 1] - row.through[i]) - (row.through[n] - row.through[n - k + j])
+        ends = node.cost + row.paid[i + j - 1] - row.paid[i] + row.paid[n] - row.paid[n - k + j]
+        token = min(self.lightest(free + row.margin), n - k + j - 1)
+        if token >= i + j - 1:
+            kept: Kept = (((node.kept, i, i + j - 1), token, token + 1), n - k + j, n)
+            mass = node.mass + row.through[i + j - 1] - row.through[i] + row.mass[token]
+            self.best.offer(ends + row.cost[token], mass + row.through[n] - row.through[n - k + j], kept)
+        return float(min(ends + self.concave(free), corners))
+
+
+def search(best: Incumbent, cost: Cost, deviation: float, clock: Clock) -> float:
+    """Improve ``best``, whose row stands by falling mass; a certified lower bound on the optimal risk."""
+    row = best.row
+    bounds, ticket = Bounds(row, cost, best), count()
+    # Entries: (bound, tie-break, node, j). j < 0: the node itself; else its children that first exclude token j,
+    # and after it those that first exclude j − 1, j − 2, ...: their first bounds only rise. (The second does not rise
+    # with falling j and must not end the row of siblings; what it proved of their parent holds for them all.)
+    heap: list[tuple[float, int, Node, int]] = []
+    floor = math.inf  # the least bound of anything that was set aside
+
+    def push(bound: float, node: Node, j: int = -1) -> None:
+        nonlocal floor
+        if bound < best.cost:
+            heapq.heappush(heap, (bound, next(ticket), node, j))
+        else:
+            floor = min(floor, bound)
+
+    def push_siblings(inherited: float, node: Node, j: int) -> None:
+        if j >= node.start:
+            push(max(inherited, bounds.first(bounds.without(node, j, j + 1))), node, j)
+
+    root = Node(0, np.longdouble(0), np.longdouble(0), None)
+    push(max(bounds.first(root), bounds.second(root)), root)
+    nodes = 0
+    while heap and not clock.enough(best.cost - min(floor, heap[0][0]), nodes):
+        bound, _, node, j = heapq.heappop(heap)
+        nodes += 1
+        if j >= 0:
+            child = bounds.without(node, j, int(bounds.run_ends[j]))  # equal tokens are excluded as a run
+            push(max(bound, bounds.first(child), bounds.second(child)), child)
+            push_siblings(bound, node, j - 1)
+            continue
+        s, rest = bounds.critical(node)
+        if rest <= 0:  # what is kept already meets the relaxed demand
+            best.offer(node.cost, node.mass, node.kept)
+            floor = min(floor, float(node.cost))
+            continue
+        whole = bounds.without(node, s, s)
+        # One token of [s, t] ends it: c is unimodal, so the cheapest is s or t.
+        t, sure = max(s, bounds.lightest(rest)), max(s, bounds.lightest(rest + 2 * row.margin))
+        for token in {s, t, sure}:
+            best.offer(whole.cost + row.cost[token], whole.mass + row.mass[token], (whole.kept, token, token + 1))
+        floor = min(floor, float(whole.cost + min(row.cost[s], row.cost[t])))
+        if t + 1 < row.n:
+            lighter = whole._replace(start=t + 1)
+            push(max(bound, bounds.first(lighter), bounds.second(lighter)), lighter)
+        push_siblings(bound, node, s - 1)
+    lower = min(floor, best.cost, heap[0][0] if heap else math.inf)
+    return lower - deviation - row.slack

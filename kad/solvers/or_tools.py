@@ -1,0 +1,154 @@
+"""The knapsack by OR-Tools: the only file that imports it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+from torch import Tensor
+
+from ..distributions import check_budget
+from .base import Proof, RowProof, Solver, by_rows
+from .branch import relax
+from .exact import conclude
+from .knapsack import Floats, Incumbent, Mask, Order, Row, Wide, first_incumbent
+
+UNITS = 61  # all weights, and all profits, add up to less than 2^61 units: sums stay inside int64
+INT64_BOUND = 2.0**-44  # relative: OR-Tools computes the bounds of its search in float64
+
+
+def knapsack_module() -> Any:
+    """ortools' knapsack solver, or one sentence on how to get it."""
+    try:
+        from ortools.algorithms.python import knapsack_solver
+    except ImportError:
+        raise ImportError("OrTools needs the package ortools: pip install 'kad-align[ortools]'.") from None
+    return knapsack_solver
+
+
+@final
+@dataclass(frozen=True)
+class OrTools(Solver):
+    """The 0-1 knapsack by OR-Tools' branch and bound, for any loss, with a certificate in real arithmetic.
+
+    OR-Tools solves in integers. Rounded carelessly, a vocabulary's light tail vanishes and the "optimum" comes out
+    worse than the greedy. So, per row and on the CPU: start from `Primal` and its best exchange of two tokens; fix
+    every token that the LP's reduced cost |P_v (ℓ_v − μ)| decides; hand the ``core`` heaviest of the others to
+    OR-Tools, twice, near the top of int64. Inner problem: weights rounded up, profits and budget down, so whatever it
+    returns fits. Outer problem: the other way round, so its optimum bounds the real one. Where the core is all that
+    was left undecided and the outer problem was solved to the end, that is the certificate, engine "or-tools"; else
+    it is the LP's, engine "relaxation".
+
+    OPTIMAL means a gap of at most 1e-11; CERTIFIED_GAP that the solution's ``gap`` is what could be proved; TIME_LIMIT
+    that OR-Tools was stopped before it finished and the gap exceeds ``tolerance``. `Exact` proves more, and faster;
+    this one is independent of it.
+
+    Attributes:
+        budget: b in [0, 1].
+        tolerance: the gap, in units of the loss, at which running out of time does not matter.
+        core: how many tokens OR-Tools is given at most.
+        time_limit: seconds for one row's search, shared by its two problems.
+
+    Raises:
+        ValueError: a parameter outside its range.
+        ImportError: ortools is not installed.
+
+    >>> import kad, pytest, torch
+    >>> _ = pytest.importorskip("ortools")
+    >>> p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    >>> s = kad.solve(kad.Logistic()(p), p, kad.OrTools(budget=0.4))
+    >>> s.d.tolist(), s.status, s.engine
+    ([0.0, 1.0, 0.0], ['OPTIMAL'], ['or-tools'])
+    """
+
+    budget: float
+    tolerance: float = 5e-7
+    core: int = 200
+    time_limit: float = 1.0
+    feasible: ClassVar[bool] = True
+    exact: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_budget(self.budget)
+        if not (self.tolerance >= 0 and self.core >= 1 and self.time_limit > 0):
+            raise ValueError("OrTools takes tolerance ≥ 0, core ≥ 1 token and time_limit > 0 seconds.")
+
+    def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
+        return self.prove(loss, mass).d
+
+    def prove(self, loss: Tensor, mass: Tensor) -> Proof:
+        knapsack_module()
+        return by_rows(self.prove_row, loss, mass)
+
+    def prove_row(self, loss: Floats, mass: Floats) -> RowProof:
+        """(d, certified lower bound, status, engine) of one row."""
+        heavy = np.flatnonzero(mass > 0)
+        order = heavy[np.lexsort((-mass[heavy], loss[heavy]))]
+        row = Row(loss, mass, order, self.budget)
+        if self.budget >= 1 or row.demand <= 0:
+            return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
+        best = first_incumbent(row, loss)
+        bound, critical, _, _ = relax(row, (), ())
+        lower, engine, expired = bound - row.slack, "relaxation", False
+        if best.cost - lower > 0 and critical >= 0:
+            reduced = np.abs(row.cost - row.mass * (row.cost[critical] / row.mass[critical]))
+            open_tokens = np.flatnonzero(reduced <= best.cost - lower + row.slack)
+            core = np.sort(open_tokens[np.argsort(-row.mass[open_tokens], kind="stable")][: self.core])
+            kept = np.arange(row.n) <= critical
+            kept[core] = False
+            proved = self.improve(row, core, kept, best)
+            expired = proved is None
+            if proved is not None and len(core) == len(open_tokens):
+                # A decision that differs on a fixed token costs at least the incumbent did.
+                lower, engine = max(lower, min(proved, best.cost)), "or-tools"
+        return conclude(best, lower, expired, self.tolerance, engine)
+
+    def improve(self, row: Row, core: Order, kept: Mask, best: Incumbent) -> float | None:
+        """Offer what OR-Tools finds on the core; a lower bound on the cost of any core decision if it proves one.
+
+        ``kept``: which tokens outside the core are kept.
+        """
+        room = np.longdouble(row.budget) - row.mass[~kept].sum() + row.mass[core].sum()
+        weight, profit = row.mass[core], row.cost[core]
+        base = row.cost[kept].sum() + profit.sum()  # the cost with the whole core kept
+        bound = None
+        for outer in (False, True):
+            chosen, value, proved = self.integers(weight, profit, room + (row.margin if outer else -row.margin), outer)
+            final = kept.copy()
+            final[core[~chosen]] = True
+            best.offer_mask(final)
+            if outer and proved:
+                bound = float(base - value) - row.slack - INT64_BOUND * float(profit.sum())
+        return bound
+
+    def integers(self, weight: Wide, profit: Wide, room: np.longdouble, outer: bool) -> tuple[Any, np.longdouble, bool]:
+        """(chosen, an upper bound on their profit, proved): rounded outwards for a bound, inwards for a decision."""
+        up, down = (np.floor, np.ceil) if outer else (np.ceil, np.floor)
+        by_weight = UNITS - math.frexp(float(weight.sum()))[1]
+        by_profit = UNITS - math.frexp(float(profit.sum()) or 1.0)[1]
+        weights = up(np.ldexp(weight, by_weight)).astype(np.int64)
+        profits = down(np.ldexp(profit, by_profit)).astype(np.int64)
+        room_units = int(down(np.ldexp(min(max(room, np.longdouble(0)), weight.sum()), by_weight)))
+        chosen = np.zeros(len(weight), dtype=bool)
+        # OR-Tools aborts the process on a negative number and divides by weights: what is free is simply taken.
+        free = weights <= 0
+        fits = ~free & (weights <= room_units) & (profits > 0)
+        chosen[free] = True
+        items, total, proved = np.flatnonzero(fits), int(profits[free].sum()), True
+        if len(items) and int(weights[items].sum()) <= room_units:
+            chosen[items] = True
+            total += int(profits[items].sum())
+        elif len(items):
+            module = knapsack_module()
+            solver = module.KnapsackSolver(
+                module.SolverType.KNAPSACK_MULTIDIMENSION_BRANCH_AND_BOUND_SOLVER, "deferral"
+            )
+            solver.set_use_reduction(False)  # its reduction is quadratic in the number of items
+            solver.set_time_limit(self.time_limit / 2)
+            solver.init(profits[items].tolist(), [weights[items].tolist()], [room_units])
+            total += int(solver.solve())
+            proved = bool(solver.is_solution_optimal())
+            chosen[items] = [solver.best_solution_contains(i) for i in range(len(items))]
+        return chosen, np.ldexp(np.longdouble(total), -by_profit), proved
