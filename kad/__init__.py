@@ -1,6 +1,7 @@
 """kad: align a large base model at decoding time with a small aligned one."""
 
 from . import demo as demo
+from . import plots as plots
 from . import testing as testing
 from . import theory as theory
 from .decoding.generate import Output as Output

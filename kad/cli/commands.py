@@ -10,9 +10,10 @@ from pathlib import Path
 import docstring_parser
 from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
 
-from ..losses import Loss
+from ..losses import Logistic, Loss
 from ..mixture import Placement, Target
 from ..solvers import Solver
+from ..theory.families import Family
 from ..version import VERSION
 
 
@@ -85,6 +86,64 @@ def generate(
     run(**settings)
 
 
+def solve(
+    prompt: str | None = None,
+    file: Path | None = None,
+    logits: bool = False,
+    family: Family | None = None,
+    size: int = 151_936,
+    exponent: float = 1.1,
+    spread: float = 3.0,
+    peak: float = 0.9,
+    base: str | None = None,
+    proxy: str | None = None,
+    every_position: bool = False,
+    temperature: float = 1.0,
+    loss: Loss | None = None,
+    solver: Solver | None = None,
+    budget: list[float] | None = None,
+    time_limit: float = 1.0,
+    seed: int = 0,
+    plots: Path | None = None,
+    json: bool = False,
+    dtype: str = "auto",
+    device: str | None = None,
+) -> None:
+    """Compare every solver with the exact optimum, on one distribution or on many steps.
+
+    The distribution comes from a model and a prompt (without models: the embedded pair), a file, or a named family.
+
+    Args:
+        prompt: The prompt; standard input if neither it nor --file nor --family is given.
+        file: Read probabilities from this .npy, .pt or .csv file: a vector, or one row per step.
+        logits: The file holds logits, not probabilities.
+        family: A named distribution instead: zipf, gaussian, peaked or uniform.
+        size: Tokens of the family.
+        exponent: Of zipf.
+        spread: Standard deviation of the logits of gaussian and peaked; uniform has a hundredth of it.
+        peak: Mass of the heaviest token of peaked.
+        base: The large base model p: a folder or a hub id.
+        proxy: The small aligned model q*, for losses that read it and for the figure of one step.
+        every_position: All positions of the prompt, not just the last.
+        temperature: Divides the logits.
+        loss: Logistic (default), Squared, Brier, Perceptron, ZeroOne, ConfidenceBet, Nudging, or an import path.
+        solver: One more solver to compare, such as your own by its import path.
+        budget: A budget b; may be given several times (default 0.1 0.3 0.6 0.9).
+        time_limit: Seconds that Exact and OrTools may take a step.
+        seed: Of the random families.
+        plots: Write frontier.png, dual.png, step.png and, for several steps, unfilled.png to this new folder, for the first budget.
+        json: Print one JSON object instead of the table.
+        dtype: Of the models' weights: auto, float32, bfloat16 or float16.
+        device: Such as cpu or cuda; by default a GPU where there is one.
+    """
+    from .solve import run
+
+    settings = dict(locals())
+    settings.pop("run")
+    settings["loss"] = loss if loss is not None else Logistic()
+    run(**settings)
+
+
 def demo(
     output: Path | None = None,
     quick: bool = False,
@@ -110,8 +169,9 @@ def demo(
     run(output=output, quick=quick, full=full, retrain=retrain, models=models, n=n, seed=seed)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"demo": demo, "generate": generate}
-POSITIONAL, REPEATED = {"prompt"}, ("stop",)
+COMMANDS: dict[str, Callable[..., None]] = {"demo": demo, "generate": generate, "solve": solve}
+POSITIONAL = {"prompt"}
+REPEATED: dict[str, Callable[[str], object]] = {"stop": str, "budget": float}
 
 
 def parser() -> ArgumentParser:
@@ -161,12 +221,17 @@ def underscored(argument: str) -> str:
 
 def gathered(arguments: list[str]) -> list[str]:
     """``--stop a --stop b`` is ``--stop ["a", "b"]``, whatever the strings would mean in YAML."""
-    kept, found = list[str](), {key: list[str]() for key in REPEATED}
+    kept, found = list[str](), {key: list[object]() for key in REPEATED}
     rest = iter(arguments)
     for argument in rest:
         name, equals, value = argument.partition("=")
-        if name.removeprefix("--") in found and name.startswith("--"):
-            found[name[2:]].append(value if equals else next(rest, ""))
+        key = name.removeprefix("--")
+        if key in found and name.startswith("--"):
+            text = value if equals else next(rest, "")
+            try:
+                found[key].append(REPEATED[key](text))
+            except ValueError:
+                raise ValueError(f"--{key} takes a number, got {text!r}.") from None
         else:
             kept.append(argument)
     return kept + [f"--{key}={json_module.dumps(values)}" for key, values in found.items() if values]

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ..decoding.colour import LEGEND, coloured
 from ..decoding.generate import generate
+from ..plots import pyplot
 from . import Pair
 from .evaluate import TEMPERATURE, Method, Plan, Run, difference, rate
 from .problems import Problem, prompt
@@ -147,16 +148,11 @@ def show(console: Console, pair: Pair, problems: Sequence[Problem], runs: Sequen
 
 def figures(runs: Sequence[Run], plan: Plan, folder: Path) -> None:
     """``accuracy.png`` and ``acceptance.png``."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError('the figures need matplotlib: pip install "kad-align[plots]"') from error
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    plot = pyplot()
 
     colours = {"models": "#9ecae1", "mixture": "#2171b5"}
     methods = methods_of(plan)
-    figure, axes = pyplot.subplots(figsize=(8, 0.42 * len(methods) + 1.4), layout="constrained")
+    figure, axes = plot.subplots(figsize=(8, 0.42 * len(methods) + 1.4), layout="constrained")
     for i, method in enumerate(reversed(methods)):
         for at, offset in (("models", 0.19), ("mixture", -0.19)):
             r = rate([one.correct for one in sampled(runs, method.name, at)])
@@ -175,16 +171,16 @@ def figures(runs: Sequence[Run], plan: Plan, folder: Path) -> None:
     )
     axes.spines[["top", "right"]].set_visible(False)
     labels = {"models": "temperature on the models (paper)", "mixture": "temperature on the mixture"}
-    handles = [pyplot.Rectangle((0, 0), 1, 1, color=colours[at]) for at in labels]
-    handles.append(pyplot.Rectangle((0, 0), 1, 1, color="#bdbdbd"))
+    handles = [plot.Rectangle((0, 0), 1, 1, color=colours[at]) for at in labels]
+    handles.append(plot.Rectangle((0, 0), 1, 1, color="#bdbdbd"))
     figure.legend(
         handles, [*labels.values(), "one model alone"], loc="outside upper center", ncols=3, frameon=False, fontsize=9
     )
     figure.savefig(folder / "accuracy.png", dpi=150)
-    pyplot.close(figure)
+    plot.close(figure)
 
     windows = sorted({r.window for r in runs if r.window})
-    figure, axes = pyplot.subplots(figsize=(7.5, 4.2), layout="constrained")
+    figure, axes = plot.subplots(figsize=(7.5, 4.2), layout="constrained")
     for method in methods:
         points = [pick(runs, method=method.name, window=w) for w in windows]
         if all(points):
@@ -197,4 +193,4 @@ def figures(runs: Sequence[Run], plan: Plan, folder: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right center", frameon=False, fontsize=9)
     figure.savefig(folder / "acceptance.png", dpi=150)
-    pyplot.close(figure)
+    plot.close(figure)

@@ -37,9 +37,9 @@ class OrTools(Solver):
     worse than the greedy. So, per row and on the CPU: start from `Primal` and its best exchange of two tokens; fix
     every token that the LP's reduced cost |P_v (ℓ_v − μ)| decides; hand the ``core`` heaviest of the others to
     OR-Tools, twice, near the top of int64. Inner problem: weights rounded up, profits and budget down, so whatever it
-    returns fits. Outer problem: the other way round, so its optimum bounds the real one. Where the core is all that
-    was left undecided and the outer problem was solved to the end, that is the certificate, engine "or-tools"; else
-    it is the LP's, engine "relaxation".
+    returns fits. Outer problem: the other way round, and the light tokens outside the core may go at no weight, so its
+    optimum, if OR-Tools proves it, bounds the real one. The better of that and the LP is the certificate: engine
+    "or-tools" or "relaxation".
 
     OPTIMAL means a gap of at most 1e-11; CERTIFIED_GAP that the solution's ``gap`` is what could be proved; TIME_LIMIT
     that OR-Tools was stopped before it finished and the gap exceeds ``tolerance``. `Exact` proves more, and faster;
@@ -65,7 +65,7 @@ class OrTools(Solver):
 
     budget: float
     tolerance: float = 5e-7
-    core: int = 200
+    core: int = 5000
     time_limit: float = 1.0
     feasible: ClassVar[bool] = True
     exact: ClassVar[bool] = True
@@ -98,29 +98,32 @@ class OrTools(Solver):
             core = np.sort(open_tokens[np.argsort(-row.mass[open_tokens], kind="stable")][: self.core])
             kept = np.arange(row.n) <= critical
             kept[core] = False
-            proved = self.improve(row, core, kept, best)
+            upper = best.cost
+            proved = self.improve(row, core, np.setdiff1d(open_tokens, core), kept, best)
             expired = proved is None
-            if proved is not None and len(core) == len(open_tokens):
-                # A decision that differs on a fixed token costs at least the incumbent did.
-                lower, engine = max(lower, min(proved, best.cost)), "or-tools"
+            # A decision that differs on a token that was fixed costs at least what the first incumbent did.
+            if proved is not None and min(proved, upper) > lower:
+                lower, engine = min(proved, upper), "or-tools"
         return conclude(best, lower, expired, self.tolerance, engine)
 
-    def improve(self, row: Row, core: Order, kept: Mask, best: Incumbent) -> float | None:
-        """Offer what OR-Tools finds on the core; a lower bound on the cost of any core decision if it proves one.
+    def improve(self, row: Row, core: Order, light: Order, kept: Mask, best: Incumbent) -> float | None:
+        """Offer what OR-Tools finds on the core; if it proves that, a lower bound over all decisions on open tokens.
 
-        ``kept``: which tokens outside the core are kept.
+        ``kept``: which tokens outside the core are kept. The bound lets the ``light`` open ones go at no weight.
         """
         room = np.longdouble(row.budget) - row.mass[~kept].sum() + row.mass[core].sum()
         weight, profit = row.mass[core], row.cost[core]
         base = row.cost[kept].sum() + profit.sum()  # the cost with the whole core kept
         bound = None
+        gift, free = row.mass[light[~kept[light]]].sum(), row.cost[light[kept[light]]].sum()
         for outer in (False, True):
-            chosen, value, proved = self.integers(weight, profit, room + (row.margin if outer else -row.margin), outer)
+            space = room + gift + row.margin if outer else room - row.margin
+            chosen, value, proved = self.integers(weight, profit, space, outer)
             final = kept.copy()
             final[core[~chosen]] = True
             best.offer_mask(final)
             if outer and proved:
-                bound = float(base - value) - row.slack - INT64_BOUND * float(profit.sum())
+                bound = float(base - free - value) - row.slack - INT64_BOUND * float(profit.sum())
         return bound
 
     def integers(self, weight: Wide, profit: Wide, room: np.longdouble, outer: bool) -> tuple[Any, np.longdouble, bool]:

@@ -1,0 +1,178 @@
+"""Figures of the knapsack: the frontier, the dual function, one step, the unfilled budget. The only file with matplotlib.
+
+Every function draws on the Axes it is given, or on a new figure, and returns them. Install the extra:
+``pip install "kad-align[plots]"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .solvers import Exact, Fractional, Primal, solve
+from .theory import dual_function as theta
+from .theory import fractional_risk, primal_risk
+
+KEPT, DEFERRED, OPTIMUM, BOUND = "#2171b5", "#e6867a", "#111111", "#8a8a8a"
+
+
+def pyplot() -> Any:
+    """matplotlib's pyplot, drawing to files; one sentence if it is missing."""
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ImportError('figures need matplotlib: pip install "kad-align[plots]"') from error
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def fresh(axes: Any, size: tuple[float, float] = (7.0, 4.2)) -> Any:
+    if axes is None:
+        _, axes = pyplot().subplots(figsize=size, layout="constrained")
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def frontier(loss: Tensor, mass: Tensor, budgets: Sequence[float] | None = None, axes: Any = None) -> Any:
+    """Risk against budget: the primal, the exact optimum and the LP bound, which the fractional solver attains.
+
+    Args:
+        loss: ℓ, ``(V,)``.
+        mass: P, ``(V,)``.
+        budgets: where to evaluate; by default 201 values over [0, 1], or 51 for more than 5,000 tokens.
+
+    >>> import kad, pytest
+    >>> _ = pytest.importorskip("matplotlib")
+    >>> p = kad.theory.family("zipf", size=100)
+    >>> kad.plots.frontier(kad.Logistic()(p), p).get_xlabel()
+    'budget b'
+    """
+    axes = fresh(axes)
+    count = 200 if mass.shape[-1] <= 5000 else 50
+    grid = [i / count for i in range(count + 1)] if budgets is None else sorted(budgets)
+    exact = [float(solve(loss, mass, Exact(b)).risk) for b in grid]
+    axes.plot(grid, [float(primal_risk(loss, mass, b)) for b in grid], color=KEPT, lw=1.8, label="primal")
+    axes.plot(grid, exact, color=OPTIMUM, lw=1.2, label="exact 0-1 optimum r*(b)")
+    lp = [float(fractional_risk(loss, mass, b)) for b in grid]
+    axes.plot(grid, lp, color=BOUND, ls="--", label="LP bound = fractional")
+    axes.set_xlabel("budget b")
+    axes.set_ylabel("risk of what is kept")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
+    return axes
+
+
+def dual_function(loss: Tensor, mass: Tensor, budget: float, tangents: int = 4, axes: Any = None) -> Any:
+    """θ(μ) with tangents of slope g(d⁻(μ)) − b, its maximum at ℓ_c, and the optimum r*(b) that it bounds.
+
+    Args:
+        loss: ℓ, ``(V,)``.
+        mass: P, ``(V,)``.
+        budget: b.
+        tangents: how many tangents to draw.
+
+    >>> import kad, pytest
+    >>> _ = pytest.importorskip("matplotlib")
+    >>> p = kad.theory.family("zipf", size=100)
+    >>> kad.plots.dual_function(kad.Logistic()(p), p, 0.3).get_xlabel()
+    'multiplier μ'
+    """
+    axes = fresh(axes)
+    best = solve(loss, mass, Exact(budget))
+    price = float(best.price)
+    right = max(2 * price, 1e-3)
+    grid = torch.linspace(0, right, 201, dtype=torch.float64)
+    values = torch.stack([theta(loss, mass, float(mu), budget) for mu in grid])
+    axes.plot(grid, values, color=KEPT, lw=2, label="θ(μ)")
+    for i in range(tangents):
+        mu = right * (i + 0.5) / tangents
+        at = float(theta(loss, mass, mu, budget))
+        slope = float((mass * (loss > mu)).sum()) - budget
+        axes.plot(grid, at + slope * (grid - mu), color=KEPT, lw=0.8, alpha=0.6, label="tangents" if i == 0 else None)
+    axes.axhline(float(best.risk), color=OPTIMUM, lw=1.2, label="exact 0-1 optimum r*(b)")
+    axes.plot(
+        [price],
+        [float(theta(loss, mass, price, budget))],
+        "o",
+        color=KEPT,
+        label="max θ = LP bound, at $\\mu = \\ell_c$",
+    )
+    low = min(float(values.min()), 0.0)
+    axes.set_ylim(low, max(float(best.risk), float(values.max())) * 1.15 + 1e-6)
+    axes.set_xlim(0, right)
+    axes.set_xlabel("multiplier μ")
+    axes.set_ylabel(f"bound on the risk at b = {budget:g}")
+    axes.legend(frameon=False, loc="lower center")
+    return axes
+
+
+def step(
+    p: Tensor, d: Tensor, q: Tensor | None = None, tokens: Sequence[str] | None = None, top: int = 20, axes: Any = None
+) -> Any:
+    """One step: the heaviest tokens of p, what is kept of each and what is deferred, and with q* the mixture π.
+
+    Args:
+        p: the base distribution, ``(V,)``.
+        d: a decision, ``(V,)``, in [0, 1].
+        q: q*, ``(V,)``, to show where the deferred mass goes.
+        tokens: a label per token id, ``V`` of them; by default the ids.
+        top: how many tokens to show.
+
+    >>> import kad, pytest
+    >>> _ = pytest.importorskip("matplotlib")
+    >>> p = kad.theory.family("zipf", size=100)
+    >>> kad.plots.step(p, kad.Primal(0.3).defer(-p.log(), p)).get_ylabel()
+    'probability'
+    """
+    axes = fresh(axes)
+    shown = p.sort(descending=True, stable=True).indices[:top]
+    place = list(range(len(shown)))
+    kept, gone = (p * (1 - d))[shown].tolist(), (p * d)[shown].tolist()
+    axes.bar(place, kept, color=KEPT, label="kept from the base")
+    axes.bar(place, gone, bottom=kept, color=DEFERRED, label="deferred to the proxy")
+    if q is not None:
+        pi = p * (1 - d) + (p * d).sum() * q
+        axes.plot(place, pi[shown].tolist(), "_", color=OPTIMUM, ms=11, mew=1.8, label="π, what is sampled")
+    names = [str(int(v)) if tokens is None else tokens[int(v)] for v in shown]
+    axes.set_xticks(place, names, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_ylabel("probability")
+    axes.set_title(f"deferred mass {float((p * d).sum()):.3f}", fontsize=10, loc="left")
+    axes.legend(frameon=False)
+    return axes
+
+
+def unfilled(loss: Tensor, mass: Tensor, budget: float, axes: Any = None) -> Any:
+    """The unfilled budget u = b − g(d) over many steps (as the paper's Figure 4): primal, exact and fractional.
+
+    Args:
+        loss: ℓ, ``(steps, V)``.
+        mass: P, ``(steps, V)``.
+        budget: b.
+
+    >>> import kad, pytest, torch
+    >>> _ = pytest.importorskip("matplotlib")
+    >>> p = torch.stack([kad.theory.family("gaussian", size=100, seed=s) for s in range(4)])
+    >>> kad.plots.unfilled(-p.log(), p, 0.3).get_xlabel()
+    'step'
+    """
+    if mass.ndim != 2:
+        raise ValueError(f"unfilled draws many steps: pass (steps, V), got {tuple(mass.shape)}.")
+    axes = fresh(axes)
+    for solver, colour, width in (
+        (Primal(budget), KEPT, 1.6),
+        (Exact(budget), OPTIMUM, 1.0),
+        (Fractional(budget), DEFERRED, 1.6),
+    ):
+        left = budget - solve(loss, mass, solver).deferred_mass
+        name = type(solver).__name__.lower()
+        axes.plot(left.tolist(), color=colour, lw=width, label=f"{name} (mean {float(left.mean()):.3f})")
+    axes.set_xlabel("step")
+    axes.set_ylabel(f"unfilled budget at b = {budget:g}")
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    return axes
