@@ -37,6 +37,7 @@ from .solvers import Exact as Exact
 from .solvers import Fractional as Fractional
 from .solvers import OrTools as OrTools
 from .solvers import Primal as Primal
+from .solvers import Proof as Proof
 from .solvers import Solution as Solution
 from .solvers import Solver as Solver
 from .solvers import solve as solve

@@ -16,6 +16,8 @@ from .solvers import Exact, Fractional, Primal, solve
 from .theory import dual_function as theta
 from .theory import fractional_risk, primal_risk
 
+__all__ = ["dual_function", "frontier", "step", "unfilled"]
+
 KEPT, DEFERRED, OPTIMUM, BOUND = "#2171b5", "#e6867a", "#111111", "#8a8a8a"
 
 

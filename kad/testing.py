@@ -17,6 +17,8 @@ from .mixture import Target
 from .solvers import Brute, Solver
 from .solvers.base import risk_of
 
+__all__ = ["check_loss", "check_solver", "check_target"]
+
 ROUNDING = 1e-9  # for float64 sums over at most eight tokens
 LARGEST = 8
 

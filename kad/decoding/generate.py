@@ -87,18 +87,25 @@ def generate(
     union of both models'. What was used in the end is in ``out.trace.settings``.
 
     Args:
-        base, proxy: Hugging Face causal language models with one vocabulary.
+        base: p, a Hugging Face causal language model.
+        proxy: q*, one with the same vocabulary.
         prompt: text, chat messages, ids, or a list of any of these; or give ``input_ids`` and ``attention_mask``.
         target: what is sampled, such as ``kad.dual(0.4)``.
         window: γ ≥ 0; 0 is plain decoding, with the proxy run only where the base is deferred.
-        proxy_prompt, proxy_input_ids, proxy_attention_mask: another prompt for the proxy (a system prompt or a chat
-            template that the base cannot read); the continuation is shared.
+        input_ids: the prompts' ids, ``(B, L)``, padded on the left.
+        attention_mask: 1 where ``input_ids`` is no padding.
+        proxy_prompt: another prompt for the proxy (a system prompt or a chat template that the base cannot read); the
+            continuation is shared.
+        proxy_input_ids: the same as ids.
+        proxy_attention_mask: 1 where ``proxy_input_ids`` is no padding.
         tokenizer: for text, chat, stop strings, and to tell padded vocabulary rows from tokens.
         vocabulary: the tokenizer's length, where there is no tokenizer at hand.
-        generator, seed: the source of randomness (one of them; otherwise torch's global generator).
+        generator: the source of randomness; or give ``seed``; otherwise torch's global generator.
+        seed: of a generator made for this call.
         streamer: an object with ``put`` and ``end``, such as Hugging Face's ``TextStreamer``.
-        stop_strings, stopping_criteria, logits_processor: as in Hugging Face's ``generate``. Processors act on each
-            model's logits before the rule and see the base's ids.
+        stop_strings: strings that end a row's text.
+        stopping_criteria: as in Hugging Face's ``generate``.
+        logits_processor: as there; they act on each model's logits before the rule and see the base's ids.
         generation_config: instead of the aligned model's.
         **options: any field of ``GenerationConfig``: ``max_new_tokens`` (default 256), ``do_sample``,
             ``temperature``, ``top_p``, ``num_return_sequences``, ``output_scores``, ...

@@ -1,5 +1,6 @@
 """Deferral solvers, one file each."""
 
+from .base import Proof as Proof
 from .base import Solution as Solution
 from .base import Solver as Solver
 from .base import solve as solve

@@ -26,6 +26,12 @@ class Proof:
         lower_bound: a certified lower bound on r*(b), rounding included, float64.
         status: what the certificate proves.
         engine: what proved it.
+
+    >>> import kad, torch
+    >>> p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    >>> proof = kad.Brute(budget=0.4).prove(-p.log(), p)
+    >>> proof.d.tolist(), proof.status, proof.engine
+    ([0.0, 1.0, 0.0], ['OPTIMAL'], ['enumeration'])
     """
 
     d: Tensor

@@ -8,7 +8,7 @@
 | S4 | the gap of the greedy prefix | `primal_gap` `primal_regret` `logistic_regret` |
 | S5 | the greedy is a threshold, a nucleus, and half of the optimum | `primal_is_a_threshold` `primal_keeps_a_nucleus` `half_of_the_saving` |
 | S6 | splitting one token solves the relaxation | `strong_duality` `fractional_fills` `fractional_beats_the_optimum` |
-| S7 | the price of a plug-in p (paper, Lemma 5) | `plug_in_mass` `plug_in_risk` `plug_in_risk_of_the_dual` `plug_in_regret` |
+| S7 | the price of a plug-in p (paper, Lemma 5) | `plug_in_mass` `plug_in_risk` `plug_in_risk_of_the_dual` `plug_in_regret` `plug_in_regret_of_the_primal` |
 | S8 | distances of the mixture | `distance_to_proxy` `distance_to_base` |
 | S9 | comparison with nudging (paper, Lemma 6) | `closer_than_base` `nudging_comparison` |
 | S10 | speculation | `acceptance_probability` `acceptance_floor` `emitted_law` `tokens_per_round` |
@@ -62,6 +62,7 @@ from .mixtures import lazy_law as lazy_law
 from .mixtures import nudging_comparison as nudging_comparison
 from .mixtures import plug_in_mass as plug_in_mass
 from .mixtures import plug_in_regret as plug_in_regret
+from .mixtures import plug_in_regret_of_the_primal as plug_in_regret_of_the_primal
 from .mixtures import plug_in_risk as plug_in_risk
 from .mixtures import plug_in_risk_of_the_dual as plug_in_risk_of_the_dual
 from .mixtures import tokens_per_round as tokens_per_round

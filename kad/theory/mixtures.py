@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ..distributions import check_distribution, check_same_shape, total_variation
 from ..mixture import mix
-from ..solvers import Dual
+from ..solvers import Dual, Primal
 from .claims import Claim, knapsack
-from .knapsack import deferred_mass, optimal_risk, risk
+from .knapsack import critical_loss, deferred_mass, optimal_risk, risk, unfilled_budget
 
 
 def pair(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,6 +57,19 @@ def plug_in_regret(true: Tensor, p: Tensor, loss: Tensor, multiplier: float, bud
     regret = risk(wide, true, d) - optimal_risk(wide, true, budget)
     room = (budget - deferred_mass(p, d) + total_variation(true, p)).clamp_min(0)
     return Claim(regret, "<=", multiplier * room)
+
+
+def plug_in_regret_of_the_primal(true: Tensor, p: Tensor, loss: Tensor, budget: float) -> Claim:
+    """S7: r_P(primal) − r*_P(b) ≤ ℓ_c (u + D(P, p)): the primal, too, minimises the Lagrangian at its own price ℓ_c.
+
+    The greedy was run on the plug-in p, which has the unfilled budget u; it is judged under the true P.
+    """
+    true, p = pair(true, p)
+    wide, _ = knapsack(loss, true)
+    d = Primal(budget).defer(wide, p)
+    regret = risk(wide, true, d) - optimal_risk(wide, true, budget)
+    room = unfilled_budget(wide, p, budget).clamp_min(0) + total_variation(true, p)
+    return Claim(regret, "<=", critical_loss(wide, p, budget) * room)
 
 
 def parts(p: Tensor, d: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -26,6 +26,11 @@ def test_regret_under_the_true_distribution(c: Case) -> None:
     assert t.plug_in_regret(c.true, c.p, finite(c.loss), c.multiplier, c.budget).holds()
 
 
+@given(cases())
+def test_regret_of_the_primal_under_the_true_distribution(c: Case) -> None:
+    assert t.plug_in_regret_of_the_primal(c.true, c.p, finite(c.loss), c.budget).holds()
+
+
 def test_wrong_variants_fail() -> None:
     def half_the_distance(c: Case) -> t.Claim:
         claim = t.plug_in_mass(c.true, c.p, c.d)
@@ -40,6 +45,12 @@ def test_wrong_variants_fail() -> None:
         claim = t.plug_in_risk_of_the_dual(c.true, c.p, c.loss, c.multiplier)
         return t.Claim(claim.left, "<=", claim.right / 2)
 
+    def no_error_of_the_primal(c: Case) -> t.Claim:
+        claim = t.plug_in_regret_of_the_primal(c.true, c.p, c.loss, c.budget)
+        unfilled = t.unfilled_budget(c.loss, c.p, c.budget)
+        return t.Claim(claim.left, "<=", t.critical_loss(c.loss, c.p, c.budget) * unfilled)
+
+    assert is_caught(no_error_of_the_primal)
     assert is_caught(half_the_distance)
     assert is_caught(no_plug_in_error)
     assert is_caught(half_the_multiplier)
