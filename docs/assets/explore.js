@@ -80,7 +80,7 @@ const kadExplore = (() => {
   }
 
   // --- drawing -----------------------------------------------------------------------------------------------
-  const W = 420, H = 230, M = { left: 44, right: 8, top: 8, bottom: 34 };
+  const W = 420, H = 230, M = { left: 44, right: 18, top: 8, bottom: 34 };
   const colour = (name) => `var(--kad-${name})`;
   const path = (points, x, y) => points.map(([a, c], i) => `${i ? "L" : "M"}${x(a).toFixed(1)},${y(c).toFixed(1)}`).join("");
   function axes(w, h, maxX, maxY, labelX, labelY) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, final
 
 import numpy as np
@@ -19,9 +20,9 @@ from .knapsack import PROVED, Clock, Floats, Incumbent, Row, first_incumbent
 class Exact(Solver):
     """The 0-1 knapsack by branch and bound, at the size of a real vocabulary.
 
-    Where the cost of keeping a token, c(P_v) = P_v ℓ_v, is a concave function of its mass (checked on the numbers:
-    it is for `Logistic`, both `Perceptron`, `Brier`, and `Squared` while no mass exceeds 2/3), the bounds are those
-    of theory S13, engine "majorisation"; elsewhere those of the LP, engine "relaxation". Rows are solved one by one,
+    Where the cost of keeping a token, c(P_v) = P_v ℓ_v, is nearly a concave function of its mass, the bounds are those
+    of theory S13, engine "majorisation"; elsewhere those of the LP, engine "relaxation". Which of the two is found out
+    on the numbers, for any loss; of kad's own only `ConfidenceBet` is sometimes not. Rows are solved one by one,
     on the CPU. The decision never exceeds the budget (exact summation) and is never worse than `Primal` or than the
     best exchange of two tokens after it. `kad.solve` shows the certificate.
 
@@ -62,26 +63,27 @@ class Exact(Solver):
         return self.prove(loss, mass).d
 
     def prove(self, loss: Tensor, mass: Tensor) -> Proof:
-        return by_rows(self.prove_row, loss, mass)
+        return by_rows(partial(prove_row, self), loss, mass)
 
-    def prove_row(self, loss: Floats, mass: Floats) -> RowProof:
-        """(d, certified lower bound, status, engine) of one row."""
-        clock = Clock(self.tolerance, self.effort, self.time_limit)
-        positive = np.flatnonzero(mass > 0)
-        order = positive[np.argsort(-mass[positive], kind="stable")]
-        row = Row(loss, mass, order, self.budget)
-        if self.budget >= 1 or row.demand <= 0:
-            return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
-        matched = majorise.match(row)
-        if matched:
-            best = first_incumbent(row, loss)
-            lower = majorise.search(best, *matched, clock)
-        else:
-            row = Row(loss, mass, order[np.argsort(loss[order], kind="stable")], self.budget)
-            best = first_incumbent(row, loss)
-            lower = branch.search(best, clock)
-        engine = "majorisation" if matched else "relaxation"
-        return conclude(best, lower, clock.expired, self.tolerance, engine)
+
+def prove_row(solver: Exact, loss: Floats, mass: Floats) -> RowProof:
+    """(d, certified lower bound, status, engine) of one row."""
+    clock = Clock(solver.tolerance, solver.effort, solver.time_limit)
+    positive = np.flatnonzero(mass > 0)
+    order = positive[np.argsort(-mass[positive], kind="stable")]
+    row = Row(loss, mass, order, solver.budget)
+    if solver.budget >= 1 or row.demand <= 0:
+        return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
+    matched = majorise.match(row)
+    if matched:
+        best = first_incumbent(row, loss)
+        lower = majorise.search(best, *matched, clock)
+    else:
+        row = Row(loss, mass, order[np.argsort(loss[order], kind="stable")], solver.budget)
+        best = first_incumbent(row, loss)
+        lower = branch.search(best, clock)
+    engine = "majorisation" if matched else "relaxation"
+    return conclude(best, lower, clock.expired, solver.tolerance, engine)
 
 
 def conclude(best: Incumbent, lower: float, expired: bool, tolerance: float, engine: str) -> RowProof:

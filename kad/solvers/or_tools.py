@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -80,78 +81,81 @@ class OrTools(Solver):
 
     def prove(self, loss: Tensor, mass: Tensor) -> Proof:
         knapsack_module()
-        return by_rows(self.prove_row, loss, mass)
+        return by_rows(partial(prove_row, self), loss, mass)
 
-    def prove_row(self, loss: Floats, mass: Floats) -> RowProof:
-        """(d, certified lower bound, status, engine) of one row."""
-        heavy = np.flatnonzero(mass > 0)
-        order = heavy[np.lexsort((-mass[heavy], loss[heavy]))]
-        row = Row(loss, mass, order, self.budget)
-        if self.budget >= 1 or row.demand <= 0:
-            return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
-        best = first_incumbent(row, loss)
-        bound, critical, _, _ = relax(row, (), ())
-        lower, engine, expired = bound - row.slack, "relaxation", False
-        if best.cost - lower > 0 and critical >= 0:
-            reduced = np.abs(row.cost - row.mass * (row.cost[critical] / row.mass[critical]))
-            open_tokens = np.flatnonzero(reduced <= best.cost - lower + row.slack)
-            core = np.sort(open_tokens[np.argsort(-row.mass[open_tokens], kind="stable")][: self.core])
-            kept = np.arange(row.n) <= critical
-            kept[core] = False
-            upper = best.cost
-            proved = self.improve(row, core, np.setdiff1d(open_tokens, core), kept, best)
-            expired = proved is None
-            # A decision that differs on a token that was fixed costs at least what the first incumbent did.
-            if proved is not None and min(proved, upper) > lower:
-                lower, engine = min(proved, upper), "or-tools"
-        return conclude(best, lower, expired, self.tolerance, engine)
 
-    def improve(self, row: Row, core: Order, light: Order, kept: Mask, best: Incumbent) -> float | None:
-        """Offer what OR-Tools finds on the core; if it proves that, a lower bound over all decisions on open tokens.
+def prove_row(solver: OrTools, loss: Floats, mass: Floats) -> RowProof:
+    """(d, certified lower bound, status, engine) of one row."""
+    heavy = np.flatnonzero(mass > 0)
+    order = heavy[np.lexsort((-mass[heavy], loss[heavy]))]
+    row = Row(loss, mass, order, solver.budget)
+    if solver.budget >= 1 or row.demand <= 0:
+        return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
+    best = first_incumbent(row, loss)
+    bound, critical, _, _ = relax(row, (), ())
+    lower, engine, expired = bound - row.slack, "relaxation", False
+    if best.cost - lower > 0 and critical >= 0:
+        reduced = np.abs(row.cost - row.mass * (row.cost[critical] / row.mass[critical]))
+        open_tokens = np.flatnonzero(reduced <= best.cost - lower + row.slack)
+        core = np.sort(open_tokens[np.argsort(-row.mass[open_tokens], kind="stable")][: solver.core])
+        kept = np.arange(row.n) <= critical
+        kept[core] = False
+        upper = best.cost
+        proved = improve(solver.time_limit, row, core, np.setdiff1d(open_tokens, core), kept, best)
+        expired = proved is None
+        # A decision that differs on a token that was fixed costs at least what the first incumbent did.
+        if proved is not None and min(proved, upper) > lower:
+            lower, engine = min(proved, upper), "or-tools"
+    return conclude(best, lower, expired, solver.tolerance, engine)
 
-        ``kept``: which tokens outside the core are kept. The bound lets the ``light`` open ones go at no weight.
-        """
-        room = np.longdouble(row.budget) - row.mass[~kept].sum() + row.mass[core].sum()
-        weight, profit = row.mass[core], row.cost[core]
-        base = row.cost[kept].sum() + profit.sum()  # the cost with the whole core kept
-        bound = None
-        gift, free = row.mass[light[~kept[light]]].sum(), row.cost[light[kept[light]]].sum()
-        for outer in (False, True):
-            space = room + gift + row.margin if outer else room - row.margin
-            chosen, value, proved = self.integers(weight, profit, space, outer)
-            final = kept.copy()
-            final[core[~chosen]] = True
-            best.offer_mask(final)
-            if outer and proved:
-                bound = float(base - free - value) - row.slack - INT64_BOUND * float(profit.sum())
-        return bound
 
-    def integers(self, weight: Wide, profit: Wide, room: np.longdouble, outer: bool) -> tuple[Any, np.longdouble, bool]:
-        """(chosen, an upper bound on their profit, proved): rounded outwards for a bound, inwards for a decision."""
-        up, down = (np.floor, np.ceil) if outer else (np.ceil, np.floor)
-        by_weight = UNITS - math.frexp(float(weight.sum()))[1]
-        by_profit = UNITS - math.frexp(float(profit.sum()) or 1.0)[1]
-        weights = up(np.ldexp(weight, by_weight)).astype(np.int64)
-        profits = down(np.ldexp(profit, by_profit)).astype(np.int64)
-        room_units = int(down(np.ldexp(min(max(room, np.longdouble(0)), weight.sum()), by_weight)))
-        chosen = np.zeros(len(weight), dtype=bool)
-        # OR-Tools aborts the process on a negative number and divides by weights: what is free is simply taken.
-        free = weights <= 0
-        fits = ~free & (weights <= room_units) & (profits > 0)
-        chosen[free] = True
-        items, total, proved = np.flatnonzero(fits), int(profits[free].sum()), True
-        if len(items) and int(weights[items].sum()) <= room_units:
-            chosen[items] = True
-            total += int(profits[items].sum())
-        elif len(items):
-            module = knapsack_module()
-            solver = module.KnapsackSolver(
-                module.SolverType.KNAPSACK_MULTIDIMENSION_BRANCH_AND_BOUND_SOLVER, "deferral"
-            )
-            solver.set_use_reduction(False)  # its reduction is quadratic in the number of items
-            solver.set_time_limit(self.time_limit / 2)
-            solver.init(profits[items].tolist(), [weights[items].tolist()], [room_units])
-            total += int(solver.solve())
-            proved = bool(solver.is_solution_optimal())
-            chosen[items] = [solver.best_solution_contains(i) for i in range(len(items))]
-        return chosen, np.ldexp(np.longdouble(total), -by_profit), proved
+def improve(time_limit: float, row: Row, core: Order, light: Order, kept: Mask, best: Incumbent) -> float | None:
+    """Offer what OR-Tools finds on the core; if it proves that, a lower bound over all decisions on open tokens.
+
+    ``kept``: which tokens outside the core are kept. The bound lets the ``light`` open ones go at no weight.
+    """
+    room = np.longdouble(row.budget) - row.mass[~kept].sum() + row.mass[core].sum()
+    weight, profit = row.mass[core], row.cost[core]
+    base = row.cost[kept].sum() + profit.sum()  # the cost with the whole core kept
+    bound = None
+    gift, free = row.mass[light[~kept[light]]].sum(), row.cost[light[kept[light]]].sum()
+    for outer in (False, True):
+        space = room + gift + row.margin if outer else room - row.margin
+        chosen, value, proved = integers(time_limit, weight, profit, space, outer)
+        final = kept.copy()
+        final[core[~chosen]] = True
+        best.offer_mask(final)
+        if outer and proved:
+            bound = float(base - free - value) - row.slack - INT64_BOUND * float(profit.sum())
+    return bound
+
+
+def integers(
+    time_limit: float, weight: Wide, profit: Wide, room: np.longdouble, outer: bool
+) -> tuple[Any, np.longdouble, bool]:
+    """(chosen, an upper bound on their profit, proved): rounded outwards for a bound, inwards for a decision."""
+    up, down = (np.floor, np.ceil) if outer else (np.ceil, np.floor)
+    by_weight = UNITS - math.frexp(float(weight.sum()))[1]
+    by_profit = UNITS - math.frexp(float(profit.sum()) or 1.0)[1]
+    weights = up(np.ldexp(weight, by_weight)).astype(np.int64)
+    profits = down(np.ldexp(profit, by_profit)).astype(np.int64)
+    room_units = int(down(np.ldexp(min(max(room, np.longdouble(0)), weight.sum()), by_weight)))
+    chosen = np.zeros(len(weight), dtype=bool)
+    # OR-Tools aborts the process on a negative number and divides by weights: what is free is simply taken.
+    free = weights <= 0
+    fits = ~free & (weights <= room_units) & (profits > 0)
+    chosen[free] = True
+    items, total, proved = np.flatnonzero(fits), int(profits[free].sum()), True
+    if len(items) and int(weights[items].sum()) <= room_units:
+        chosen[items] = True
+        total += int(profits[items].sum())
+    elif len(items):
+        module = knapsack_module()
+        search = module.KnapsackSolver(module.SolverType.KNAPSACK_MULTIDIMENSION_BRANCH_AND_BOUND_SOLVER, "deferral")
+        search.set_use_reduction(False)  # its reduction is quadratic in the number of items
+        search.set_time_limit(time_limit / 2)
+        search.init(profits[items].tolist(), [weights[items].tolist()], [room_units])
+        total += int(search.solve())
+        proved = bool(search.is_solution_optimal())
+        chosen[items] = [search.best_solution_contains(i) for i in range(len(items))]
+    return chosen, np.ldexp(np.longdouble(total), -by_profit), proved

@@ -8,7 +8,7 @@
 | S4 | the gap of the greedy prefix | `primal_gap` `primal_regret` `logistic_regret` |
 | S5 | the greedy is a threshold, a nucleus, and half of the optimum | `primal_is_a_threshold` `primal_keeps_a_nucleus` `half_of_the_saving` |
 | S6 | splitting one token solves the relaxation | `strong_duality` `fractional_fills` `fractional_beats_the_optimum` |
-| S7 | the price of a plug-in p (paper, Lemma 5) | `plug_in_mass` `plug_in_risk` `plug_in_risk_of_the_dual` `plug_in_regret` `plug_in_regret_of_the_primal` |
+| S7 | plug-in error (paper, Lemma 5) | `plug_in_mass` `plug_in_risk` `plug_in_risk_of_the_dual` `plug_in_regret` `plug_in_regret_of_the_primal` |
 | S8 | distances of the mixture | `distance_to_proxy` `distance_to_base` |
 | S9 | comparison with nudging (paper, Lemma 6) | `closer_than_base` `nudging_comparison` |
 | S10 | speculation | `acceptance_probability` `acceptance_floor` `emitted_law` `tokens_per_round` |
