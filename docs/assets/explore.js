@@ -16,6 +16,15 @@ const kadExplore = (() => {
     "confidence bet": (p, q) => { const top = Math.max(...q); return p.map((x) => Math.max(0, top - x)); },
     nudging: (p) => { const top = Math.max(...p); return p.map(() => 1 - top); },
   };
+  // The multiplier that stands behind the threshold λ, for each loss (theory/losses.html).
+  const MULTIPLIERS = {
+    logistic: (x) => -Math.log(x),
+    squared: (x) => (1 - x) ** 2,
+    Brier: (x, p) => Math.max(0, 1 - 2 * x + sum(p.map((y) => y * y))),
+    perceptron: (x) => -Math.log(x),
+    "confidence bet": (x) => x,
+    nudging: (x) => 1 - x,
+  };
   const SOLVERS = ["dual", "primal", "exact", "fractional"];
   const state = { example: "an unsure base", loss: "logistic", solver: "primal", b: 0.4, lambda: 0.1, T: 1 };
 
@@ -62,10 +71,10 @@ const kadExplore = (() => {
   function compute(s) {
     const { p: lp, q: lq } = EXAMPLES[s.example];
     const p = softmax(lp, s.T), q = softmax(lq, s.T), l = LOSSES[s.loss](p, q);
-    const all = decisions(p, l), prefix = greedy(p, l, s.b, false), mu = -Math.log(s.lambda);
-    const code = optimum(all, s.b)[2];
+    const all = decisions(p, l), prefix = greedy(p, l, s.b, false), mu = MULTIPLIERS[s.loss](s.lambda, p);
+    const code = s.b >= 1 ? (1 << p.length) - 1 : optimum(all, s.b)[2]; // b = 1 defers everything, as in kad
     const d = {
-      dual: () => p.map((x, v) => (s.loss === "logistic" ? x < s.lambda : l[v] > mu) ? 1 : 0),
+      dual: () => l.map((x) => (x > mu ? 1 : 0)),
       primal: () => prefix.d,
       exact: () => p.map((_, v) => code >> v & 1),
       fractional: () => greedy(p, l, s.b, true).d,
@@ -152,7 +161,7 @@ const kadExplore = (() => {
       ${choice("solver", "solver", SOLVERS)}${slider("b", "budget b", 0, 1)}${slider("lambda", "threshold λ (dual)", 0.01, 1)}${slider("T", "temperature", 0.2, 2)}</div>
       <div class="figures"><figure class="wide"><figcaption>${key("kept", "p, kept")} &nbsp; ${key("deferred", "p, deferred")} &nbsp; ☐ π, sampled &nbsp; ${key("bound", "q*", true)}</figcaption><div data-figure="bars"></div></figure>
       <figure><figcaption>frontier: ${key("kept", "primal")} &nbsp; ${key("pi", "exact")} &nbsp; ${key("bound", "LP bound", true)}</figcaption><div data-figure="frontier"></div></figure>
-      <figure><figcaption>dual function: ${key("kept", "θ(μ)")} &nbsp; ${key("pi", "exact r*(b)")} &nbsp; thin line: μ = −log λ</figcaption><div data-figure="dual"></div></figure></div>
+      <figure><figcaption>dual function: ${key("kept", "θ(μ)")} &nbsp; ${key("pi", "exact r*(b)")} &nbsp; thin line: the μ of λ</figcaption><div data-figure="dual"></div></figure></div>
       <dl>${FACTS.map(([text, name]) => `<div><dt>${text}</dt><dd data-value="${name}"></dd></div>`).join("")}</dl>`;
     root.addEventListener("input", ({ target }) => {
       const name = target.id.replace("kad-", "");
