@@ -65,7 +65,7 @@ class Row:
         self.through: Wide = np.concatenate([zero, np.cumsum(self.mass)])
         self.paid: Wide = np.concatenate([zero, np.cumsum(self.cost)])
         self.n = len(order)
-        operations = 2 * self.n + 64
+        operations = 4 * self.n + 64  # two prefix sums, and a difference of them for each level of a search
         self.margin = operations * EPSILON + 4e-16  # the last term: the float64 that a sum is compared with
         self.slack = operations * EPSILON * (1 + float(self.paid[-1])) + 1e-16
         self.demand = self.through[-1] - np.longdouble(budget)

@@ -17,20 +17,24 @@ import numpy as np
 from .knapsack import Clock, Incumbent, Kept, Row
 
 MATCHES = 1e-6  # nats: how far, weighted by mass, losses may lie from a concave cost and still be treated as one
-Cost = Callable[[Any], Any]  # of one mass, or of an array of them
 
 
-def concave_costs(top: np.longdouble, square: np.longdouble) -> dict[str, Cost]:
-    """c(x) = x ℓ(x), for each loss for which that is concave on [0, max p] with c(0) = 0 (x > 0 here)."""
-    costs: dict[str, Cost] = {
-        "logistic": lambda x: -x * np.log(x),
-        "log-perceptron": lambda x: x * (np.log(top) - np.log(x)),
-        "perceptron": lambda x: x * (top - x),
-        "Brier": lambda x: x * (1 + square - 2 * x),
-    }
-    if top <= 2 / 3:  # x (1 − x)² bends upwards from there
-        costs["squared"] = lambda x: x * (1 - x) ** 2
-    return costs
+class Cost(NamedTuple):
+    """A concave function c with c(0) = 0, of one mass or of an array of them, and where it is largest."""
+
+    at: Callable[[Any], Any]
+    peak: float
+
+
+def named_costs(top: float, square: float) -> list[Cost]:
+    """c(x) = x ℓ(x), for each loss for which that is concave on [0, max p]; ``square`` is ‖p‖². For x > 0."""
+    costs = [
+        Cost(lambda x: -x * np.log(x), 1 / math.e),  # logistic
+        Cost(lambda x: x * (np.log(np.longdouble(top)) - np.log(x)), top / math.e),  # perceptron, log-probabilities
+        Cost(lambda x: x * (top - x), top / 2),  # perceptron, probabilities
+        Cost(lambda x: x * (1 + square - 2 * x), (1 + square) / 4),  # Brier
+    ]
+    return [*costs, Cost(lambda x: x * (1 - x) ** 2, 1 / 3)] if top <= 2 / 3 else costs  # squared
 
 
 def envelope(row: Row) -> Cost:
@@ -53,7 +57,7 @@ def envelope(row: Row) -> Cost:
             ys.pop()
         xs.append(x)
         ys.append(y)
-    return lambda x: np.interp(np.asarray(x, dtype=np.float64), xs, ys)
+    return Cost(lambda x: np.interp(np.asarray(x, dtype=np.float64), xs, ys), xs[int(np.argmax(ys))])
 
 
 def match(row: Row) -> tuple[Cost, float] | None:
@@ -63,12 +67,12 @@ def match(row: Row) -> tuple[Cost, float] | None:
     envelope of the tokens' own costs. Keeping R costs Σ_R P ℓ ≥ Σ_R c(P) − δ for whatever c it is, so δ, rounding
     included, is taken off every bound, and only a small δ makes the bounds of S13 worth having.
     """
+    rounding = 1e-15 * (1 + float(row.paid[-1]))  # of c itself, which is evaluated in float64 at worst
 
     def deviation(cost: Cost) -> float:
-        return float(np.abs(cost(row.mass) - row.cost).sum()) + 4e-16  # the last term: c at one more point, in float64
+        return float(np.abs(cost.at(row.mass) - row.cost).sum()) + rounding
 
-    costs = list(concave_costs(row.mass[0], (row.mass * row.mass).sum()).values())
-    best = min(costs, key=deviation)
+    best = min(named_costs(float(row.mass[0]), float((row.mass * row.mass).sum())), key=deviation)
     if deviation(best) > 1e-12:
         best = min(best, envelope(row), key=deviation)
     return (best, deviation(best)) if deviation(best) <= MATCHES else None
@@ -87,7 +91,7 @@ class Bounds:
     """The two lower bounds of S13 for a node; row sums in extended precision, demand relaxed by their rounding."""
 
     def __init__(self, row: Row, cost: Cost, best: Incumbent) -> None:
-        self.row, self.concave, self.best = row, cost, best
+        self.row, self.cost, self.best = row, cost, best
         self.rising = -row.mass.astype(np.float64)  # what bisection wants
         self.run_ends = np.searchsorted(self.rising, self.rising, side="right")
 
@@ -120,7 +124,7 @@ class Bounds:
         if rest <= 0:
             return float(node.cost)
         whole = node.cost + self.row.paid[s] - self.row.paid[node.start]
-        return float(whole + min(self.concave(rest), self.row.cost[s]))
+        return float(whole + min(self.cost.at(rest), self.row.cost[s]))
 
     def second(self, node: Node) -> float:
         """At least k tokens are needed: the j largest, one of free size and the rest smallest cost least.
@@ -142,7 +146,7 @@ class Bounds:
             low, high = (middle, high) if reach(middle) < need else (low, middle)
         j = high
         heavy, light = row.paid[i + j : i + k + 1], row.paid[n - k + j : n + 1]
-        rises = row.cost[i] >= row.cost[min(int(self.run_ends[i]), n - 1)]  # c rises over all that is left
+        rises = row.mass[i] <= self.cost.peak  # c rises over all that is left, and so do the corners
         steps = heavy[:1] - light[:1] if rises else heavy - light
         corners = node.cost - row.paid[i] + row.paid[n] + steps.min()
         if j == 0:
@@ -154,7 +158,7 @@ class Bounds:
             kept: Kept = (((node.kept, i, i + j - 1), token, token + 1), n - k + j, n)
             mass = node.mass + row.through[i + j - 1] - row.through[i] + row.mass[token]
             self.best.offer(ends + row.cost[token], mass + row.through[n] - row.through[n - k + j], kept)
-        return float(min(ends + self.concave(free), corners))
+        return float(min(ends + self.cost.at(free), corners))
 
 
 def search(best: Incumbent, cost: Cost, deviation: float, clock: Clock) -> float:

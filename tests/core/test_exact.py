@@ -95,7 +95,7 @@ def test_exact_proves_nearly_all_small_problems() -> None:
 
 
 @pytest.mark.parametrize(
-    "mutant", ["first bound too high", "second bound too high", "a heavier demand", "excludes too much"]
+    "mutant", ["first bound too high", "second bound too high", "a heavier demand", "excludes too much", "stops early"]
 )
 def test_a_wrong_search_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Deliberate mistakes give false certificates, and the comparison with enumeration sees them."""
@@ -105,6 +105,18 @@ def test_a_wrong_search_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(bounds, "first", lambda self, node: first(self, node) + 1e-3)
     elif mutant == "second bound too high":
         monkeypatch.setattr(bounds, "second", lambda self, node: second(self, node) + 1e-3)
+    elif mutant == "stops early":  # on the second bound, which does not rise as the first excluded token gets heavier
+        inside: list[bool] = []
+
+        def both(self, node) -> float:
+            if inside:
+                return first(self, node)
+            inside.append(True)
+            larger = max(first(self, node), second(self, node))
+            inside.clear()
+            return larger
+
+        monkeypatch.setattr(bounds, "first", both)
     elif mutant == "excludes too much":  # one token more than the run of equal ones
         without = bounds.without
         monkeypatch.setattr(bounds, "without", lambda self, n, j, start: without(self, n, j, start + (start > j)))
