@@ -10,6 +10,7 @@ import heapq
 import math
 from collections.abc import Callable
 from itertools import count
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,13 +70,14 @@ def match(row: Row) -> tuple[Cost, float] | None:
     """
     rounding = 1e-15 * (1 + float(row.paid[-1]))  # of c itself, which is evaluated in float64 at worst
 
-    def deviation(cost: Cost) -> float:
-        return float(np.abs(cost.at(row.mass) - row.cost).sum()) + rounding
+    def measured(cost: Cost) -> tuple[float, Cost]:
+        return float(np.abs(cost.at(row.mass) - row.cost).sum()) + rounding, cost
 
-    best = min(named_costs(float(row.mass[0]), float((row.mass * row.mass).sum())), key=deviation)
-    if deviation(best) > 1e-12:
-        best = min(best, envelope(row), key=deviation)
-    return (best, deviation(best)) if deviation(best) <= MATCHES else None
+    found = [measured(c) for c in named_costs(float(row.mass[0]), float((row.mass * row.mass).sum()))]
+    deviation, best = min(found, key=itemgetter(0))
+    if deviation > 1e-12:
+        deviation, best = min((deviation, best), measured(envelope(row)), key=itemgetter(0))
+    return (best, deviation) if deviation <= MATCHES else None
 
 
 class Node(NamedTuple):
