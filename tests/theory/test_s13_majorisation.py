@@ -56,6 +56,12 @@ def test_batches() -> None:
         assert torch.equal(whole, alone)
 
 
+def test_a_demand_that_two_tokens_meet_exactly() -> None:
+    """1 − 1/3 rounds above 1/3 + 1/3; a third token must not be charged for that."""
+    p = torch.full((3,), 1 / 3, dtype=torch.float64)
+    assert t.sized_majorisation(kad.Logistic(), p, 1 / 3).holds()
+
+
 def test_near_uniform_masses_need_the_second_bound() -> None:
     """Every token lighter than ρ: the first bound charges c(ρ), the second a whole token; here it is the optimum."""
     g = torch.Generator().manual_seed(0)
