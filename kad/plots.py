@@ -173,7 +173,9 @@ def unfilled(loss: Tensor, mass: Tensor, budget: float, axes: Any = None) -> Any
     ):
         left = budget - solve(loss, mass, solver).deferred_mass
         name = type(solver).__name__.lower()
-        axes.plot(left.tolist(), color=colour, lw=width, label=f"{name} (mean {float(left.mean()):.3f})")
+        axes.plot(
+            left.tolist(), color=colour, lw=width, label=f"{name} (mean {round(float(left.mean()), 3) + 0.0:.3f})"
+        )
     axes.set_xlabel("step")
     axes.set_ylabel(f"unfilled budget at b = {budget:g}")
     axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
