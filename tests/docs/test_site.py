@@ -184,11 +184,19 @@ def test_moving_a_slider_redraws_every_figure(page: Page) -> None:
     assert page.locator("output[for=kad-lambda]").inner_text() == "0.30"
 
 
-def test_served_without_a_network_pages_show_and_search_finds(site: Path, browser) -> None:
+@pytest.fixture
+def home(site: Path) -> Iterator[str]:
+    """The site's address on a server of this machine."""
     quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    home = f"http://127.0.0.1:{server.server_port}/"
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(site))) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_served_without_a_network_pages_show_and_search_finds(home: str, browser) -> None:
     context = browser.new_context(viewport={"width": 1300, "height": 1000})
     page, errors, foreign = context.new_page(), list[str](), list[str]()
 
@@ -215,4 +223,3 @@ def test_served_without_a_network_pages_show_and_search_finds(site: Path, browse
     assert errors == []
     assert foreign == []
     context.close()
-    server.shutdown()
