@@ -217,7 +217,8 @@ def test_served_without_a_network_pages_show_and_search_finds(home: str, browser
     page.wait_for_selector(".md-search-result__item >> text=Majorisation bounds")
     page.goto(home + "theory/index.html")
     page.click("a[href='plug-in.html#test-s7']")
-    assert page.locator("#test-s7").count() == 1
+    page.wait_for_url("**/plug-in.html#test-s7")
+    page.locator("#test-s7").wait_for(state="attached")
     page.locator("details summary").first.click()
     assert "def test_wrong_variants_fail" in page.locator("details[open]").first.inner_text()
     assert errors == []
