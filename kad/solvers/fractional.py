@@ -42,10 +42,9 @@ class Fractional(Solver):
         check_budget(self.budget)
 
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
-        order, fits, running = prefix(loss, mass, self.budget)
-        ordered = mass.gather(-1, order).to(running.dtype)
-        share = ((self.budget - (running - ordered)) / ordered).clamp(0, 1)
-        first_left = fits.sum(-1, keepdim=True)  # the position of the critical token: prefixes are contiguous
-        position = torch.arange(mass.shape[-1], device=mass.device)
-        d = torch.where(position == first_left, share, fits.to(running.dtype))
-        return torch.zeros_like(mass).scatter(-1, order, d.to(mass.dtype))
+        fits, critical, left = prefix(loss, mass, self.budget)
+        d = fits.to(left.dtype)
+        place = critical.clamp(max=mass.shape[-1] - 1)  # where everything fits, the share below is not used
+        heavy = mass.gather(-1, place).to(left.dtype)
+        share = torch.where(critical < mass.shape[-1], (left / heavy).clamp(0, 1), d.gather(-1, place))
+        return d.scatter(-1, place, share).to(mass.dtype)

@@ -1,0 +1,92 @@
+"""The greedy's prefix without a sort equals the one with a sort: peaked, flat, tied, with zeros, in both precisions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kad
+from kad.solvers.primal import SORTED, prefix, prefix_by_digits, prefix_by_sorting
+
+
+def distribution(kind: str, size: int, dtype: torch.dtype, seed: int = 0) -> torch.Tensor:
+    """Two rows of float64 masses that are multiples of 2^-30, so that every order of summation gives the same sums."""
+    g = torch.Generator().manual_seed(seed)
+    logits = {
+        "random": 3 * torch.randn(2, size, generator=g),
+        "flat": 0.01 * torch.randn(2, size, generator=g),
+        "peaked": torch.cat([torch.full((2, 1), 15.0), torch.randn(2, size - 1, generator=g)], 1),
+        "tied": (2 * torch.randn(2, size, generator=g)).round(),
+        "bf16": (3 * torch.randn(2, size, generator=g)).bfloat16().float(),
+        "equal": torch.zeros(2, size),
+        "zeros": torch.where(torch.rand(2, size, generator=g) < 0.5, -torch.inf, torch.randn(2, size, generator=g)),
+    }[kind]
+    p = (torch.softmax(logits.double(), -1) * 2**30).floor() / 2**30
+    p[:, 0] += 1 - p.sum(-1)
+    return p.to(dtype)
+
+
+KINDS = ["random", "flat", "peaked", "tied", "bf16", "equal", "zeros"]
+LOSSES = [kad.Logistic(), kad.Squared(), kad.Perceptron("log"), kad.ZeroOne(), kad.Nudging()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda x: type(x).__name__)
+def test_digits_and_sorting_agree(kind: str, loss: kad.Loss) -> None:
+    p = distribution(kind, 3000, torch.float64)
+    for values in (loss(p), loss(p.float()).clamp_min(0)):
+        for budget in (0.0, 0.05, 0.25, 0.5, 0.9, 0.999):
+            fast, slow = prefix_by_digits(values, p, budget), prefix_by_sorting(values, p, budget)
+            for a, b in zip(fast, slow, strict=True):
+                assert a.dtype == b.dtype
+                assert torch.equal(a, b), (kind, loss, budget)
+
+
+@given(st.lists(st.integers(0, 40), min_size=2, max_size=60), st.integers(0, 64), st.integers(0, 5))
+def test_any_losses_and_budgets(units: list[int], room: int, levels: int) -> None:
+    """Masses k/64 and losses with many ties: exact subset sums at the border."""
+    mass = torch.tensor(units, dtype=torch.float64)
+    if mass.sum() == 0:
+        mass[0] = 1
+    mass = mass / 64
+    loss = torch.tensor([(i * i) % (levels + 1) for i in range(len(mass))], dtype=torch.float32)
+    budget = min(room / 64, 0.999)
+    for a, b in zip(prefix_by_digits(loss, mass, budget), prefix_by_sorting(loss, mass, budget), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_real_softmaxes_agree_up_to_rounding(dtype: torch.dtype) -> None:
+    """Sums in another order differ in the last bits: the two may disagree on tokens at the border only."""
+    g = torch.Generator().manual_seed(0)
+    for spread in (0.01, 1.0, 4.0):
+        p = torch.softmax(spread * torch.randn(3, 2, 5000, generator=g, dtype=dtype), -1)
+        for budget in (0.05, 0.6, 0.95):
+            fast, slow = prefix_by_digits(-p.log(), p, budget), prefix_by_sorting(-p.log(), p, budget)
+            assert fast.fits.shape == p.shape
+            differ = (p.double() * (fast.fits != slow.fits)).sum(-1)
+            assert bool((differ <= 2 * p.double().amax(-1)).all())
+            assert bool((fast.fits != slow.fits).sum() <= 2)
+            torch.testing.assert_close(fast.left, slow.left, atol=2e-3 if bool(differ.any()) else 1e-12, rtol=0)
+
+
+def test_minus_zero_is_zero_and_infinity_the_largest() -> None:
+    """−log 1 is −0.0, whose bits are not those of 0; tokens of mass zero may cost infinity and go first."""
+    p = torch.zeros(1, SORTED + 1)
+    p[0, 7] = 1.0
+    loss = -p.log()
+    assert bool(torch.signbit(loss[0, 7]))
+    d = kad.Primal(0.5).defer(loss, p)
+    assert d[0, 7] == 0
+    assert d.sum() == SORTED
+    assert kad.Fractional(0.5).defer(loss, p)[0, 7] == 0.5
+
+
+def test_which_way_is_taken() -> None:
+    p = distribution("random", SORTED + 1, torch.float32)
+    assert torch.equal(prefix(-p.log(), p, 0.3).fits, prefix_by_digits(-p.log(), p, 0.3).fits)
+    everything = prefix(-p.log(), p, 1.0)
+    assert bool(everything.fits.all())
+    assert everything.critical.flatten().tolist() == [SORTED + 1] * 2
