@@ -88,7 +88,7 @@ def check_distribution(name: str, p: Tensor, tolerance: float = 1e-3) -> None:
         raise ValueError(f"{name} contains NaN or infinite values.")
     if bool((p < 0).any()):
         raise ValueError(f"{name} contains negative values; pass probabilities, not logits or log-probabilities.")
-    worst = float((p.sum(-1) - 1).abs().max()) if p.numel() else 0.0
+    worst = float((p.detach().sum(-1) - 1).abs().max()) if p.numel() else 0.0
     if worst > tolerance:
         raise ValueError(f"{name} must sum to 1 along its last axis; it is off by {worst:.3g}.")
 

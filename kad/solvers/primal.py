@@ -34,6 +34,7 @@ class Prefix(NamedTuple):
 
 def prefix(loss: Tensor, mass: Tensor, budget: float) -> Prefix:
     """The greedy's prefix of every row. With b = 1 everything is deferred, whatever the masses' rounded sum."""
+    loss, mass = loss.detach(), mass.detach()  # a decision has no gradient
     if budget >= 1:
         shape = (*mass.shape[:-1], 1)
         everything = torch.ones_like(mass, dtype=torch.bool)
@@ -144,4 +145,4 @@ class Primal(Solver):
         check_budget(self.budget)
 
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
-        return prefix(loss, mass, self.budget).fits.to(mass.dtype)
+        return prefix(loss, mass, self.budget).fits.view(torch.uint8).to(mass.dtype)  # bytes convert faster than bools

@@ -90,3 +90,15 @@ def test_which_way_is_taken() -> None:
     everything = prefix(-p.log(), p, 1.0)
     assert bool(everything.fits.all())
     assert everything.critical.flatten().tolist() == [SORTED + 1] * 2
+
+
+@pytest.mark.parametrize("size", [12, SORTED + 1])
+def test_distributions_that_want_gradients(size: int) -> None:
+    """Straight from a model outside of no_grad: decisions are made all the same."""
+    logits = torch.randn(2, size, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    p = torch.softmax(logits, -1)
+    q = torch.full_like(p, 1 / size)
+    for target in (kad.dual(0.1), kad.primal(0.5), kad.fractional(0.5), kad.nudging(0.4), kad.confidence_bet(0.0)):
+        pi = target(p, q)
+        assert torch.equal(pi.detach(), target(p.detach(), q.detach()))
+    assert kad.Exact(0.5).defer(-p.log(), p).shape == p.shape
