@@ -43,8 +43,8 @@ class Fractional(Solver):
 
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
         fits, critical, left = prefix(loss, mass, self.budget)
-        d = fits.to(left.dtype)
+        d = fits.view(torch.uint8).to(mass.dtype)  # bytes convert faster than bools
         place = critical.clamp(max=mass.shape[-1] - 1)  # where everything fits, the share below is not used
-        heavy = mass.gather(-1, place).to(left.dtype)
-        share = torch.where(critical < mass.shape[-1], (left / heavy).clamp(0, 1), d.gather(-1, place))
-        return d.scatter(-1, place, share).to(mass.dtype)
+        heavy = mass.detach().gather(-1, place).to(left.dtype)
+        share = (left / heavy).clamp(0, 1).to(d.dtype)
+        return d.scatter_(-1, place, torch.where(critical < mass.shape[-1], share, d.gather(-1, place)))
