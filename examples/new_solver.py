@@ -1,6 +1,6 @@
 """A new solver: the primal greedy, or the single most valuable token where that saves more (theory S5).
 
-For a decreasing loss it saves at least half of what the exact optimum saves.
+For a loss that falls strictly with p_v it saves at least half of what the exact optimum saves.
 """
 
 from dataclasses import dataclass

@@ -162,7 +162,11 @@ def primal_keeps_a_nucleus(loss: Tensor, p: Tensor, budget: float) -> Claim:
 
 
 def half_of_the_saving(loss: Tensor, mass: Tensor, budget: float) -> Claim:
-    """S5: max(prefix, best single token) saves at least half of what the optimum saves; ½ opt ≤ ours."""
+    """S5: max(prefix, best single token) saves at least half of what the optimum saves; ½ opt ≤ ours.
+
+    For P = p and a loss that falls strictly with p_v, or for any loss where no token is heavier than the budget.
+    Otherwise a token that can never go may stand first in the order and end the prefix before it begins.
+    """
     loss, mass = knapsack(loss, mass)
     everything = weighted(mass, loss)
     optimum = everything - optimal_risk(loss, mass, budget)

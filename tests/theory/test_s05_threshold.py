@@ -32,9 +32,23 @@ def test_a_critical_token_heavier_than_the_budget_makes_the_primal_optimal(p: to
         assert t.Claim(t.primal_regret(loss, p, budget).left, "=", torch.zeros(()).double()).holds()
 
 
+@given(distributions(), BUDGETS)
+def test_half_of_the_saving_for_falling_losses(p: torch.Tensor, budget: float) -> None:
+    for loss in LOSSES:
+        if loss.decreasing and not loss.reads_proxy and not isinstance(loss, kad.ZeroOne):
+            assert t.half_of_the_saving(loss(p), p, budget).holds()
+
+
 @given(cases())
-def test_half_of_the_saving(c: Case) -> None:
-    assert t.half_of_the_saving(c.loss, c.p, c.budget).holds()
+def test_half_of_the_saving_where_every_token_fits(c: Case) -> None:
+    budget = max(c.budget, float(c.p.max()))
+    assert t.half_of_the_saving(c.loss, c.p, budget).holds()
+
+
+def test_half_of_the_saving_needs_one_of_the_two() -> None:
+    """A token heavier than the budget with the largest loss ends the prefix before it begins."""
+    p = torch.tensor([1.0, 1.0, 1.0, 50.0], dtype=torch.float64) / 53
+    assert not t.half_of_the_saving(torch.tensor([1.0, 1.0, 1.0, 2.0], dtype=torch.float64), p, 0.1).holds()
 
 
 def test_wrong_variants_fail() -> None:
