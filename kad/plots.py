@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .mixture import mix
 from .solvers import Exact, Fractional, Primal, solve
 from .theory import dual_function as theta
 from .theory import fractional_risk, primal_risk
@@ -139,8 +140,7 @@ def step(
     axes.bar(place, kept, color=KEPT, label="kept from the base")
     axes.bar(place, gone, bottom=kept, color=DEFERRED, label="deferred to the proxy")
     if q is not None:
-        pi = p * (1 - d) + (p * d).sum() * q
-        axes.plot(place, pi[shown].tolist(), "_", color=OPTIMUM, ms=11, mew=1.8, label="π, what is sampled")
+        axes.plot(place, mix(p, q, d)[shown].tolist(), "_", color=OPTIMUM, ms=11, mew=1.8, label="π, what is sampled")
     names = [str(int(v)) if tokens is None else tokens[int(v)] for v in shown]
     axes.set_xticks(place, names, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_ylabel("probability")

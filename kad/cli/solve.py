@@ -6,9 +6,10 @@ import importlib.util
 import json as json_module
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor
 from ..distributions import check_budget, check_distribution, softmax
 from ..losses import Loss
 from ..solvers import Brute, Dual, Exact, Fractional, OrTools, Primal, Solution, Solver
-from ..solvers import solve as certify
+from ..solvers.base import certify
 from ..solvers.brute import LARGEST
 from ..theory import critical_loss
 from ..theory.families import Family, family
@@ -173,9 +174,9 @@ def compare(loss: Tensor, p: Tensor, budgets: Sequence[float], extra: Solver | N
         reference: Tensor | None = None
         for solver in solvers:
             start = time.perf_counter()
-            solver.prove(loss, p) or solver.defer(loss, p)
+            decided = solver.prove(loss, p) or solver.defer(loss, p)
             seconds = time.perf_counter() - start
-            found = certify(loss, p, solver, None if solver.limit is not None else b)
+            found = certify(loss, p, solver, decided, b)
             reference = found.risk if reference is None else reference
             lines.append(line(solver, b, found, found.risk - reference, 1000 * seconds / len(p)))
     return lines
@@ -247,15 +248,15 @@ def draw(loss: Tensor, problem: Problem, budget: float, folder: Path) -> None:
     q = problem.q[-1] if problem.q is not None else None
     plot = plots.pyplot()
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("frontier", "dual", "step", *(["unfilled"] if len(problem.p) > 1 else [])):
-        if name == "frontier":
-            axes = plots.frontier(values, p)
-        elif name == "dual":
-            axes = plots.dual_function(values, p, budget)
-        elif name == "step":
-            axes = plots.step(p, Primal(budget).defer(values, p), q, problem.tokens)
-        else:
-            axes = plots.unfilled(loss, problem.p, budget)
+    figures: dict[str, Callable[[], Any]] = {
+        "frontier": lambda: plots.frontier(values, p),
+        "dual": lambda: plots.dual_function(values, p, budget),
+        "step": lambda: plots.step(p, Primal(budget).defer(values, p), q, problem.tokens),
+    }
+    if len(problem.p) > 1:
+        figures["unfilled"] = lambda: plots.unfilled(loss, problem.p, budget)
+    for name, figure in figures.items():
+        axes = figure()
         axes.figure.savefig(folder / f".{name}.part", format="png", dpi=150)
         (folder / f".{name}.part").replace(folder / f"{name}.png")  # whole or not there
         plot.close(axes.figure)

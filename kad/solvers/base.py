@@ -89,7 +89,7 @@ class Solution:
         gap: risk − lower_bound; negative only when the budget is exceeded.
         price: the loss of the critical token, the multiplier at which the LP bound is attained (theory S4, S5).
         status: per row, OPTIMAL (proved, up to rounding), FEASIBLE or OVER_BUDGET; from a solver that proves its own
-            decisions also CERTIFIED_GAP (within its tolerance) or TIME_LIMIT.
+            decisions also CERTIFIED_GAP (``gap`` is what could be proved) or TIME_LIMIT.
         engine: per row, what proved the lower bound: "relaxation" (the LP), "majorisation" (theory S13),
             "enumeration" or "or-tools".
 
@@ -175,8 +175,13 @@ def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | None = Non
     if budget is not None and solver.limit is not None and budget != solver.limit:
         raise ValueError(f"budget={budget} differs from the budget {solver.limit} that {solver} works with.")
 
-    proof = solver.prove(loss, mass)
-    d = proof.d if proof else solver.defer(loss, mass)
+    return certify(loss, mass, solver, solver.prove(loss, mass) or solver.defer(loss, mass), budget)
+
+
+def certify(loss: Tensor, mass: Tensor, solver: Solver, decided: Proof | Tensor, budget: float | None) -> Solution:
+    """`solve` from the solver's decision on, with its own proof or without."""
+    proof = decided if isinstance(decided, Proof) else None
+    d = decided.d if isinstance(decided, Proof) else decided
     wide = accumulation_dtype(mass)
     loss, mass, dd = loss.to(wide), mass.to(wide), d.to(wide)
     deferred = (mass * dd).sum(-1)

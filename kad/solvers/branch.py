@@ -23,7 +23,6 @@ class Node(NamedTuple):
     fixed: tuple[int, ...]
     kept: tuple[int, ...]
     critical: int
-    bound: float
 
 
 def relax(row: Row, fixed: tuple[int, ...], kept: tuple[int, ...]) -> tuple[float, int, np.longdouble, np.longdouble]:
@@ -71,7 +70,7 @@ def search(best: Incumbent, clock: Clock) -> float:
     def push(fixed: tuple[int, ...], kept: tuple[int, ...]) -> None:
         nonlocal floor
         bound, critical, mass, cost = relax(row, fixed, kept)
-        node = Node(fixed, kept, critical, bound)
+        node = Node(fixed, kept, critical)
         if critical < row.n:
             extra = critical + 1 if critical >= 0 else 0
             if critical >= 0:

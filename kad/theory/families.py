@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal, get_args
 
 import torch
@@ -46,9 +45,8 @@ def family(
         logits = spread / 100 * noise
     else:
         logits = spread * noise
-    p = torch.softmax(logits.sort(descending=True).values, -1)
     if name == "peaked" and size > 1:
-        rest = torch.softmax(logits[1:].sort(descending=True).values, -1)
-        p = torch.cat([torch.tensor([peak], dtype=torch.float64), math.fsum([1.0, -peak]) * rest])
-        p = p.sort(descending=True).values
-    return p
+        p = torch.cat([torch.tensor([peak], dtype=torch.float64), (1 - peak) * torch.softmax(logits[1:], -1)])
+    else:
+        p = torch.softmax(logits, -1)
+    return p.sort(descending=True).values
