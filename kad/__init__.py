@@ -32,6 +32,7 @@ from .mixture import mix as mix
 from .mixture import nudging as nudging
 from .mixture import primal as primal
 from .solvers import Brute as Brute
+from .solvers import Cut as Cut
 from .solvers import Dual as Dual
 from .solvers import Exact as Exact
 from .solvers import Fractional as Fractional

@@ -106,3 +106,30 @@ def accumulation_dtype(x: Tensor) -> torch.dtype:
     whether they fit the budget.
     """
     return torch.float32 if x.device.type == "mps" else torch.float64
+
+
+BLOCK = 1024  # tokens whose mass is summed in the tensor's own dtype before the sum goes on in float64
+
+
+def block_sums(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of whole blocks of the last axis, ``(*batch, V // BLOCK)``, and of what is left over, ``(*batch, 1)``.
+
+    >>> import torch
+    >>> block_sums(torch.ones(1030))
+    (tensor([1024.]), tensor([6.]))
+    """
+    whole = x.shape[-1] // BLOCK * BLOCK
+    blocks = x[..., :whole].reshape(*x.shape[:-1], -1, BLOCK).sum(-1)
+    return blocks, x[..., whole:].sum(-1, keepdim=True)
+
+
+def blockwise_sum(x: Tensor) -> Tensor:
+    """Σ_v x_v, ``(*batch,)``, in the dtype of accumulation: one fast pass, with float32's rounding inside a block only.
+
+    >>> import torch
+    >>> blockwise_sum(torch.full((4096,), 0.25))
+    tensor(1024., dtype=torch.float64)
+    """
+    blocks, rest = block_sums(x)
+    wide = accumulation_dtype(x)
+    return blocks.sum(-1, dtype=wide) + rest.squeeze(-1).to(wide)

@@ -23,10 +23,14 @@ class Loss(ABC):
         reads_proxy: ℓ depends on the proxy's distribution q* too (the proxy can then not be skipped).
         decreasing: within one distribution, ℓ never rises with p_v. Then every budget and every multiplier keeps
             the most probable tokens, and `kad.Dual` takes a probability threshold.
+        strict: within one distribution, ℓ falls strictly with p_v, so that its order is that of the masses: greedy
+            solvers then select by mass and never compute ℓ. Of masses whose rounded losses are equal, the lighter
+            goes first.
     """
 
     reads_proxy: ClassVar[bool] = False
     decreasing: ClassVar[bool] = False
+    strict: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, p: Tensor, q: Tensor | None = None) -> Tensor:
@@ -44,6 +48,7 @@ class Logistic(Loss):
     """
 
     decreasing: ClassVar[bool] = True
+    strict: ClassVar[bool] = True
 
     def __call__(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         return -p.log()
@@ -60,6 +65,7 @@ class Squared(Loss):
     """
 
     decreasing: ClassVar[bool] = True
+    strict: ClassVar[bool] = True
 
     def __call__(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         return (1 - p).square()
@@ -76,6 +82,7 @@ class Brier(Loss):
     """
 
     decreasing: ClassVar[bool] = True
+    strict: ClassVar[bool] = True
 
     def __call__(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         # The clamp: 1 − 2 p_v + ‖p‖² ≥ (1 − p_v)² ≥ 0 in the reals, but may round to −1e−8 for p_v near 1.
@@ -100,6 +107,7 @@ class Perceptron(Loss):
 
     space: Literal["log", "probability"] = "log"
     decreasing: ClassVar[bool] = True
+    strict: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.space not in ("log", "probability"):

@@ -21,9 +21,9 @@ from typing import Any, Literal, final, get_args
 import torch
 from torch import Tensor
 
-from .distributions import check_same_shape, temper
+from .distributions import check_same_shape
 from .losses import ConfidenceBet, Logistic, Loss, Nudging
-from .solvers import Dual, Fractional, Primal, Solver
+from .solvers import Cut, Dual, Fractional, Primal, Solver
 
 Placement = Literal["models", "draws", "mixture"]
 
@@ -50,6 +50,10 @@ class Target(ABC):
 
     def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor | None:
         """The decision d, ``(*batch, V)`` in [0, 1], if the target is a mixture; None if it is not."""
+        return None
+
+    def cut(self, p: Tensor) -> Cut | None:
+        """The same decision in a few numbers, if it defers the lightest tokens of p; None (the default) if not."""
         return None
 
 
@@ -103,12 +107,22 @@ class Mixture(Target):
         return self.loss.reads_proxy
 
     def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor:
-        if isinstance(self.solver, Dual) and self.solver.threshold is not None:
-            return self.solver.defer(p, p)  # a threshold compares masses alone: no logarithm in the hot path
-        return self.solver.defer(self.loss(p, q), p)
+        cut = self.cut(p)
+        return cut.dense(p) if cut is not None else self.solver.defer(self.loss(p, q), p)
+
+    def cut(self, p: Tensor) -> Cut | None:
+        """Where the loss falls with the mass and the solver looks at its order alone, no loss is computed."""
+        by_threshold = isinstance(self.solver, Dual) and self.solver.threshold is not None
+        return self.solver.cut(p) if self.loss.strict or by_threshold else None
 
     def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         return mix(p, q, self.defer(p, q))
+
+
+def whole(p: Tensor, alpha: float) -> Cut:
+    """Nothing (α = 0) or everything (α = 1) deferred."""
+    nothing = p.new_zeros(p.shape[:-1])
+    return Cut(nothing + 2 * alpha, nothing.long(), nothing, nothing + alpha, tied=False)  # every mass is below 2
 
 
 @final
@@ -125,6 +139,9 @@ class Base(Target):
 
     def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         return torch.zeros_like(p)
+
+    def cut(self, p: Tensor) -> Cut:
+        return whole(p, 0.0)
 
     def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         return p
@@ -144,6 +161,9 @@ class Proxy(Target):
 
     def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         return torch.ones_like(p)
+
+    def cut(self, p: Tensor) -> Cut:
+        return whole(p, 1.0)
 
     def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         return q
@@ -187,55 +207,6 @@ class ImplicitReward(Target):
         score = p.log() + self.strength * (q.log() - r.clamp_min(tiny).log())
         empty = (score == -torch.inf).all(-1, keepdim=True)
         return torch.softmax(torch.where(empty, p.log(), score), dim=-1)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One model's next-token distributions at some positions, without and with the temperature, ``(*batch, V)``."""
-
-    plain: Tensor
-    tempered: Tensor
-
-    def at(self, index: Any) -> Reading:
-        """The same at some rows or positions."""
-        plain = self.plain[index]
-        return Reading(plain, plain if self.tempered is self.plain else self.tempered[index])
-
-    def for_rule(self, target: Target) -> Tensor:
-        return self.tempered if target.placement == "models" else self.plain
-
-    def for_mixture(self, target: Target) -> Tensor:
-        return self.plain if target.placement == "mixture" else self.tempered
-
-
-def decision(target: Target, base: Reading, proxy: Reading | None) -> Tensor | None:
-    """The target's d at these positions, with the temperature where its placement says."""
-    reads = target.reads_proxy and proxy is not None
-    return target.defer(base.for_rule(target), proxy.for_rule(target) if reads and proxy is not None else None)
-
-
-def law(
-    target: Target,
-    base: Reading,
-    proxy: Reading,
-    reference: Reading | None,
-    temperature: float,
-    d: Tensor | None = None,
-) -> Tensor:
-    """The distribution that is sampled at these positions: π with the temperature where its placement says.
-
-    ``d`` is the target's `decision` there, if it is already known.
-    """
-    p, q = base.for_mixture(target), proxy.for_mixture(target)
-    if d is None:
-        d = decision(target, base, proxy)
-    if d is not None:
-        pi = mix(p, q, d)
-    elif reference is not None:
-        pi = target(p, q, reference.for_mixture(target))
-    else:
-        pi = target(p, q)
-    return temper(pi, temperature) if target.placement == "mixture" else pi
 
 
 def dual(threshold: float, placement: Placement = "models") -> Mixture:

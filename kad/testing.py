@@ -49,7 +49,7 @@ def claim(holds: bool | Tensor, sentence: str) -> None:
 
 
 def check_loss(loss: Loss, seed: int = 0) -> None:
-    """Check that a loss is one: shapes, sign, batching, and its claims ``reads_proxy`` and ``decreasing``.
+    """Check that a loss is one: shapes, sign, batching, and its claims ``reads_proxy``, ``decreasing`` and ``strict``.
 
     >>> from kad import Logistic
     >>> check_loss(Logistic())
@@ -80,6 +80,12 @@ def check_loss(loss: Loss, seed: int = 0) -> None:
             order = p.argsort()
             falls = values[order][1:] <= values[order][:-1] + ROUNDING
             claim(falls.all(), f"{name} claims to be decreasing but rises with p_v for p = {p.tolist()}.")
+        if loss.strict:
+            claim(loss.decreasing and not loss.reads_proxy, f"{name} is strict, so it must be decreasing in p_v alone.")
+            order = p.argsort()
+            apart = p[order].diff() > ROUNDING
+            falls = values[order].diff() < 0
+            claim(falls[apart].all(), f"{name} claims to fall strictly with p_v but does not for p = {p.tolist()}.")
     claim(reads_seen or not loss.reads_proxy, f"{name} claims to read q* but never changes with it.")
     half = torch.softmax(torch.randn(3, 50, generator=torch.Generator().manual_seed(seed)), -1)
     values = loss(half, half) if loss.reads_proxy else loss(half)
@@ -87,7 +93,7 @@ def check_loss(loss: Loss, seed: int = 0) -> None:
 
 
 def check_solver(solver: Solver, seed: int = 0) -> None:
-    """Check a solver: d in [0, 1], rows decided on their own, and its claims, against the exhaustive optimum.
+    """Check a solver: d in [0, 1], rows decided on their own, its `cut`, and its claims, against the exhaustive optimum.
 
     >>> from kad import Primal
     >>> check_solver(Primal(budget=0.6))
@@ -114,6 +120,11 @@ def check_solver(solver: Solver, seed: int = 0) -> None:
             finite = loss.flip(0).nan_to_num(posinf=50.0)  # only tokens of mass zero may cost infinity
             both = solver.defer(torch.stack([loss, finite]), torch.stack([p, companion(p)]))
             claim(torch.equal(both[0], d), f"{name} decides a row of a batch otherwise than alone, {at}.")
+            cut = solver.cut(p)
+            if cut is not None:
+                by_price = solver.defer(1 - p, p)
+                claim(torch.equal(cut.dense(p), by_price), f"{name}'s cut differs from its d for the loss 1 - p, {at}.")
+                claim(abs(float(cut.alpha - (p * by_price).sum())) <= ROUNDING, f"{name}'s cut has a wrong α, {at}.")
             if budget is None:
                 continue
             mass = float((p * d).sum())

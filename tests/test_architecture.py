@@ -10,7 +10,7 @@ from pathlib import Path
 import kad
 
 ORDER = [
-    "version", "distributions", "losses", "solvers", "mixture",
+    "version", "distributions", "losses", "solvers", "mixture", "decisions",
     "theory", "vocabulary", "decoding", "testing", "plots", "demo", "cli", "__main__",
 ]  # fmt: skip
 ROOT = Path(kad.__file__).parent

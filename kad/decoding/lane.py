@@ -79,13 +79,6 @@ class Lane(ABC):
         self.read = torch.where(where, self.known, self.read)
         self.passes += 1
         self.fed[self.rows] += widths
-        # The largest logit tells: a NaN or +inf anywhere shows in it, and -inf means that every token is forbidden.
-        bad = (~torch.isfinite(out.amax(-1))).cpu() & valid[:, -out.shape[1] :]
-        if bool(bad.any()):
-            row = int(self.rows[bad.any(-1)][0])
-            raise ValueError(
-                f"the {self.name} model returned NaN or infinite logits for row {row}; check its weights and dtype."
-            )
         return out
 
     def select(self, index: Tensor) -> None:

@@ -18,13 +18,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..mixture import Reading, Target, decision, law
+from ..decisions import Decision, Reading, decide, law
+from ..mixture import Target
 from .journal import Journal
 from .lane import Lane
-from .pending import Drafts, Owed, align
+from .pending import Drafts, Owed, align, here
 from .sampling import Sampling
 from .trace import BASE, PROXY, TARGET, Trace
-from .verify import Chance, Greedy, acceptance, certain, residual
+from .verify import Chance, Greedy, acceptance, certain, mixture_residual, residual
 
 Watch = Callable[[Journal], Tensor | None]
 
@@ -99,6 +100,7 @@ class Decoder:
             lengths = (journal.width + journal.length[self.rows] + count).unsqueeze(-1)
             logits = self.proxy.logits(where, 1).to(self.base.device)
             q = self.sampling.read(logits, self.prefix, lengths).at((slice(None), 0))
+            self.check(q, self.proxy, where)
             settles = owed if step == 0 else torch.zeros_like(owed)
             token = self.settle(q, settles) if bool(settles.any()) else self.chance.pick(q.tempered)
             drafted = where & ~settles
@@ -117,11 +119,11 @@ class Decoder:
             token = self.chance.pick(weights)
             origin, alpha = torch.full(token.shape, PROXY, dtype=torch.int8), owed.alpha
         else:
-            d = decision(self.target, owed.base, q) if self.mixture else None
-            pi = law(self.target, owed.base, q, owed.reference, self.sampling.temperature, d)
+            decision = decide(self.target, owed.base, q) if self.mixture else None
+            pi = law(self.target, owed.base, q, owed.reference, self.sampling.temperature, decision)
             token = self.chance.pick(torch.where(owed.where.to(pi.device).unsqueeze(-1), pi, weights))
-            origin = self.likelier_origin(token, owed.base, q, d)
-            alpha = owed.alpha if d is None else (owed.base.for_mixture(self.target) * d).sum(-1).cpu()
+            origin = self.likelier_origin(token, owed.base, q, decision)
+            alpha = owed.alpha if decision is None else decision.alpha.cpu()
             self.journal.score(self.rows, pi, where)
         self.write(token, self.journal.length[self.rows], where)
         self.emit(token, where, origin, alpha, torch.full_like(origin, -1))
@@ -137,29 +139,30 @@ class Decoder:
         lengths = journal.width + journal.length[self.rows].unsqueeze(-1) + place
         base = self.read_all(self.base, running, count, lengths)
         reference = self.read_all(self.reference, running, count, lengths, False) if self.reference else None
-        d, alpha = self.decisions(base, drafts)
+        decision, alpha = self.decisions(base, drafts)
 
-        pi = self.drafted_law(base, reference, d, drafts)
-        ratio = self.ratios(drafts, base, d, alpha, pi)
+        pi = self.drafted_law(base, reference, decision, drafts)
+        ratio = self.ratios(drafts, base, decision, pi)
         accepted = self.chance.leading(ratio).cpu()
         journal.record(self.rows[running], count[running], accepted[running], ratio.cpu()[running])
 
         # The place after the drafts that stand: a replacement, the last token, or nothing after a stop token.
         replaced = running & (accepted < count)
         ends = running & (accepted == count) & ~self.stopped(drafts, count)
-        stop = accepted.to(self.base.device)
-        every = torch.arange(len(stop), device=stop.device)
-        here, there = base.at((every, stop)), reference.at((every, stop)) if reference else None
-        q = full = d_here = None
+        at = here(accepted, self.base.device)
+        p, r = base.at(at), reference.at(at) if reference else None
+        q = full = chosen = rest = None
         if bool(replaced.any()):
-            assert drafts.reading is not None
-            before_last = stop.clamp(max=n - 1)  # for the rows that matter here it is the stop itself
-            q = drafts.reading.at((every, before_last))
-            d_here = None if d is None else d[every, before_last]
-            full = law(self.target, here, q, there, self.sampling.temperature, d_here)
-        rest = full if full is None or q is None or self.greedy else residual(full, q.tempered)
-        d_last = d[every, stop] if self.lazy and d is not None else None
-        token, keep = self.next_token(here, d_last, alpha[every, stop], ends, replaced, rest)
+            before_last = accepted.clamp(max=n - 1)  # for the rows that matter here it is the stop itself
+            q = drafts.at(before_last)
+            chosen = None if decision is None else decision.at(here(before_last, self.base.device))
+            if chosen is None or self.greedy or not self.drawn_as_mixture or journal.scores is not None:
+                full = law(self.target, p, q, r, self.sampling.temperature, chosen)
+                rest = full if self.greedy else residual(full, q.tempered)
+            else:
+                rest = mixture_residual(chosen.kept(p.tempered), q.tempered, chosen.alpha)
+        last = decision.at(at) if self.lazy and decision is not None else None
+        token, keep = self.next_token(p, last, ends, replaced, rest)
 
         # Emit, roll back, and remember what is owed.
         alpha = alpha.cpu()
@@ -170,50 +173,51 @@ class Decoder:
         alpha_here = alpha.gather(1, accepted.unsqueeze(-1)).squeeze(-1)
         origin = torch.full(token.shape, BASE if self.drawn_as_mixture else TARGET, dtype=torch.int8)
         if q is not None and (self.greedy or not self.drawn_as_mixture):
-            origin = torch.where(replaced, self.likelier_origin(token, here, q, d_here), origin)
+            origin = torch.where(replaced, self.likelier_origin(token, p, q, chosen), origin)
         if full is not None:
             journal.score(self.rows, full, replaced)
         self.write(token, emitted, replaced | keep)
         self.emit(token, replaced | keep, origin, alpha_here, torch.where(replaced, 0, -1).to(torch.int8))
         owes = ends & ~keep
         if bool(owes.any()):
-            self.owed = Owed(owes, here, there, alpha_here)
+            self.owed = Owed(owes, p, r, alpha_here)
 
-    def drafted_law(self, base: Reading, reference: Reading | None, d: Tensor | None, drafts: Drafts) -> Tensor | None:
+    def drafted_law(
+        self, base: Reading, reference: Reading | None, decision: Decision | None, drafts: Drafts
+    ) -> Tensor | None:
         """π at the drafts' places ``(B, n, V)``, or None where its values at the drafts are enough."""
         n, first = drafts.width, (slice(None), slice(0, drafts.width))
-        if drafts.reading is None or not (self.greedy or self.journal.scores is not None or not self.drawn_as_mixture):
+        if not n or not (self.greedy or self.journal.scores is not None or not self.drawn_as_mixture):
             return None
         r = reference.at(first) if reference else None
-        known = None if d is None else d[:, :n]
-        return law(self.target, base.at(first), drafts.reading, r, self.sampling.temperature, known)
+        known = None if decision is None else decision.at(first)
+        return law(self.target, base.at(first), drafts.reading(), r, self.sampling.temperature, known)
 
     def next_token(
-        self, here: Reading, d: Tensor | None, alpha: Tensor, ends: Tensor, replaced: Tensor, rest: Tensor | None
+        self, base: Reading, decision: Decision | None, ends: Tensor, replaced: Tensor, rest: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """The token after the drafts that stand, ``(B,)``, and where it may be kept without knowing q*.
 
         Args:
-            here: the base's reading at that place.
-            d: the decision there; None if the last token always waits for q*.
-            alpha: the deferred mass there.
+            base: the base's reading at that place.
+            decision: the decision there; None if the last token always waits for q*.
             ends: rows whose drafts all stand.
             replaced: rows whose next draft fell.
             rest: what their replacement is drawn from.
         """
         nobody = torch.zeros_like(ends)
-        if d is None or not bool(ends.any()):
+        if decision is None or not bool(ends.any()):
             token = self.chance.pick(rest) if rest is not None else torch.zeros(len(ends), dtype=torch.long)
             return token, nobody
-        p = here.for_mixture(self.target)
-        kept = p * (1 - d)
-        weights = kept if self.greedy else p
+        p = base.for_mixture(self.target)
+        weights = decision.kept(p) if self.greedy else p
+        sure = ends & certain(weights, decision.alpha).cpu() if self.greedy else nobody
         if rest is not None:
             weights = torch.where(replaced.to(rest.device).unsqueeze(-1), rest, weights)
         token = self.chance.pick(weights)
         if self.greedy:
-            return token, ends & certain(kept, alpha).cpu()
-        stays = (1 - d).gather(1, token.unsqueeze(-1)).squeeze(-1)
+            return token, sure
+        stays = 1 - decision.of(token.to(p.device))
         coin = self.chance.coin(torch.where(ends.to(stays.device), stays, torch.ones_like(stays)))
         return token, ends & coin.cpu()
 
@@ -225,39 +229,55 @@ class Decoder:
             column = logits.shape[1] - 1 - count.unsqueeze(-1) + torch.arange(places)
             column = column.clamp(0, logits.shape[1] - 1).to(logits.device)
             logits = logits[torch.arange(len(count), device=logits.device).unsqueeze(-1), column]
-        return self.sampling.read(logits, self.prefix, lengths, filtered)
+        reading = self.sampling.read(logits, self.prefix, lengths, filtered)
+        self.check(reading, lane, running)
+        return reading
 
-    def decisions(self, base: Reading, drafts: Drafts) -> tuple[Tensor | None, Tensor]:
-        """d at every place where it can be known yet, and the deferred mass ``(B, n + 1)``, NaN elsewhere."""
-        n, d = drafts.width, None
-        alpha = base.plain.new_full((len(drafts.count), n + 1), torch.nan)
+    def check(self, reading: Reading, lane: Lane, where: Tensor) -> None:
+        """Raise a ValueError if a distribution is NaN: one bad logit spreads over the softmax, so one token tells."""
+        first = reading.tempered[..., 0].reshape(len(where), -1)
+        bad = torch.isnan(first).any(-1).cpu() & where
+        if bool(bad.any()):
+            raise ValueError(
+                f"the {lane.name} model returned NaN or infinite logits for row {int(self.rows[bad][0])}; check its "
+                "weights and dtype, and that no logits processor forbids every token."
+            )
+
+    def decisions(self, base: Reading, drafts: Drafts) -> tuple[Decision | None, Tensor]:
+        """The decision at every place where it can be known yet, and the deferred mass ``(B, n + 1)``, NaN elsewhere."""
+        n, decision = drafts.width, None
         if self.mixture and not self.target.reads_proxy:
-            d = decision(self.target, base, None)
-        elif self.mixture and n:
-            base = base.at((slice(None), slice(0, n)))  # at the last place the proxy has not spoken yet
-            d = decision(self.target, base, drafts.reading)
-        if d is not None:
-            alpha[:, : d.shape[1]] = (base.for_mixture(self.target) * d).sum(-1)
-        return d, alpha
+            decision = decide(self.target, base)
+            if decision is not None:
+                return decision, decision.alpha
+        elif self.mixture and n:  # at the last place the proxy has not spoken yet
+            decision = decide(self.target, base.at((slice(None), slice(0, n))), drafts.reading())
+        alpha = base.plain.new_full((len(drafts.count), n + 1), torch.nan)
+        if decision is not None:
+            alpha[:, :n] = decision.alpha
+        return decision, alpha
 
-    def ratios(self, drafts: Drafts, base: Reading, d: Tensor | None, alpha: Tensor, pi: Tensor | None) -> Tensor:
+    def ratios(self, drafts: Drafts, base: Reading, decision: Decision | None, pi: Tensor | None) -> Tensor:
         """min(1, π(x)/q*(x)) of every draft, ``(B, n)``; for greedy decoding, whether it is the mode of π."""
-        x, n = drafts.tokens.unsqueeze(-1), drafts.width
-        if drafts.reading is None:
+        n, real = drafts.width, torch.arange(drafts.width) < drafts.count.unsqueeze(-1)
+        if not n:
             return torch.zeros(len(drafts.count), 0)
-        qx = drafts.reading.tempered.gather(-1, x).squeeze(-1)
+        x = drafts.tokens.unsqueeze(-1)
         if self.greedy:
             assert pi is not None
             ratio = (drafts.tokens == pi.argmax(-1)).to(pi.dtype)
-        elif pi is not None:
-            ratio = acceptance(pi.gather(-1, x).squeeze(-1), qx)
-        else:  # only what the drafts need: π is not formed over the vocabulary
-            assert d is not None
-            p, d, alpha = base.for_mixture(self.target)[:, :n], d[:, :n], alpha[:, :n]
-            q = drafts.reading.for_mixture(self.target).gather(-1, x).squeeze(-1)
-            px, dx = p.gather(-1, x).squeeze(-1), d.gather(-1, x).squeeze(-1)
-            ratio = acceptance(px * (1 - dx) + alpha * q, qx)
-        real = torch.arange(n) < drafts.count.unsqueeze(-1)
+        else:
+            # q* at the drafts, from the steps that they were drawn at
+            step = (drafts.late.unsqueeze(-1) + torch.arange(n)).clamp(max=len(drafts.steps) - 1).to(x.device)
+            drawn = torch.cat([reading.tempered.gather(1, drafts.tokens) for reading in drafts.steps], 1)
+            qx = drawn.gather(1, step * n + torch.arange(n, device=x.device))
+            if pi is not None:
+                ratio = acceptance(pi.gather(-1, x).squeeze(-1), qx)
+            else:  # only what the drafts need: π is not formed over the vocabulary
+                assert decision is not None
+                known = decision.at((slice(None), slice(0, n)))
+                px = base.tempered[:, :n].gather(-1, x).squeeze(-1)
+                ratio = acceptance(px * (1 - known.of(drafts.tokens)) + known.alpha * qx, qx)
         return torch.where(real.to(ratio.device), ratio, 0.0)
 
     def stopped(self, drafts: Drafts, count: Tensor) -> Tensor:
@@ -312,11 +332,11 @@ class Decoder:
                 self.journal.score(self.rows, pi[:, i], where)
             self.emit(drafts.tokens[:, i], where, ones * PROXY, alpha[:, i], ones)
 
-    def likelier_origin(self, token: Tensor, base: Reading, q: Reading, d: Tensor | None) -> Tensor:
+    def likelier_origin(self, token: Tensor, base: Reading, q: Reading, decision: Decision | None) -> Tensor:
         """Where the draw does not tell: whichever of p_v (1 − d_v) and α q*_v is the larger."""
-        if d is None:
+        if decision is None:
             return torch.full(token.shape, TARGET, dtype=torch.int8)
-        p, at = base.for_mixture(self.target), token.unsqueeze(-1)
-        kept = (p * (1 - d)).gather(1, at)
-        other = (p * d).sum(-1, keepdim=True) * q.for_mixture(self.target).gather(1, at)
-        return torch.where(kept >= other, BASE, PROXY).squeeze(-1).to(torch.int8).cpu()
+        at = token.unsqueeze(-1)
+        p, q_there = (x.for_mixture(self.target).gather(1, at).squeeze(-1) for x in (base, q))
+        kept, other = p * (1 - decision.of(token)), decision.alpha * q_there
+        return torch.where(kept >= other, BASE, PROXY).to(torch.int8).cpu()

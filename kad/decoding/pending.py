@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..mixture import Reading
+from ..decisions import Reading
 
 
 @dataclass(frozen=True)
@@ -17,34 +17,56 @@ class Drafts:
     Attributes:
         tokens: ``(B, n)``.
         count: ``(B,)``, how many of them each row has; on the CPU.
-        reading: q* at every place, ``(B, n, V)``; None when n = 0.
+        steps: q* at every step of the draft, each ``(B, V)``; kept apart, because most of them are never read again.
+        late: ``(B,)``, 1 for rows whose first draw settled a debt: their place i was drawn at step i + 1. On the CPU.
     """
 
     tokens: Tensor
     count: Tensor
-    reading: Reading | None
+    steps: list[Reading]
+    late: Tensor
 
     @property
     def width(self) -> int:
         return self.tokens.shape[1]
+
+    def reading(self) -> Reading:
+        """q* at every place, ``(B, n, V)``; copies."""
+        plain = torch.stack([step.plain for step in self.steps], 1)
+        same = self.steps[0].tempered is self.steps[0].plain
+        tempered = plain if same else torch.stack([step.tempered for step in self.steps], 1)
+        if not bool(self.late.any()) and len(self.steps) == self.width:
+            return Reading(plain, tempered)
+        column = (self.late.unsqueeze(-1) + torch.arange(self.width)).clamp(max=len(self.steps) - 1).to(plain.device)
+        every = torch.arange(len(self.count), device=plain.device).unsqueeze(-1)
+        return Reading(plain, tempered).at((every, column))
+
+    def at(self, place: Tensor) -> Reading:
+        """q* at one place per row, ``(B, V)``; ``place (B,)`` on the CPU."""
+        step = (place + self.late).clamp(max=len(self.steps) - 1)
+        if bool((step == step[0]).all()):
+            return self.steps[int(step[0])]
+        return self.reading().at(here(place, self.tokens.device))
+
+
+def here(place: Tensor, device: torch.device) -> tuple[object, object]:
+    """The index of one place per row of ``(B, n, ...)``, from ``(B,)`` on the CPU: a view where all are the same."""
+    if bool((place == place[0]).all()):
+        return slice(None), int(place[0])
+    return torch.arange(len(place), device=device), place.to(device)
 
 
 def align(steps: list[tuple[Tensor, Tensor, Reading]], count: Tensor) -> Drafts:
     """Collect the steps ``(token, drafted, reading)``; a row whose first draw settled a debt starts one step late."""
     n = int(count.max())
     if n == 0:
-        return Drafts(count.new_zeros(len(count), 0), count, None)
+        return Drafts(count.new_zeros(len(count), 0), count, [], torch.zeros_like(count))
     tokens = torch.stack([token for token, _, _ in steps], 1)
-    plain = torch.stack([reading.plain for _, _, reading in steps], 1)
-    same = steps[0][2].tempered is steps[0][2].plain
-    tempered = plain if same else torch.stack([reading.tempered for _, _, reading in steps], 1)
     late = (~steps[0][1] & (count > 0)).long()
     if bool(late.any()) or len(steps) != n:
         column = (late.unsqueeze(-1) + torch.arange(n)).clamp(max=len(steps) - 1).to(tokens.device)
-        row = torch.arange(len(count), device=tokens.device).unsqueeze(-1)
-        tokens, plain = tokens[row, column], plain[row, column]
-        tempered = plain if same else tempered[row, column]
-    return Drafts(tokens, count, Reading(plain, tempered))
+        tokens = tokens.gather(1, column)
+    return Drafts(tokens, count, [reading for _, _, reading in steps], late)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, TemperatureLogitsWarper
 
+from ..decisions import Reading
 from ..distributions import softmax
-from ..mixture import Reading
 
 # Processors that look at the scores alone: they take all positions of all rows in one call.
 PREFIX_FREE = (

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ..distributions import accumulation_dtype
+from ..distributions import BLOCK, accumulation_dtype, block_sums, blockwise_sum
 
-BLOCK = 1024  # tokens whose mass is summed before one of them is looked for
+FEW = 4  # rows
+NEARLY_ONE = {dtype: 1 - 2 * torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)}
 
 
 def inverse_cdf(probabilities: Tensor, uniform: Tensor) -> Tensor:
@@ -27,30 +30,46 @@ def inverse_cdf(probabilities: Tensor, uniform: Tensor) -> Tensor:
     >>> inverse_cdf(torch.tensor([[0.0, 0.25, 0.75]]), torch.tensor([0.3]))
     tensor([2])
     """
-    rows, size = probabilities.shape
+    wide = accumulation_dtype(probabilities)
+    size, share = probabilities.shape[-1], uniform.to(wide)
     if size <= 4 * BLOCK:
-        return first_above(probabilities, uniform)[0]
-    whole = size // BLOCK * BLOCK
-    blocks = probabilities[:, :whole].reshape(rows, -1, BLOCK).sum(-1)
-    if whole < size:
-        blocks = torch.cat([blocks, probabilities[:, whole:].sum(-1, keepdim=True)], -1)
-    block, rest = first_above(blocks, uniform)
-    at = block.unsqueeze(-1) * BLOCK + torch.arange(BLOCK, device=probabilities.device)
-    inner = probabilities.gather(-1, at.clamp(max=size - 1)).masked_fill(at >= size, 0)
-    return block * BLOCK + first_above(inner, rest)[0]
+        return first_above(probabilities, share.unsqueeze(-1))[0].squeeze(-1)
+    blocks = torch.cat(block_sums(probabilities), -1)
+    if probabilities.device.type == "cpu" and len(probabilities) <= FEW:
+        rows = zip(probabilities.detach().numpy(), blocks.detach().numpy(), share.tolist(), strict=True)
+        return torch.tensor([draw_from_row(*row) for row in rows])
+    block, share = first_above(blocks, share.unsqueeze(-1))
+    at = block * BLOCK + torch.arange(BLOCK, device=probabilities.device)
+    inner = probabilities.gather(-1, at.clamp(max=size - 1)).masked_fill_(at >= size, 0)
+    return (block * BLOCK + first_above(inner, share)[0]).squeeze(-1)
 
 
-def first_above(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the cumulative weight first exceeds ``uniform`` of the whole, and which share of that weight is passed."""
-    cdf = weights.cumsum(-1, dtype=accumulation_dtype(weights))
-    total = cdf[:, -1:].contiguous()
-    goal = uniform.to(cdf.dtype).unsqueeze(-1) * total
+def draw_from_row(p: NDArray[np.floating], blocks: NDArray[np.floating], share: float) -> int:
+    """`inverse_cdf` of one row: for a few rows NumPy's calls cost a third of torch's."""
+    block, share = first_above_in_row(blocks, share)
+    return block * BLOCK + first_above_in_row(p[block * BLOCK : (block + 1) * BLOCK], share)[0]
+
+
+def first_above_in_row(weights: NDArray[np.floating], share: float) -> tuple[int, float]:
+    """`first_above` of one row."""
+    cdf = weights.cumsum(dtype=np.float64)
+    goal = min(share, NEARLY_ONE[torch.float64]) * float(cdf[-1])
+    found = int(cdf.searchsorted(goal, side="right"))
+    return found, max(0.0, (goal - float(cdf[found])) / float(weights[found]) + 1)
+
+
+def first_above(weights: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the cumulative weight first exceeds a share of the whole, and which share of that weight is passed.
+
+    ``(B, n), (B, 1) -> (B, 1), (B, 1)``; shares in [0, 1] and in the dtype of accumulation.
+    """
+    cdf = weights.cumsum(-1, dtype=share.dtype)
+    # Just below 1, so that the product is rounded to less than Σ: the first sum above it then belongs to a token of
+    # positive weight.
+    goal = share.clamp(max=NEARLY_ONE[share.dtype]) * cdf[:, -1:]
     found = torch.searchsorted(cdf, goal, right=True)
-    last = torch.searchsorted(cdf, total)  # the last one of positive weight: u·Σ may round up to Σ
-    found = torch.minimum(found, last)
-    weight = weights.gather(-1, found).to(cdf.dtype)
-    passed = (goal - (cdf.gather(-1, found) - weight)) / weight
-    return found.squeeze(-1), passed.clamp(0, 1).squeeze(-1)
+    passed = (goal - cdf.gather(-1, found)) / weights.gather(-1, found) + 1
+    return found, passed.clamp_min_(0)
 
 
 def acceptance(pi: Tensor, q: Tensor) -> Tensor:
@@ -59,13 +78,20 @@ def acceptance(pi: Tensor, q: Tensor) -> Tensor:
 
 
 def residual(pi: Tensor, q: Tensor) -> Tensor:
-    """(π − q)₊, unnormalised, ``(B, V)``; π itself where that is numerically zero.
-
-    For a mixture it is proportional to (p_keep − q*)₊ (theory S10).
-    """
-    rest = (pi - q).clamp_min(0)
+    """(π − q)₊, unnormalised, ``(B, V)``; π itself where that is numerically zero."""
+    rest = (pi - q).clamp_min_(0)
     nothing = rest.sum(-1, keepdim=True) <= 16 * torch.finfo(pi.dtype).eps
     return torch.where(nothing, pi, rest)
+
+
+def mixture_residual(kept: Tensor, q: Tensor, alpha: Tensor) -> Tensor:
+    """`residual` of a mixture without forming it: (p (1 − d) − (1 − α) q*)₊, from p (1 − d), q* and α.
+
+    It is proportional to (p_keep − q*)₊ (theory S10). Where that is numerically zero, π equals q* to rounding.
+    """
+    rest = torch.addcmul(kept, q, alpha.to(q.dtype).unsqueeze(-1) - 1).clamp_min_(0)
+    nothing = blockwise_sum(rest) <= 16 * torch.finfo(rest.dtype).eps
+    return torch.where(nothing.unsqueeze(-1), q, rest) if bool(nothing.any()) else rest
 
 
 def certain(kept: Tensor, alpha: Tensor) -> Tensor:

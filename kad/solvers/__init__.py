@@ -5,6 +5,7 @@ from .base import Solution as Solution
 from .base import Solver as Solver
 from .base import solve as solve
 from .brute import Brute as Brute
+from .cut import Cut as Cut
 from .dual import Dual as Dual
 from .exact import Exact as Exact
 from .fractional import Fractional as Fractional

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..distributions import accumulation_dtype, check_budget, check_distribution, check_same_shape
+from .cut import Cut
 
 Status = Literal["OPTIMAL", "CERTIFIED_GAP", "TIME_LIMIT", "FEASIBLE", "OVER_BUDGET"]
 
@@ -65,6 +66,13 @@ class Solver(ABC):
             loss: ℓ_v ≥ 0, ``(*batch, V)``; infinity is allowed where the mass is zero.
             mass: P_v, ``(*batch, V)``, a distribution along the last axis.
         """
+
+    def cut(self, mass: Tensor) -> Cut | None:
+        """The decision for any loss that falls strictly with the mass, if the solver looks at the losses' order alone.
+
+        Mixtures then never compute the losses, nor a d over the vocabulary. None (the default): it wants their values.
+        """
+        return None
 
     def prove(self, loss: Tensor, mass: Tensor) -> Proof | None:
         """The decision with a certificate of the solver's own; None (the default): the LP bound is its certificate."""

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from .base import Solver
+from .cut import Cut
+from .selection import mass_below
 
 
 @final
@@ -46,10 +48,17 @@ class Dual(Solver):
             raise ValueError(f"Dual threshold must lie in [0, 1] (it is a probability), got {self.threshold}.")
 
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
-        d = torch.empty_like(
-            mass, requires_grad=False
-        )  # compared straight into floats: a quarter of the time of a mask and a conversion
-        if self.threshold is not None:
-            return torch.lt(mass.detach(), self.threshold, out=d)
+        cut = self.cut(mass)
+        if cut is not None:
+            return cut.dense(mass)
         assert self.multiplier is not None  # one of the two is given
+        d = torch.empty_like(mass, requires_grad=False)
         return torch.gt(loss.detach(), self.multiplier, out=d)
+
+    def cut(self, mass: Tensor) -> Cut | None:
+        if self.threshold is None:
+            return None
+        mass = mass.detach()
+        alpha = mass_below(mass, self.threshold)
+        value = torch.full_like(alpha, self.threshold)
+        return Cut(value, torch.zeros_like(alpha, dtype=torch.long), torch.zeros_like(alpha), alpha, tied=False)

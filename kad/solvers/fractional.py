@@ -10,7 +10,9 @@ from torch import Tensor
 
 from ..distributions import check_budget
 from .base import Solver
-from .primal import prefix
+from .cut import Cut
+from .primal import as_decision
+from .selection import lightest_cut, prefix
 
 
 @final
@@ -42,9 +44,12 @@ class Fractional(Solver):
         check_budget(self.budget)
 
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
-        fits, critical, left = prefix(loss, mass, self.budget)
-        d = fits.view(torch.uint8).to(mass.dtype)  # bytes convert faster than bools
-        place = critical.clamp(max=mass.shape[-1] - 1)  # where everything fits, the share below is not used
-        heavy = mass.detach().gather(-1, place).to(left.dtype)
-        share = (left / heavy).clamp(0, 1).to(d.dtype)
-        return d.scatter_(-1, place, torch.where(critical < mass.shape[-1], share, d.gather(-1, place)))
+        found = prefix(loss, mass, self.budget)
+        d = as_decision(found, mass)
+        place = found.critical.clamp(max=mass.shape[-1] - 1)  # where everything fits, the share below is not used
+        heavy = mass.detach().gather(-1, place).to(found.left.dtype)
+        share = (found.left / heavy).clamp(0, 1).to(d.dtype)
+        return d.scatter_(-1, place, torch.where(found.critical < mass.shape[-1], share, d.gather(-1, place)))
+
+    def cut(self, mass: Tensor) -> Cut:
+        return lightest_cut(mass, self.budget, fill=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import EpsilonLogitsWarper, MinPLogitsWarper, TopPLogitsWarper
 
 import kad
-from kad.mixture import Reading, law
+from kad.decisions import Reading, law
 from kad.testing import check_target
 
 from .strategies import distributions

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kad
-from kad.solvers.primal import SORTED, prefix, prefix_by_digits, prefix_by_sorting
+from kad.solvers import selection
+from kad.solvers.selection import SORTED, border_of_masses, prefix, prefix_by_digits, prefix_by_sorting
 
 
 def distribution(kind: str, size: int, dtype: torch.dtype, seed: int = 0) -> torch.Tensor:
@@ -102,3 +103,69 @@ def test_distributions_that_want_gradients(size: int) -> None:
         pi = target(p, q)
         assert torch.equal(pi.detach(), target(p.detach(), q.detach()))
     assert kad.Exact(0.5).defer(-p.log(), p).shape == p.shape
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [SORTED + 1, 40_000])
+def test_cuts_and_sorting_agree(kind: str, size: int) -> None:
+    """A cut by mass is the prefix of a loss that falls strictly with the mass: critical token, ties, what is left."""
+    p = distribution(kind, size, torch.float64)
+    for budget in (0.0, 0.05, 0.25, 0.5, 0.9, 0.999, 1.0):
+        slow = prefix_by_sorting(-p, p, budget) if budget < 1 else prefix(-p, p, budget)
+        cut, filled = kad.Primal(budget).cut(p), kad.Fractional(budget).cut(p)
+        assert torch.equal(cut.dense(p), slow.fits.double()), (kind, budget)
+        assert torch.equal(cut.kept(p), p * (1 - slow.fits.double()))
+        torch.testing.assert_close(cut.alpha, budget - slow.left.squeeze(-1), atol=1e-15, rtol=0)
+        some = slow.critical.squeeze(-1) < size
+        assert torch.equal(cut.critical[some], slow.critical.squeeze(-1)[some])
+        d = kad.Fractional(budget).defer(1 - p, p)
+        torch.testing.assert_close(filled.dense(p), d, atol=1e-12, rtol=0)
+        torch.testing.assert_close(filled.alpha, (p * d).sum(-1), atol=1e-12, rtol=0)
+        torch.testing.assert_close(filled.kept(p), p * (1 - d), atol=1e-12, rtol=0)
+        tokens = torch.tensor([[0, 5, size - 1, int(cut.critical[0]), int(p[0].argmax())]] * 2)
+        for c, dense in ((cut, cut.dense(p)), (filled, filled.dense(p))):
+            wide = kad.Cut(*(x.unsqueeze(-1) for x in (c.value, c.critical, c.share, c.alpha)))
+            assert torch.equal(wide.of(p.gather(1, tokens), tokens), dense.gather(1, tokens))
+
+
+@given(st.lists(st.integers(0, 40), min_size=2, max_size=60), st.integers(0, 64))
+def test_any_masses_and_budgets(units: list[int], room: int) -> None:
+    """Masses k/64 by the ways for long rows, whatever the row's length: exact subset sums and ties at the border."""
+    mass = torch.tensor([units], dtype=torch.float64)
+    if mass.sum() == 0:
+        mass[0, 0] = 1
+    mass, budget = mass / 64, min(room / 64, 0.999)
+    value, critical, deferred, tied = border_of_masses(mass[0].numpy(), budget)
+    want = prefix_by_sorting(-mass, mass, budget)
+    ids = torch.arange(mass.shape[1])
+    fits = (mass < value) | ((mass == value) & (ids < critical))
+    assert torch.equal(fits, want.fits)
+    assert deferred == budget - float(want.left)
+    assert tied == bool((want.fits & (mass == value)).any())
+
+
+@pytest.mark.parametrize("bracket", ["heavy", "sampled", "everything"])
+def test_every_bracket_counts_what_is_lighter(bracket: str) -> None:
+    """Ids, masses in order, and the mass below: whether or not the border lies inside."""
+    for kind in KINDS:
+        for row in distribution(kind, 30_000, torch.float64).numpy():
+            for budget in (0.05, 0.5, 0.9):
+                ids, members, below = getattr(selection, bracket)(row, budget)
+                assert sorted(row[ids].tolist()) == members.tolist()
+                if len(ids):
+                    assert below == pytest.approx(float(row[row < members[0]].sum()), abs=1e-13)
+
+
+def test_most_flat_rows_need_no_full_sort(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What makes it fast: the sample's bracket holds the border, at any flatness and budget."""
+    g = torch.Generator().manual_seed(0)
+    calls = []
+    right = selection.everything
+    monkeypatch.setattr(selection, "everything", lambda p, room: calls.append(0) or right(p, room))
+    rows = 0
+    for spread in (0.001, 0.03, 0.5, 1.0, 2.0):
+        p = torch.softmax(spread * torch.randn(20, 151_936, generator=g), -1)
+        for budget in (0.1, 0.5, 0.9):
+            kad.Primal(budget).cut(p)
+            rows += len(p)
+    assert len(calls) <= rows // 20

@@ -31,7 +31,7 @@ def test_blocks_draw_what_the_plain_cdf_draws(size: int, kind: str) -> None:
     g = torch.Generator().manual_seed(0)
     for _ in range(300):
         u = torch.rand(3, generator=g, dtype=torch.float64)
-        plain, token = first_above(p, u)[0], inverse_cdf(p, u)
+        plain, token = first_above(p, u[:, None])[0].squeeze(-1), inverse_cdf(p, u)
         # u·Σ is rounded once more on the way: a draw within that of a border may fall on its other side.
         cdf = p.cumsum(-1)
         near = (cdf.gather(-1, torch.minimum(plain, token)[:, None]).squeeze(-1) - u * cdf[:, -1]).abs() < 1e-12 * cdf[

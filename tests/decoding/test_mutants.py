@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
 
 import kad
 import kad.decoding.loop as loop
-from kad.mixture import Reading
+from kad.decisions import Decision, Reading
 
 from .enumeration import chain_law, decoder, emitted_law, tables
 
@@ -25,12 +24,13 @@ def error(window: int = 2, temperature: float = 0.7, target: kad.Target | None =
 def windows_share_a_budget(decision):
     """One knapsack for the whole window, instead of one per position."""
 
-    def wrong(target: kad.Target, base: Reading, proxy: Reading | None) -> Tensor | None:
+    def wrong(target: kad.Target, base: Reading, proxy: Reading | None = None) -> Decision | None:
         p = base.for_rule(target)
         if p.ndim < 3:
             return decision(target, base, proxy)
         flat = p.reshape(p.shape[0], -1) / p.shape[1]
-        return target.defer(flat).reshape(p.shape)
+        d = target.defer(flat).reshape(p.shape)
+        return Decision(p, (p * d).sum(-1), d)
 
     return wrong
 
@@ -38,10 +38,14 @@ def windows_share_a_budget(decision):
 MUTANTS = {
     "accepts every draft": ("acceptance", lambda right: lambda pi, q: torch.ones_like(pi)),
     "accepts with the square root": ("acceptance", lambda right: lambda pi, q: (pi / q).clamp(max=1).sqrt()),
-    "replaces from π instead of the residual": ("residual", lambda right: lambda pi, q: pi),
-    "replaces from the wrong side": ("residual", lambda right: lambda pi, q: right(q, pi)),
-    "one budget for the window": ("decision", windows_share_a_budget),
-}
+    "replaces from π instead of the residual": (
+        "mixture_residual", lambda right: lambda kept, q, alpha: kept + alpha.unsqueeze(-1) * q
+    ),
+    "replaces from the wrong side": (
+        "mixture_residual", lambda right: lambda kept, q, alpha: ((1 - alpha).unsqueeze(-1) * q - kept).clamp_min(0)
+    ),
+    "one budget for the window": ("decide", windows_share_a_budget),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -50,6 +54,16 @@ def test_mutants_are_caught(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     attribute, mutate = MUTANTS[name]
     monkeypatch.setattr(loop, attribute, mutate(getattr(loop, attribute)))
     assert error() > 1e-3
+
+
+@pytest.mark.parametrize("wrong", [lambda pi, q: pi, lambda pi, q: (q - pi).clamp_min(0)], ids=["π", "other side"])
+def test_mutants_of_a_target_that_is_no_mixture(monkeypatch: pytest.MonkeyPatch, wrong) -> None:
+    def off() -> float:
+        return error(target=kad.implicit_reward("table", 1.3))
+
+    assert off() < 1e-10
+    monkeypatch.setattr(loop, "residual", wrong)
+    assert off() > 1e-3
 
 
 def test_a_last_token_without_deferral_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,120 @@
+"""What the decoders ask of a target at some positions: the decision, and the law that is sampled.
+
+A `Reading` is one model's distribution with and without the temperature; which of them a rule reads and which is mixed
+is the target's placement. A `Decision` answers only what is asked: d of the drafted tokens, α, d over the vocabulary
+where a row stops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .distributions import blockwise_sum, temper
+from .mixture import Target, mix
+from .solvers import Cut
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One model's next-token distributions at some positions, without and with the temperature, ``(*batch, V)``."""
+
+    plain: Tensor
+    tempered: Tensor
+
+    def at(self, index: Any) -> Reading:
+        """The same at some rows or positions."""
+        plain = self.plain[index]
+        return Reading(plain, plain if self.tempered is self.plain else self.tempered[index])
+
+    def for_rule(self, target: Target) -> Tensor:
+        return self.tempered if target.placement == "models" else self.plain
+
+    def for_mixture(self, target: Target) -> Tensor:
+        return self.plain if target.placement == "mixture" else self.tempered
+
+
+@dataclass(frozen=True)
+class Decision:
+    """d at some positions, dense or as a `Cut`.
+
+    Attributes:
+        rule: the masses that the rule read, ``(*batch, V)``.
+        alpha: α = Σ_v p_v d_v under the masses that are mixed, ``(*batch,)``.
+        kind: d itself, ``(*batch, V)``, or a cut of ``rule``.
+    """
+
+    rule: Tensor
+    alpha: Tensor
+    kind: Tensor | Cut
+
+    def at(self, index: Any) -> Decision:
+        """The same at some positions."""
+        kind = self.kind.at(index) if isinstance(self.kind, Cut) else self.kind[index]
+        return Decision(self.rule[index], self.alpha[index], kind)
+
+    def of(self, token: Tensor) -> Tensor:
+        """d of one token per position, ``(*batch,)``."""
+        values = self.rule if isinstance(self.kind, Cut) else self.kind
+        picked = values.gather(-1, token.unsqueeze(-1)).squeeze(-1)
+        return self.kind.of(picked, token) if isinstance(self.kind, Cut) else picked
+
+    def dense(self) -> Tensor:
+        """d, ``(*batch, V)``."""
+        return self.kind.dense(self.rule) if isinstance(self.kind, Cut) else self.kind
+
+    def kept(self, p: Tensor) -> Tensor:
+        """p_v (1 − d_v) of the masses p that are mixed, ``(*batch, V)``."""
+        if isinstance(self.kind, Cut) and p is self.rule:
+            return self.kind.kept(p)
+        return torch.addcmul(p, p, self.dense(), value=-1)
+
+
+def decide(target: Target, base: Reading, proxy: Reading | None = None) -> Decision | None:
+    """The target's decision at these positions, with the temperature where its placement says; None if it is no mixture.
+
+    ``proxy`` is only needed for targets that read q*.
+    """
+    rule, mixed = base.for_rule(target), base.for_mixture(target)
+    cut = target.cut(rule)
+    if cut is not None and mixed is rule:
+        return Decision(rule, cut.alpha, cut)
+    d = target.defer(rule, proxy.for_rule(target)) if target.reads_proxy and proxy is not None else target.defer(rule)
+    return None if d is None else Decision(rule, deferred_mass(mixed, d), d)
+
+
+def deferred_mass(p: Tensor, d: Tensor) -> Tensor:
+    """α = Σ_v p_v d_v, ``(*batch,)``.
+
+    >>> import torch
+    >>> deferred_mass(torch.tensor([0.75, 0.25]), torch.tensor([0.0, 1.0]))
+    tensor(0.2500)
+    """
+    return blockwise_sum(p * d).to(p.dtype)
+
+
+def law(
+    target: Target,
+    base: Reading,
+    proxy: Reading,
+    reference: Reading | None,
+    temperature: float,
+    decision: Decision | None = None,
+) -> Tensor:
+    """The distribution that is sampled at these positions: π with the temperature where its placement says.
+
+    ``decision`` is the target's there, if it is already known.
+    """
+    p, q = base.for_mixture(target), proxy.for_mixture(target)
+    if decision is None:
+        decision = decide(target, base, proxy)
+    if decision is not None:
+        pi = mix(p, q, decision.dense())
+    elif reference is not None:
+        pi = target(p, q, reference.for_mixture(target))
+    else:
+        pi = target(p, q)
+    return temper(pi, temperature) if target.placement == "mixture" else pi

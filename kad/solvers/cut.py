@@ -1,0 +1,70 @@
+"""Decisions that a few numbers per position describe: the lightest tokens are deferred."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Everything lighter than ``value`` is deferred, of equal tokens those before ``critical``, of that one a share.
+
+    It says all that a dense d says, without its V numbers a position; fields are ``(*batch,)``.
+
+    Attributes:
+        value: mass of the critical token; a threshold where there is none.
+        critical: id of the first token that is not deferred as a whole, 0 where no token is critical.
+        share: d of the critical token, in [0, 1).
+        alpha: the deferred mass Σ P_v d_v, of masses that sum to 1.
+        tied: False if it is known that no token as heavy as the critical one is deferred before it.
+
+    >>> import kad, torch
+    >>> p = torch.tensor([0.5, 0.3, 0.2])
+    >>> cut = kad.Dual(threshold=0.4).cut(p)
+    >>> cut.dense(p), cut.of(p[1], torch.tensor(1)), cut.alpha
+    (tensor([0., 1., 1.]), tensor(1.), tensor(0.5000))
+    """
+
+    value: Tensor
+    critical: Tensor
+    share: Tensor
+    alpha: Tensor
+    tied: bool = True
+
+    def at(self, index: Any) -> Cut:
+        """The same at some positions."""
+        return Cut(self.value[index], self.critical[index], self.share[index], self.alpha[index], self.tied)
+
+    def of(self, mass: Tensor, token: Tensor) -> Tensor:
+        """d of one token per position, from its mass and its id, all ``(*batch,)``."""
+        inside = (mass < self.value) | ((mass == self.value) & (token < self.critical))
+        return torch.where((mass == self.value) & (token == self.critical), self.share, inside.to(mass.dtype))
+
+    def dense(self, mass: Tensor) -> Tensor:
+        """d ``(*batch, V)``, from the masses that were cut."""
+        mass, value = mass.detach(), self.value.unsqueeze(-1)
+        # Compared straight into floats: a quarter of the time of a mask and a conversion.
+        d = torch.lt(mass, value, out=torch.empty_like(mass, requires_grad=False))
+        critical, share = self.critical.unsqueeze(-1), self.share.unsqueeze(-1)
+        if self.tied:
+            ids = torch.arange(mass.shape[-1], device=mass.device)
+            d.masked_fill_((mass == value) & (ids < critical), 1.0)
+        return d.scatter_(-1, critical, torch.where(share > 0, share, d.gather(-1, critical)))
+
+    def kept(self, mass: Tensor) -> Tensor:
+        """P_v (1 − d_v), ``(*batch, V)``: faster than by way of d where rows are long."""
+        mass = mass.detach()
+        critical, share = self.critical.unsqueeze(-1), self.share.unsqueeze(-1)
+        value = self.value.unsqueeze(-1)
+        if mass.device.type == "cpu" and value.numel() == 1:  # one pass; it keeps what is above a number
+            kept = torch.threshold(mass, float(torch.nextafter(value, torch.zeros_like(value))), 0.0)
+        else:
+            kept = torch.where(mass < value, 0.0, mass)
+        if self.tied:
+            ids = torch.arange(mass.shape[-1], device=mass.device)
+            kept.masked_fill_((mass == value) & (ids < critical), 0.0)
+        return kept.scatter_(-1, critical, kept.gather(-1, critical) * (1 - share))
