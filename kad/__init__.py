@@ -9,6 +9,7 @@ from .decoding.generate import decoder as decoder
 from .decoding.generate import generate as generate
 from .decoding.trace import TokenTrace as TokenTrace
 from .decoding.trace import Trace as Trace
+from .decoding.window import AutoWindow as AutoWindow
 from .distributions import softmax as softmax
 from .distributions import total_variation as total_variation
 from .losses import Brier as Brier

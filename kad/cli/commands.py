@@ -6,6 +6,7 @@ import inspect
 import json as json_module
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import docstring_parser
 from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
@@ -31,7 +32,7 @@ def generate(
     solver: Solver | None = None,
     placement: Placement = "models",
     target: Target | None = None,
-    window: int = 3,
+    window: int | Literal["auto"] = 3,
     max_new_tokens: int | None = None,
     greedy: bool = False,
     temperature: float | None = None,
@@ -64,7 +65,7 @@ def generate(
         solver: Dual, Primal, Fractional, or an import path; by default the dual at 0.4 where the loss allows a threshold, else the primal at 0.9.
         placement: Where the temperature enters.
         target: Instead of a loss and a solver: Base, Proxy, ImplicitReward, or an import path.
-        window: Speculative drafts a round; 0 is plain decoding.
+        window: Speculative drafts a round; 0 is plain decoding; auto chooses while running.
         max_new_tokens: Tokens to generate at most; by default the aligned model's setting, else 256.
         greedy: Take the most probable token instead of sampling.
         temperature: Sampling temperature; by default the aligned model's setting, else 0.7.

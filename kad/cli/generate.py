@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -22,13 +22,13 @@ THRESHOLD, BUDGET, TEMPERATURE = 0.4, 0.9, 0.7
 def run(
     *, prompt: str | None, file: Path | None, base: str | None, proxy: str | None, reference: str | None, chat: bool,
     proxy_chat: bool, system: str | None, proxy_system: str | None, loss: Loss | None, solver: Solver | None, placement: Placement,
-    target: Target | None, window: int, max_new_tokens: int | None, greedy: bool, temperature: float | None,
+    target: Target | None, window: int | Literal["auto"], max_new_tokens: int | None, greedy: bool, temperature: float | None,
     top_p: float | None, top_k: int | None, min_p: float | None, repetition_penalty: float | None,
     stop: list[str] | None, seed: int | None, dtype: str, device: str | None, stream: bool, json: bool,
 ) -> None:  # fmt: skip
     """See `kad.cli.commands.generate`."""
-    if window < 0:
-        raise ValueError(f"--window must be ≥ 0 (the number of drafts a round), got {window}.")
+    if window != "auto" and window < 0:
+        raise ValueError(f"--window must be ≥ 0 (the number of drafts a round) or auto, got {window}.")
     if stream and json:
         raise ValueError("choose one of --stream and --json.")
     if chat and proxy_chat:

@@ -7,7 +7,7 @@ import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ from .prompts import encode, unpad
 from .sampling import Sampling
 from .trace import Trace
 from .verify import Greedy, Sampled
+from .window import AutoWindow
 
 logger = logging.getLogger(__name__)
 DEFAULT_NEW_TOKENS = 256
@@ -64,7 +65,7 @@ def generate(
     prompt: Any = None,
     *,
     target: Target,
-    window: int = 3,
+    window: int | AutoWindow | Literal["auto"] = 3,
     input_ids: Tensor | None = None,
     attention_mask: Tensor | None = None,
     proxy_prompt: Any = None,
@@ -91,7 +92,8 @@ def generate(
         proxy: q*, one with the same vocabulary.
         prompt: text, chat messages, ids, or a list of any of these; or give ``input_ids`` and ``attention_mask``.
         target: what is sampled, such as ``kad.dual(0.4)``.
-        window: γ ≥ 0; 0 is plain decoding, with the proxy run only where the base is deferred.
+        window: γ ≥ 0; 0 is plain decoding, with the proxy run only where the base is deferred; ``"auto"`` (or an
+            `AutoWindow`) chooses it while running.
         input_ids: the prompts' ids, ``(B, L)``, padded on the left.
         attention_mask: 1 where ``input_ids`` is no padding.
         proxy_prompt: another prompt for the proxy (a system prompt or a chat template that the base cannot read); the
@@ -171,7 +173,7 @@ def decoder(
     proxy: Any,
     target: Target,
     *,
-    window: int = 3,
+    window: int | AutoWindow | Literal["auto"] = 3,
     proxy_input_ids: Tensor | None = None,
     proxy_attention_mask: Tensor | None = None,
     vocabulary: int | None = None,
@@ -201,8 +203,7 @@ def decoder(
     """
     if not isinstance(target, Target):
         raise ValueError(f"target must be a kad.Target such as kad.dual(0.4), got {type(target).__name__}.")
-    if isinstance(window, bool) or not isinstance(window, int) or window < 0:
-        raise ValueError(f"window must be an integer ≥ 0 (the number of drafts a round), got {window!r}.")
+    window = settle_window(window)
     check_model(proxy, "proxy")
     return functools.partial(
         decode, proxy=proxy, target=target, window=window, proxy_input_ids=proxy_input_ids,
@@ -221,7 +222,7 @@ def decode(
     *,
     proxy: Any,
     target: Target,
-    window: int,
+    window: int | AutoWindow,
     proxy_input_ids: Tensor | None,
     proxy_attention_mask: Tensor | None,
     vocabulary: int | None,
@@ -245,7 +246,7 @@ def decode(
     if target.reference is not None:
         check_model(target.reference, "reference")
         models["reference"] = target.reference
-    if window > 0:
+    if window != 0:
         for name, one in models.items():
             if is_recurrent(one):
                 raise ValueError(
@@ -293,7 +294,7 @@ def decode(
     )  # fmt: skip
     trace = loop.run()
     trace.settings.update(
-        target=repr(target), window=window, do_sample=sample, temperature=sampling.temperature,
+        target=repr(target), window=window if isinstance(window, int) else repr(window), do_sample=sample, temperature=sampling.temperature,
         processors=[describe(p) for p in processors], stop_tokens=sorted(stops), max_new_tokens=limit,
     )  # fmt: skip
     if token_streamer is not None:
@@ -302,6 +303,15 @@ def decode(
     if not generation_config.return_dict_in_generate:
         return sequences
     return Output(sequences=sequences, scores=stack_scores(journal.scores), trace=trace)
+
+
+def settle_window(window: Any) -> int | AutoWindow:
+    """The window as the loop takes it, or one sentence about what is wrong with it."""
+    if window == "auto":
+        return AutoWindow()
+    if not isinstance(window, AutoWindow) and (isinstance(window, bool) or not isinstance(window, int) or window < 0):
+        raise ValueError(f'window must be an integer ≥ 0 (the number of drafts a round) or "auto", got {window!r}.')
+    return window
 
 
 def settle_config(base: Any, proxy: Any, given: GenerationConfig | None, options: dict[str, Any]) -> GenerationConfig:

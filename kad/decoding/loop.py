@@ -13,6 +13,7 @@ A round, for every row on its own and in shared passes:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import torch
@@ -26,6 +27,7 @@ from .pending import Drafts, Owed, align, here
 from .sampling import Sampling
 from .trace import BASE, PROXY, TARGET, Trace
 from .verify import Chance, Greedy, acceptance, certain, mixture_residual, residual
+from .window import AutoWindow, Constant
 
 Watch = Callable[[Journal], Tensor | None]
 
@@ -36,7 +38,7 @@ class Decoder:
     Args:
         base, proxy, reference: lanes over the same rows (the reference only for targets that have one).
         target: what is sampled.
-        window: γ ≥ 0 drafts a round.
+        window: γ ≥ 0 drafts a round, or who chooses it.
         sampling: temperature and processors.
         chance: the source of decisions.
         journal: where the emitted text goes. If it keeps scores, the proxy runs at every position.
@@ -49,7 +51,7 @@ class Decoder:
         proxy: Lane,
         target: Target,
         *,
-        window: int,
+        window: int | AutoWindow,
         sampling: Sampling,
         chance: Chance,
         journal: Journal,
@@ -58,7 +60,7 @@ class Decoder:
     ) -> None:
         self.base, self.proxy, self.reference, self.target = base, proxy, reference, target
         self.lanes = [lane for lane in (base, proxy, reference) if lane is not None]
-        self.window, self.sampling, self.chance, self.watch = window, sampling, chance, watch
+        self.sampling, self.chance, self.watch = sampling, chance, watch
         self.journal = journal
         self.owed: Owed | None = None
         self.greedy = isinstance(chance, Greedy)
@@ -67,6 +69,7 @@ class Decoder:
         self.drawn_as_mixture = self.mixture and (target.placement != "mixture" or sampling.temperature == 1)
         # Whether the last token of a round can do without q*.
         self.lazy = self.drawn_as_mixture and not target.reads_proxy and journal.scores is None
+        self.pace = Constant(window) if isinstance(window, int) else window.pace(self.lazy)
 
     def run(self) -> Trace:
         """Decode until every row is done."""
@@ -88,10 +91,10 @@ class Decoder:
 
     def draft(self) -> Drafts:
         """Let the proxy propose; its first reading settles what is owed."""
-        journal, running = self.journal, self.running
+        journal, running, start = self.journal, self.running, time.perf_counter()
         emitted = journal.length[self.rows]
         owed = self.owed.where & running if self.owed is not None else torch.zeros_like(running)
-        draws = (journal.limit - 1 - emitted).clamp(max=self.window).clamp_min(owed.long()) * running
+        draws = (journal.limit - 1 - emitted).clamp(max=self.pace.window()).clamp_min(owed.long()) * running
         count, steps = torch.zeros_like(draws), []
         for step in range(int(draws.max())):
             where = (draws > step) & self.running
@@ -107,8 +110,13 @@ class Decoder:
             self.write(token, journal.length[self.rows] + count, drafted)
             count = count + drafted
             draws = torch.where(journal.is_stop(token) & drafted, step + 1, draws)  # nothing follows a stop token
-            steps.append((token, drafted, q))
+            chance = q.tempered.gather(1, token.unsqueeze(-1)).squeeze(-1)
+            steps.append((token, chance, drafted, q))
+            further = (draws > step + 1) & self.running
+            if not bool(further.any()) or not self.pace.more(chance, drafted, further):
+                break
         self.owed = None
+        self.pace.drafted(time.perf_counter() - start, len(steps))
         return align(steps, count)
 
     def settle(self, q: Reading, where: Tensor) -> Tensor:
@@ -133,7 +141,7 @@ class Decoder:
 
     def verify(self, drafts: Drafts) -> None:
         """Put the drafts to the base; emit what stands and, where it can be had, one token more."""
-        journal, running, n = self.journal, self.running, drafts.width
+        journal, running, n, start = self.journal, self.running, drafts.width, time.perf_counter()
         count = torch.where(running, drafts.count, 0)
         place = torch.arange(n + 1).clamp(max=count.unsqueeze(-1))
         lengths = journal.width + journal.length[self.rows].unsqueeze(-1) + place
@@ -181,6 +189,8 @@ class Decoder:
         owes = ends & ~keep
         if bool(owes.any()):
             self.owed = Owed(owes, p, r, alpha_here)
+        self.pace.verified(time.perf_counter() - start, n + 1)
+        self.pace.judged(drafts.chances[running], count[running], accepted[running], alpha_here[running])
 
     def drafted_law(
         self, base: Reading, reference: Reading | None, decision: Decision | None, drafts: Drafts
@@ -267,17 +277,14 @@ class Decoder:
             assert pi is not None
             ratio = (drafts.tokens == pi.argmax(-1)).to(pi.dtype)
         else:
-            # q* at the drafts, from the steps that they were drawn at
-            step = (drafts.late.unsqueeze(-1) + torch.arange(n)).clamp(max=len(drafts.steps) - 1).to(x.device)
-            drawn = torch.cat([reading.tempered.gather(1, drafts.tokens) for reading in drafts.steps], 1)
-            qx = drawn.gather(1, step * n + torch.arange(n, device=x.device))
             if pi is not None:
-                ratio = acceptance(pi.gather(-1, x).squeeze(-1), qx)
+                ratio = acceptance(pi.gather(-1, x).squeeze(-1), drafts.chances)
             else:  # only what the drafts need: π is not formed over the vocabulary
                 assert decision is not None
                 known = decision.at((slice(None), slice(0, n)))
                 px = base.tempered[:, :n].gather(-1, x).squeeze(-1)
-                ratio = acceptance(px * (1 - known.of(drafts.tokens)) + known.alpha * qx, qx)
+                kept = px * (1 - known.of(drafts.tokens))
+                ratio = acceptance(kept + known.alpha * drafts.chances, drafts.chances)
         return torch.where(real.to(ratio.device), ratio, 0.0)
 
     def stopped(self, drafts: Drafts, count: Tensor) -> Tensor:

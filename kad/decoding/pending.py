@@ -16,12 +16,14 @@ class Drafts:
 
     Attributes:
         tokens: ``(B, n)``.
+        chances: ``(B, n)``, q* of them.
         count: ``(B,)``, how many of them each row has; on the CPU.
         steps: q* at every step of the draft, each ``(B, V)``; kept apart, because most of them are never read again.
         late: ``(B,)``, 1 for rows whose first draw settled a debt: their place i was drawn at step i + 1. On the CPU.
     """
 
     tokens: Tensor
+    chances: Tensor
     count: Tensor
     steps: list[Reading]
     late: Tensor
@@ -56,17 +58,18 @@ def here(place: Tensor, device: torch.device) -> tuple[object, object]:
     return torch.arange(len(place), device=device), place.to(device)
 
 
-def align(steps: list[tuple[Tensor, Tensor, Reading]], count: Tensor) -> Drafts:
-    """Collect the steps ``(token, drafted, reading)``; a row whose first draw settled a debt starts one step late."""
+def align(steps: list[tuple[Tensor, Tensor, Tensor, Reading]], count: Tensor) -> Drafts:
+    """Collect steps ``(token, q* of it, drafted, reading)``; rows whose first draw settled a debt start one step late."""
     n = int(count.max())
     if n == 0:
-        return Drafts(count.new_zeros(len(count), 0), count, [], torch.zeros_like(count))
-    tokens = torch.stack([token for token, _, _ in steps], 1)
-    late = (~steps[0][1] & (count > 0)).long()
+        empty = count.new_zeros(len(count), 0)
+        return Drafts(empty, empty.float(), count, [], torch.zeros_like(count))
+    tokens, chances = torch.stack([step[0] for step in steps], 1), torch.stack([step[1] for step in steps], 1)
+    late = (~steps[0][2] & (count > 0)).long()
     if bool(late.any()) or len(steps) != n:
         column = (late.unsqueeze(-1) + torch.arange(n)).clamp(max=len(steps) - 1).to(tokens.device)
-        tokens = tokens.gather(1, column)
-    return Drafts(tokens, count, [reading for _, _, reading in steps], late)
+        tokens, chances = tokens.gather(1, column), chances.gather(1, column)
+    return Drafts(tokens, chances, count, [step[3] for step in steps], late)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def tables(seed: int, vocabulary: int, count: int = 3, order: int = 2) -> list[T
 
 
 def decoder(
-    target: kad.Target, models: list[Tensor], prompts: list[Tensor], length: int, window: int, chance: Chance, *,
+    target: kad.Target, models: list[Tensor], prompts: list[Tensor], length: int, window: int | kad.AutoWindow, chance: Chance, *,
     temperature: float = 1.0, stop: int | None = None, keep_scores: bool = False,
 ) -> Decoder:  # fmt: skip
     lanes = [
