@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .distributions import blockwise_sum, temper
-from .mixture import Target, mix
+from .mixture import Target
 from .solvers import Cut
 
 
@@ -44,7 +44,7 @@ class Decision:
     Attributes:
         rule: the masses that the rule read, ``(*batch, V)``.
         alpha: α = Σ_v p_v d_v under the masses that are mixed, ``(*batch,)``.
-        kind: d itself, ``(*batch, V)``, or a cut of ``rule``.
+        kind: d itself, ``(*batch, V)``, or a cut of ``rule``, which is then what is mixed too.
     """
 
     rule: Tensor
@@ -67,9 +67,9 @@ class Decision:
         return self.kind.dense(self.rule) if isinstance(self.kind, Cut) else self.kind
 
     def kept(self, p: Tensor) -> Tensor:
-        """p_v (1 − d_v) of the masses p that are mixed, ``(*batch, V)``."""
-        if isinstance(self.kind, Cut) and p is self.rule:
-            return self.kind.kept(p)
+        """p_v (1 − d_v) of the masses p that are mixed, ``(*batch, V)``; a cut is always of these masses."""
+        if isinstance(self.kind, Cut):
+            return self.kind.kept(self.rule)
         return torch.addcmul(p, p, self.dense(), value=-1)
 
 
@@ -112,7 +112,7 @@ def law(
     if decision is None:
         decision = decide(target, base, proxy)
     if decision is not None:
-        pi = mix(p, q, decision.dense())
+        pi = torch.addcmul(decision.kept(p), decision.alpha.unsqueeze(-1), q)
     elif reference is not None:
         pi = target(p, q, reference.for_mixture(target))
     else:

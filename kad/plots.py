@@ -17,7 +17,7 @@ from .solvers import Exact, Fractional, Primal, solve
 from .theory import dual_function as theta
 from .theory import fractional_risk, primal_risk
 
-__all__ = ["dual_function", "frontier", "step", "unfilled"]
+__all__ = ["dual_function", "frontier", "speed", "step", "unfilled"]
 
 KEPT, DEFERRED, OPTIMUM, BOUND = "#2171b5", "#e6867a", "#111111", "#8a8a8a"
 
@@ -179,4 +179,39 @@ def unfilled(loss: Tensor, mass: Tensor, budget: float, axes: Any = None) -> Any
     axes.set_xlabel("step")
     axes.set_ylabel(f"unfilled budget at b = {budget:g}")
     axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    return axes
+
+
+def speed(report: dict[str, Any], axes: Any = None) -> Any:
+    """Tokens a second against the batch, one line per contender, from the report of ``kad bench``.
+
+    >>> import kad, pytest
+    >>> _ = pytest.importorskip("matplotlib")
+    >>> one = {"name": "kad", "window": 3, "batch": 1, "tokens_per_second": 20.0}
+    >>> kad.plots.speed({"results": [one], "synthetic_acceptance": 0.78}).get_ylabel()
+    'tokens a second'
+    """
+    axes = fresh(axes, (7.5, 4.6))
+    lines: dict[tuple[str, Any], list[tuple[int, float]]] = {}
+    for r in report["results"]:
+        lines.setdefault((r["name"], r["window"]), []).append((r["batch"], r["tokens_per_second"]))
+    own = [key for key in lines if key[0] == "kad"]
+    for (name, window), points in lines.items():
+        label = name if window is None else f"{name}, γ = {window}"
+        if name == "kad":
+            shade = 0.35 + 0.65 * own.index((name, window)) / max(1, len(own) - 1)
+            style = {"color": pyplot().get_cmap("Blues")(shade), "marker": "o"}
+        else:
+            style = {"marker": ".", "linestyle": ":" if window is not None else "--"}
+        axes.plot(*zip(*sorted(points), strict=True), label=label, **style)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    batches = sorted({r["batch"] for r in report["results"]})
+    axes.set_xticks(batches, [str(b) for b in batches])
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("batch")
+    axes.set_ylabel("tokens a second")
+    if report["synthetic_acceptance"] is not None:
+        axes.set_title(f"synthetic acceptance {report['synthetic_acceptance']}", fontsize=10)
+    axes.legend(fontsize=8, ncols=2, frameon=False)
     return axes

@@ -170,9 +170,64 @@ def demo(
     run(output=output, quick=quick, full=full, retrain=retrain, models=models, n=n, seed=seed)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"demo": demo, "generate": generate, "solve": solve}
+def bench(
+    pair: str = "small",
+    base: str | None = None,
+    proxy: str | None = None,
+    batch: list[int] | None = None,
+    gamma: list[int | Literal["auto"]] | None = None,
+    new_tokens: int = 64,
+    prompt_tokens: int = 32,
+    rounds: int = 8,
+    acceptance: float | None = None,
+    deferral: float = 0.2,
+    greedy: bool = False,
+    target: Target | None = None,
+    threads: int | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+    output: Path | None = None,
+    seed: int = 0,
+) -> None:
+    """Measure kad's speed beside its peers, in alternating rounds on the same models and prompts.
+
+    Peers: Hugging Face's generate on the base alone, its assisted decoding, and the textbook loop that evaluates both
+    models at every step. Ratios are medians over the rounds.
+
+    Args:
+        pair: Random weights at the shapes of olmo2 (13B + 1B), qwen3 (14B + 1.7B) or small (134 M + 13 M, for a CPU).
+        base: A checkpoint instead.
+        proxy: A checkpoint instead.
+        batch: A batch size; may be given several times (default 1 4 16).
+        gamma: A window or auto; may be given several times (default 0 1 3 5 7 auto).
+        new_tokens: Tokens to emit per row.
+        prompt_tokens: Length of the random prompts.
+        rounds: Timed rounds, after one that warms up and one that counts.
+        acceptance: Accept drafts at this rate, whatever the models say (SYNTHETIC; 0.78 for random weights).
+        deferral: With a synthetic acceptance: the share of last tokens that is deferred.
+        greedy: Greedy decoding, with the acceptance that the models give.
+        target: Instead of the dual at 0.4.
+        threads: CPU threads.
+        dtype: Of the weights; by default bfloat16 on a GPU and float32 on a CPU.
+        device: Such as cpu or cuda; by default a GPU where there is one.
+        output: Write results.json and speed.png to this folder.
+        seed: Of weights and prompts.
+    """
+    from ..bench.command import run
+
+    windows: list[int | str] = [*(gamma or [0, 1, 3, 5, 7, "auto"])]
+    run(
+        pair=pair, base=base, proxy=proxy, batch=batch or [1, 4, 16], window=windows,
+        new_tokens=new_tokens, prompt_tokens=prompt_tokens, rounds=rounds, acceptance=acceptance, deferral=deferral,
+        greedy=greedy, target=target, threads=threads, dtype=dtype, device=device, output=output, seed=seed,
+    )  # fmt: skip
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"demo": demo, "generate": generate, "solve": solve, "bench": bench}
 POSITIONAL = {"prompt"}
-REPEATED: dict[str, Callable[[str], object]] = {"stop": str, "budget": float}
+REPEATED: dict[str, Callable[[str], object]] = {
+    "stop": str, "budget": float, "batch": int, "gamma": lambda text: text if text == "auto" else int(text),
+}  # fmt: skip
 
 
 def parser() -> ArgumentParser:

@@ -31,7 +31,7 @@ from .loop import Decoder
 from .prompts import encode, unpad
 from .sampling import Sampling
 from .trace import Trace
-from .verify import Greedy, Sampled
+from .verify import Chance, Greedy, Sampled
 from .window import AutoWindow
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def generate(
     proxy_attention_mask: Tensor | None = None,
     tokenizer: Any = None,
     vocabulary: int | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Chance | None = None,
     seed: int | None = None,
     streamer: Any = None,
     stop_strings: str | Sequence[str] | None = None,
@@ -102,7 +102,8 @@ def generate(
         proxy_attention_mask: 1 where ``proxy_input_ids`` is no padding.
         tokenizer: for text, chat, stop strings, and to tell padded vocabulary rows from tokens.
         vocabulary: the tokenizer's length, where there is no tokenizer at hand.
-        generator: the source of randomness; or give ``seed``; otherwise torch's global generator.
+        generator: the source of randomness, or a `Chance` of your own; or give ``seed``; otherwise torch's global
+            generator.
         seed: of a generator made for this call.
         streamer: an object with ``put`` and ``end``, such as Hugging Face's ``TextStreamer``.
         stop_strings: strings that end a row's text.
@@ -177,7 +178,7 @@ def decoder(
     proxy_input_ids: Tensor | None = None,
     proxy_attention_mask: Tensor | None = None,
     vocabulary: int | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Chance | None = None,
     streamer: Any = None,
     keep_top_k: bool = False,
 ) -> Callable[..., Tensor | Output]:
@@ -226,7 +227,7 @@ def decode(
     proxy_input_ids: Tensor | None,
     proxy_attention_mask: Tensor | None,
     vocabulary: int | None,
-    generator: torch.Generator | None,
+    generator: torch.Generator | Chance | None,
     token_streamer: Any,
     keep_top_k: bool,
     **model_kwargs: Any,
@@ -290,7 +291,7 @@ def decode(
     journal = Journal(input_ids, limit, sorted(stops), pad, keep_scores)
     loop = Decoder(
         lanes["base"], lanes["proxy"], target, window=window, sampling=sampling, journal=journal, watch=watch,
-        chance=Sampled(generator) if sample else Greedy(), reference=lanes.get("reference"),
+        chance=source(generator) if sample else Greedy(), reference=lanes.get("reference"),
     )  # fmt: skip
     trace = loop.run()
     trace.settings.update(
@@ -303,6 +304,10 @@ def decode(
     if not generation_config.return_dict_in_generate:
         return sequences
     return Output(sequences=sequences, scores=stack_scores(journal.scores), trace=trace)
+
+
+def source(generator: torch.Generator | Chance | None) -> Chance:
+    return generator if isinstance(generator, Chance) else Sampled(generator)
 
 
 def settle_window(window: Any) -> int | AutoWindow:

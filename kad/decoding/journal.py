@@ -50,12 +50,22 @@ class Journal:
         device = self.text.device
         self.text[rows.to(device), (self.width + at).to(device)] = token.to(device)
 
-    def emit(self, rows: Tensor, token: Tensor, origin: Tensor, alpha: Tensor, accepted: Tensor) -> None:
-        """Count one more token of ``rows``; a stop token or the limit ends a row."""
-        at = self.length[rows]
-        self.origins[rows, at], self.alphas[rows, at], self.accepts[rows, at] = origin, alpha.float(), accepted
-        self.length[rows] += 1
-        self.done[rows] |= self.is_stop(token) | (self.length[rows] >= self.limit)
+    def emit(
+        self, rows: Tensor, tokens: Tensor, count: Tensor, origins: Tensor, alphas: Tensor, accepts: Tensor
+    ) -> None:
+        """Count the first ``count (R,)`` of some tokens of ``rows (R,)``; a stop token or the limit ends a row.
+
+        Tokens and what is noted about them are ``(R, k)`` and more, on the CPU.
+        """
+        real = torch.arange(tokens.shape[1]) < count.unsqueeze(-1)
+        if not bool(real.any()):
+            return
+        row, column = real.nonzero(as_tuple=True)
+        at = self.length[rows][row] + column
+        self.origins[rows[row], at], self.accepts[rows[row], at] = origins[row, column], accepts[row, column]
+        self.alphas[rows[row], at] = alphas[row, column].float()
+        self.length[rows] += count
+        self.done[rows] |= (self.is_stop(tokens) & real).any(-1) | (self.length[rows] >= self.limit)
 
     def score(self, rows: Tensor, pi: Tensor, where: Tensor) -> None:
         """Keep log π ``(len(rows), V)`` of the next token of ``rows[where]``, if scores are kept."""

@@ -51,11 +51,12 @@ class Lane(ABC):
 
     def append(self, token: Tensor, where: Tensor) -> None:
         """Tell the lane one more token of the rows ``where`` (a CPU mask)."""
-        rows = where.nonzero().squeeze(-1)
-        self.tokens[rows.to(self.device), self.known[rows].to(self.device)] = token.to(self.device)[
-            rows.to(self.device)
-        ]
-        self.known[rows] += 1
+        at = self.known.clamp(max=self.tokens.shape[1] - 1).unsqueeze(-1).to(self.device)
+        told = token.to(self.device).unsqueeze(-1)
+        if not bool(where.all()):
+            told = torch.where(where.to(self.device).unsqueeze(-1), told, self.tokens.gather(1, at))
+        self.tokens.scatter_(1, at, told)
+        self.known += where
 
     def truncate(self, continuation: Tensor) -> None:
         """Forget everything after the first ``continuation (B,)`` tokens of every row's continuation."""

@@ -26,7 +26,7 @@ from .lane import Lane
 from .pending import Drafts, Owed, align, here
 from .sampling import Sampling
 from .trace import BASE, PROXY, TARGET, Trace
-from .verify import Chance, Greedy, acceptance, certain, mixture_residual, residual
+from .verify import Chance, Greedy, acceptance, certain, mixture_residual, mode, residual
 from .window import AutoWindow, Constant
 
 Watch = Callable[[Journal], Tensor | None]
@@ -162,19 +162,24 @@ class Decoder:
         q = full = chosen = rest = None
         if bool(replaced.any()):
             before_last = accepted.clamp(max=n - 1)  # for the rows that matter here it is the stop itself
-            q = drafts.at(before_last)
-            chosen = None if decision is None else decision.at(here(before_last, self.base.device))
-            if chosen is None or self.greedy or not self.drawn_as_mixture or journal.scores is not None:
-                full = law(self.target, p, q, r, self.sampling.temperature, chosen)
+            there = here(before_last, self.base.device)
+            q, chosen = drafts.at(before_last), None if decision is None else decision.at(there)
+            if pi is not None:
+                full = pi[there]
                 rest = full if self.greedy else residual(full, q.tempered)
             else:
+                assert chosen is not None
                 rest = mixture_residual(chosen.kept(p.tempered), q.tempered, chosen.alpha)
         last = decision.at(at) if self.lazy and decision is not None else None
         token, keep = self.next_token(p, last, ends, replaced, rest)
 
         # Emit, roll back, and remember what is owed.
         alpha = alpha.cpu()
-        self.emit_drafts(drafts, accepted, alpha, pi)
+        if pi is not None:
+            for i in range(n):
+                journal.score(self.rows, pi[:, i], accepted > i)
+        kept = torch.ones(len(accepted), n, dtype=torch.int8)
+        journal.emit(self.rows, drafts.tokens.cpu(), accepted, kept * PROXY, alpha, kept)
         emitted = journal.length[self.rows]
         for lane in self.lanes:
             lane.truncate(emitted)
@@ -245,8 +250,10 @@ class Decoder:
 
     def check(self, reading: Reading, lane: Lane, where: Tensor) -> None:
         """Raise a ValueError if a distribution is NaN: one bad logit spreads over the softmax, so one token tells."""
-        first = reading.tempered[..., 0].reshape(len(where), -1)
-        bad = torch.isnan(first).any(-1).cpu() & where
+        first = reading.tempered[..., 0].cpu()
+        if not bool(torch.isnan(first).any()):
+            return
+        bad = torch.isnan(first).reshape(len(where), -1).any(-1) & where
         if bool(bad.any()):
             raise ValueError(
                 f"the {lane.name} model returned NaN or infinite logits for row {int(self.rows[bad][0])}; check its "
@@ -275,7 +282,7 @@ class Decoder:
         x = drafts.tokens.unsqueeze(-1)
         if self.greedy:
             assert pi is not None
-            ratio = (drafts.tokens == pi.argmax(-1)).to(pi.dtype)
+            ratio = (drafts.tokens == mode(pi)).to(pi.dtype)
         else:
             if pi is not None:
                 ratio = acceptance(pi.gather(-1, x).squeeze(-1), drafts.chances)
@@ -329,15 +336,9 @@ class Decoder:
 
     def emit(self, token: Tensor, where: Tensor, origin: Tensor, alpha: Tensor, accepted: Tensor) -> None:
         """Count the token that stands next in the rows ``where``."""
-        self.journal.emit(self.rows[where], token.cpu()[where], origin[where], alpha[where], accepted[where])
-
-    def emit_drafts(self, drafts: Drafts, accepted: Tensor, alpha: Tensor, pi: Tensor | None) -> None:
-        ones = torch.ones(len(accepted), dtype=torch.int8)
-        for i in range(drafts.width):
-            where = accepted > i
-            if pi is not None:
-                self.journal.score(self.rows, pi[:, i], where)
-            self.emit(drafts.tokens[:, i], where, ones * PROXY, alpha[:, i], ones)
+        columns = (x.unsqueeze(-1) for x in (token.cpu(), origin, alpha, accepted))
+        token, origin, alpha, accepted = columns
+        self.journal.emit(self.rows, token, where.long(), origin, alpha, accepted)
 
     def likelier_origin(self, token: Tensor, base: Reading, q: Reading, decision: Decision | None) -> Tensor:
         """Where the draw does not tell: whichever of p_v (1 − d_v) and α q*_v is the larger."""

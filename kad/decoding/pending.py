@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,7 +52,7 @@ class Drafts:
         return self.reading().at(here(place, self.tokens.device))
 
 
-def here(place: Tensor, device: torch.device) -> tuple[object, object]:
+def here(place: Tensor, device: torch.device) -> tuple[Any, Any]:
     """The index of one place per row of ``(B, n, ...)``, from ``(B,)`` on the CPU: a view where all are the same."""
     if bool((place == place[0]).all()):
         return slice(None), int(place[0])

