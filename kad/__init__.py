@@ -44,3 +44,4 @@ from .solvers import Solution as Solution
 from .solvers import Solver as Solver
 from .solvers import solve as solve
 from .version import VERSION as __version__
+from .vocabulary_map import VocabularyMap as VocabularyMap

@@ -44,16 +44,3 @@ def shared_vocabulary(sizes: dict[str, int], tokens: int | None = None) -> tuple
             f"the tokenizer has {tokens} tokens but the {smallest} model only {size} outputs; the models do not share it."
         )
     return size, tokens if tokens < max(sizes.values()) else None
-
-
-def check_same_tokenizer(base: Any, proxy: Any) -> None:
-    """Raise a ValueError unless two tokenizers map the same strings to the same ids."""
-    one, other = base.get_vocab(), proxy.get_vocab()
-    if one == other:
-        return
-    differing = [token for token in one.keys() | other.keys() if one.get(token) != other.get(token)]
-    example = min(differing)
-    raise ValueError(
-        f"the base and the proxy have different tokenizers: {len(differing)} tokens differ, such as {example!r} "
-        f"(id {one.get(example)} in the base, {other.get(example)} in the proxy); choose a pair of one family."
-    )

@@ -11,7 +11,7 @@ import kad
 
 ORDER = [
     "version", "distributions", "losses", "solvers", "mixture", "decisions",
-    "theory", "vocabulary", "decoding", "testing", "plots", "demo", "bench", "cli", "__main__",
+    "theory", "vocabulary", "vocabulary_map", "decoding", "testing", "plots", "demo", "bench", "cli", "__main__",
 ]  # fmt: skip
 ROOT = Path(kad.__file__).parent
 

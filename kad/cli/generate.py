@@ -14,7 +14,6 @@ from ..decoding.generate import generate
 from ..losses import Logistic, Loss
 from ..mixture import ImplicitReward, Mixture, Placement, Target
 from ..solvers import Dual, Primal, Solver
-from ..vocabulary import check_same_tokenizer
 
 THRESHOLD, BUDGET, TEMPERATURE = 0.4, 0.9, 0.7
 
@@ -39,7 +38,7 @@ def run(
         raise ValueError("give both --base and --proxy, or neither for the embedded pair.")
     text = read_prompt(prompt, file)
 
-    models, tokenizer = load(base, proxy, reference, dtype, device)
+    models, tokenizer, proxy_tokenizer = load(base, proxy, reference, dtype, device)
     chosen = choose_target(target, loss, solver, placement, models.get("reference"))
     console = Console()
     options: dict[str, Any] = {
@@ -56,7 +55,8 @@ def run(
     out = generate(
         models["base"], models["proxy"], messages,
         proxy_prompt=chat_of(text, proxy_system) if proxy_system or proxy_chat else None, target=chosen, window=window,
-        tokenizer=tokenizer, seed=seed, stop_strings=stop, streamer=ColourStreamer(tokenizer, console) if stream else None,
+        tokenizer=tokenizer, proxy_tokenizer=proxy_tokenizer, seed=seed, stop_strings=stop,
+        streamer=ColourStreamer(tokenizer, console) if stream else None,
         **options,
     )  # fmt: skip
     if json:
@@ -118,8 +118,8 @@ def choose_target(
 
 def load(
     base: str | None, proxy: str | None, reference: str | None, dtype: str, device: str | None
-) -> tuple[dict[str, Any], Any]:
-    """The models by role, and the aligned model's tokenizer."""
+) -> tuple[dict[str, Any], Any, Any]:
+    """The models by role, the tokenizer, and the proxy's if its vocabulary is another."""
     import torch
     from transformers import AutoTokenizer
 
@@ -127,7 +127,7 @@ def load(
         from .. import demo
 
         pair = demo.load()
-        return {"base": pair.base, "proxy": pair.proxy, "reference": pair.proxy_base}, pair.tokenizer
+        return {"base": pair.base, "proxy": pair.proxy, "reference": pair.proxy_base}, pair.tokenizer, None
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     places = {"base": base, "proxy": proxy} | ({"reference": reference} if reference else {})
@@ -137,12 +137,12 @@ def load(
         if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
             raise ValueError(f"the folder {place} holds no model for the {role} (no config.json).")
     tokenizer = attempt("the proxy's tokenizer", proxy, lambda: AutoTokenizer.from_pretrained(proxy))
-    check_same_tokenizer(attempt("the base's tokenizer", base, lambda: AutoTokenizer.from_pretrained(base)), tokenizer)
+    of_base = attempt("the base's tokenizer", base, lambda: AutoTokenizer.from_pretrained(base))
     models = {
         role: attempt(f"the {role}", place, lambda p=place: load_model(p, dtype, device))
         for role, place in places.items()
     }
-    return models, tokenizer
+    return (models, tokenizer, None) if of_base.get_vocab() == tokenizer.get_vocab() else (models, of_base, tokenizer)
 
 
 def load_model(place: str, dtype: str, device: str) -> Any:

@@ -145,7 +145,9 @@ def of_model(
 ) -> Problem:
     """The next-token distributions after the prompt, or at each of its positions."""
     alone = base is not None and proxy is None
-    models, tokenizer = load(base, base if alone else proxy, None, dtype, device)
+    models, tokenizer, other = load(base, base if alone else proxy, None, dtype, device)
+    if other is not None:
+        raise ValueError("kad solve reads both models at the same positions: choose a proxy with the base's tokenizer.")
     ids = tokenizer(text, return_tensors="pt").input_ids
     rows = {}
     with torch.inference_mode():

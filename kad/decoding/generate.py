@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import logging
 from collections.abc import Callable, Sequence
@@ -21,25 +20,23 @@ from transformers import (
 )
 from transformers.utils import ModelOutput
 
-from ..distributions import check_temperature
 from ..mixture import Target
 from ..vocabulary import output_size, shared_vocabulary
+from ..vocabulary_map import VocabularyMap
 from .columns import Columns, StopStrings
 from .huggingface import check_model, is_recurrent, lane_for
 from .journal import Journal
+from .lane import Lane
 from .loop import Decoder
+from .mapped import MappedLane
 from .prompts import encode, unpad
 from .sampling import Sampling
+from .settings import CLASS_LEVEL_TOP_K, describe, pad_token, proxy_stops, settle_config, settle_window, stop_tokens
 from .trace import Trace
 from .verify import Chance, Greedy, Sampled
 from .window import AutoWindow
 
 logger = logging.getLogger(__name__)
-DEFAULT_NEW_TOKENS = 256
-CLASS_LEVEL_TOP_K = 50  # Hugging Face's default when nobody asked for one
-NEUTRAL = {
-    "temperature": 1.0, "top_k": 0, "top_p": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0,
-}  # fmt: skip
 REFUSED = {"output_attentions": "attentions", "output_hidden_states": "hidden states", "output_logits": "raw logits"}
 
 
@@ -72,6 +69,7 @@ def generate(
     proxy_input_ids: Tensor | None = None,
     proxy_attention_mask: Tensor | None = None,
     tokenizer: Any = None,
+    proxy_tokenizer: Any = None,
     vocabulary: int | None = None,
     generator: torch.Generator | Chance | None = None,
     seed: int | None = None,
@@ -101,6 +99,8 @@ def generate(
         proxy_input_ids: the same as ids.
         proxy_attention_mask: 1 where ``proxy_input_ids`` is no padding.
         tokenizer: for text, chat, stop strings, and to tell padded vocabulary rows from tokens.
+        proxy_tokenizer: the proxy's, if it is not ``tokenizer``. Vocabularies that differ are mapped (`VocabularyMap`);
+            the output is in the base's ids, and the share of q* that could be mapped is in ``out.trace.settings``.
         vocabulary: the tokenizer's length, where there is no tokenizer at hand.
         generator: the source of randomness, or a `Chance` of your own; or give ``seed``; otherwise torch's global
             generator.
@@ -131,7 +131,16 @@ def generate(
     check_model(proxy, "proxy")
     options.pop("token_type_ids", None)  # some tokenizers return them; causal models have one type
     device = base.get_input_embeddings().weight.device
-    config = settle_config(base, proxy, generation_config, options)
+    mapping = None
+    if proxy_tokenizer is not None and proxy_tokenizer.get_vocab() != require(tokenizer).get_vocab():
+        mapping = VocabularyMap.between(tokenizer, proxy_tokenizer, stop_tokens(proxy.generation_config))
+        if proxy_prompt is None and proxy_input_ids is None:
+            if prompt is None:
+                raise ValueError(
+                    "with another proxy_tokenizer give the prompt as text or chat, or proxy_input_ids too."
+                )
+            proxy_prompt = prompt
+    config = settle_config(base, proxy, generation_config, options, mapping)
     pad = config.pad_token_id
     if prompt is not None and input_ids is not None:
         raise ValueError("pass either prompt or input_ids, not both.")
@@ -140,7 +149,7 @@ def generate(
     if input_ids is None:
         input_ids, attention_mask = encode(prompt, tokenizer, pad)
     if proxy_prompt is not None:
-        proxy_input_ids, proxy_attention_mask = encode(proxy_prompt, tokenizer, pad)
+        proxy_input_ids, proxy_attention_mask = encode(proxy_prompt, proxy_tokenizer or tokenizer, pad)
     unpad(input_ids, attention_mask, "input_ids")  # before Hugging Face warns about what we refuse
     if generator is not None and seed is not None:
         raise ValueError("pass either generator or seed, not both.")
@@ -154,7 +163,7 @@ def generate(
     decode = decoder(
         proxy, target, window=window, proxy_input_ids=proxy_input_ids, proxy_attention_mask=proxy_attention_mask,
         vocabulary=len(tokenizer) if vocabulary is None and tokenizer is not None else vocabulary,
-        generator=generator, streamer=streamer, keep_top_k=True,
+        generator=generator, streamer=streamer, keep_top_k=True, vocabulary_map=mapping,
     )  # fmt: skip
     config.return_dict_in_generate = True
     output: Output = base.generate(
@@ -181,6 +190,7 @@ def decoder(
     generator: torch.Generator | Chance | None = None,
     streamer: Any = None,
     keep_top_k: bool = False,
+    vocabulary_map: VocabularyMap | None = None,
 ) -> Callable[..., Tensor | Output]:
     """A ``custom_generate`` for Hugging Face: ``base.generate(**inputs, custom_generate=kad.decoder(proxy, target))``.
 
@@ -191,6 +201,7 @@ def decoder(
     Args:
         keep_top_k: Hugging Face samples with ``top_k=50`` where nobody asked for it, which would truncate p and q*.
             A top-k of exactly 50 that neither model's own generation config asks for is dropped unless this is True.
+        vocabulary_map: of a proxy with another tokenizer; ``proxy_input_ids`` must then be given.
 
     The other arguments are those of `generate`.
 
@@ -209,7 +220,7 @@ def decoder(
     return functools.partial(
         decode, proxy=proxy, target=target, window=window, proxy_input_ids=proxy_input_ids,
         proxy_attention_mask=proxy_attention_mask, vocabulary=vocabulary, generator=generator,
-        token_streamer=streamer, keep_top_k=keep_top_k,
+        token_streamer=streamer, keep_top_k=keep_top_k, vocabulary_map=vocabulary_map,
     )  # fmt: skip
 
 
@@ -230,6 +241,7 @@ def decode(
     generator: torch.Generator | Chance | None,
     token_streamer: Any,
     keep_top_k: bool,
+    vocabulary_map: VocabularyMap | None,
     **model_kwargs: Any,
 ) -> Tensor | Output:
     """What Hugging Face calls after it has prepared everything; see `decoder`."""
@@ -253,7 +265,16 @@ def decode(
                 raise ValueError(
                     f"the {name} ({type(one).__name__}) has a recurrent state and cannot roll back; use window=0."
                 )
-    size, forbidden = shared_vocabulary({name: output_size(one) for name, one in models.items()}, vocabulary)
+    sizes = {name: output_size(one) for name, one in models.items()}
+    if vocabulary_map is not None:
+        if target.reference is not None:
+            raise ValueError("a target with a reference model needs a proxy with the base's own tokenizer.")
+        if proxy_input_ids is None:
+            raise ValueError("a proxy with another vocabulary needs proxy_input_ids, the prompt in its own ids.")
+        sizes, vocabulary = {"base": sizes["base"]}, len(vocabulary_map.proxy_of)
+    size, forbidden = shared_vocabulary(sizes, vocabulary)
+    if vocabulary_map is not None:
+        size, forbidden = len(vocabulary_map.proxy_of), None  # neither model's padding is ever read
 
     prompts = unpad(input_ids, model_kwargs.get("attention_mask"), "input_ids")
     proxy_prompts = prompts
@@ -263,15 +284,20 @@ def decode(
         if rest:
             raise ValueError(f"the base has {len(prompts)} prompts, the proxy {len(proxy_prompts)}; give one for one.")
         proxy_prompts = [row for row in proxy_prompts for _ in range(copies)]  # num_return_sequences
-    largest = max(int(row.max()) for row in [*prompts, *proxy_prompts])
-    if largest >= size:
-        raise ValueError(f"the prompt has token id {largest}, but the models share only {size} ids.")
+    own = size if vocabulary_map is None else output_size(proxy)
+    for rows, ids in ((prompts, size), (proxy_prompts, own)):
+        largest = max(int(row.max()) for row in rows)
+        if largest >= ids:
+            raise ValueError(f"the prompt has token id {largest}, but the models share only {ids} ids.")
 
     limit = max(0, generation_config.max_length - input_ids.shape[1])
-    lanes = {
-        name: lane_for(name, one, proxy_prompts if name == "proxy" else prompts, limit, size)
-        for name, one in models.items()
-    }
+    lanes: dict[str, Lane] = {}
+    for name, one in models.items():
+        if name == "proxy" and vocabulary_map is not None:
+            room = limit * max([1, *map(len, vocabulary_map.pieces.values())])
+            lanes[name] = MappedLane(lane_for(name, one, proxy_prompts, room, own), vocabulary_map, limit)
+        else:
+            lanes[name] = lane_for(name, one, proxy_prompts if name == "proxy" else prompts, limit, size)
     processors = list(logits_processor or [])
     if not keep_top_k and all(one.generation_config.top_k != CLASS_LEVEL_TOP_K for one in (model, proxy)):
         unasked = [p for p in processors if isinstance(p, TopKLogitsWarper) and p.top_k == CLASS_LEVEL_TOP_K]
@@ -280,7 +306,7 @@ def decode(
         processors = [p for p in processors if p not in unasked]
     sample = bool(generation_config.do_sample)
     sampling = Sampling(sample, processors, forbidden, both=target.placement != "models")
-    stops = stop_tokens(generation_config) | stop_tokens(proxy.generation_config)
+    stops = stop_tokens(generation_config) | proxy_stops(proxy, vocabulary_map)
     pad = pad_token(generation_config, stops)
     criteria = [c for c in stopping_criteria or [] if not isinstance(c, (MaxLengthCriteria, EosTokenCriteria))]
     watch = Columns(criteria, token_streamer, pad) if criteria or token_streamer is not None else None
@@ -298,6 +324,8 @@ def decode(
         target=repr(target), window=window if isinstance(window, int) else repr(window), do_sample=sample, temperature=sampling.temperature,
         processors=[describe(p) for p in processors], stop_tokens=sorted(stops), max_new_tokens=limit,
     )  # fmt: skip
+    if isinstance(lanes["proxy"], MappedLane):
+        trace.settings["mapped_mass"] = lanes["proxy"].coverage
     if token_streamer is not None:
         token_streamer.end()
     sequences = journal.text[:, : input_ids.shape[1] + trace.ids.shape[1]]
@@ -306,74 +334,14 @@ def decode(
     return Output(sequences=sequences, scores=stack_scores(journal.scores), trace=trace)
 
 
+def require(tokenizer: Any) -> Any:
+    if tokenizer is None:
+        raise ValueError("proxy_tokenizer needs tokenizer=..., the base's, beside it.")
+    return tokenizer
+
+
 def source(generator: torch.Generator | Chance | None) -> Chance:
     return generator if isinstance(generator, Chance) else Sampled(generator)
-
-
-def settle_window(window: Any) -> int | AutoWindow:
-    """The window as the loop takes it, or one sentence about what is wrong with it."""
-    if window == "auto":
-        return AutoWindow()
-    if not isinstance(window, AutoWindow) and (isinstance(window, bool) or not isinstance(window, int) or window < 0):
-        raise ValueError(f'window must be an integer ≥ 0 (the number of drafts a round) or "auto", got {window!r}.')
-    return window
-
-
-def settle_config(base: Any, proxy: Any, given: GenerationConfig | None, options: dict[str, Any]) -> GenerationConfig:
-    """The generation config: the aligned model's, the caller's options, and nothing of Hugging Face's class level."""
-    config = copy.deepcopy(given if given is not None else proxy.generation_config)
-    wanted = {**config.to_dict(), **options}
-    if (wanted.get("num_return_sequences") or 1) > 1 and not wanted.get("do_sample"):
-        raise ValueError("num_return_sequences > 1 would repeat one greedy answer; add do_sample=True.")
-    unknown = config.update(**options)
-    if unknown:
-        raise ValueError(f"generate does not know the option {min(unknown)!r}; options are fields of GenerationConfig.")
-    if (config.num_beams or 1) > 1:
-        raise ValueError("kad samples or decodes greedily; use num_beams=1.")
-    if config.temperature is not None:
-        check_temperature(config.temperature)
-    if not config.do_sample:
-        asked = [name for name in NEUTRAL if options.get(name) not in (None, NEUTRAL[name])]
-        if asked:
-            raise ValueError(f"{asked[0]}={options[asked[0]]} has no effect on greedy decoding; add do_sample=True.")
-    for name, value in NEUTRAL.items():
-        if not config.do_sample:  # inert, and at Hugging Face's own defaults, so that it does not warn
-            setattr(config, name, CLASS_LEVEL_TOP_K if name == "top_k" else value)
-        elif getattr(config, name) is None:
-            setattr(config, name, value)
-    if config.min_p is not None and not config.do_sample:
-        config.min_p = None
-    if "max_length" in options and "max_new_tokens" not in options:
-        config.max_new_tokens = None  # the caller's limit, not the aligned model's
-    elif given is None:
-        config.max_length = None
-    if config.max_new_tokens is None and config.max_length is None:
-        config.max_new_tokens = DEFAULT_NEW_TOKENS
-    stops = stop_tokens(config) | stop_tokens(base.generation_config) | stop_tokens(proxy.generation_config)
-    config.eos_token_id = sorted(stops) or None
-    config.pad_token_id = pad_token(config, stops)
-    return config
-
-
-def stop_tokens(config: Any) -> set[int]:
-    """The ids that end a sequence, whether the config has none, one, a list or a tensor of them."""
-    eos = config.eos_token_id
-    if eos is None:
-        return set()
-    return {
-        int(i) for i in (eos.flatten().tolist() if isinstance(eos, Tensor) else eos if isinstance(eos, list) else [eos])
-    }
-
-
-def pad_token(config: Any, stops: set[int]) -> int:
-    pad = config.pad_token_id
-    return int(pad) if pad is not None else min(stops, default=0)
-
-
-def describe(processor: Any) -> str:
-    """A processor's name and its plain parameters, for the trace."""
-    plain = {k: v for k, v in vars(processor).items() if isinstance(v, (int, float)) and not k.startswith("_")}
-    return f"{type(processor).__name__}({', '.join(f'{k}={v}' for k, v in plain.items())})"
 
 
 def stack_scores(scores: list[list[Tensor]] | None) -> tuple[Tensor, ...] | None:

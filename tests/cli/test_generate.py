@@ -145,11 +145,12 @@ def not_a_number(tmp_path: Path) -> str:
 
 
 def unequal(tmp_path: Path) -> str:
+    """A base whose words are others than the proxy's."""
     folder = tmp_path / "unequal"
     shutil.copytree(MODELS / "base", folder)
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
     vocabulary = tokenizer["model"]["vocab"]
-    vocabulary["apples"], vocabulary["pens"] = vocabulary["pens"], vocabulary["apples"]
+    tokenizer["model"]["vocab"] = {t if t.startswith("<") else t[::-1] + "x": i for t, i in vocabulary.items()}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     return str(folder)
 
@@ -180,7 +181,7 @@ PROXY = str(MODELS / "proxy")
         (["x", "--base", not_a_number, "--proxy", PROXY], "the base model returned NaN or infinite logits"),
         (["--file", "/"], "cannot read the prompt from /"),
         (["x", "--chat", "--proxy-chat"], "choose one of --chat"),
-        (["x", "--base", unequal, "--proxy", PROXY], "different tokenizers: 2 tokens differ"),
+        (["x", "--base", unequal, "--proxy", PROXY], "the vocabularies share too little"),
         (["x", "--base", PROXY, "--proxy", PROXY, "--target", "ImplicitReward"], "--reference"),
         (["x", "--stream", "--json"], "one of --stream and --json"),
         (["x", "--system", "be nice"], "--chat"),

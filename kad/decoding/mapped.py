@@ -1,0 +1,77 @@
+"""A lane whose model has another vocabulary: to the loop it speaks the base's."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..vocabulary_map import VocabularyMap
+from .lane import Lane
+
+
+class MappedLane(Lane):
+    """Tokens go in and logits come out in the base's ids; inside, a lane counts and reads the proxy's own.
+
+    A token of the base may be several of the proxy's, so how long a continuation is in the proxy's tokens is kept
+    for every one of its lengths, and a rollback is looked up.
+
+    Attributes:
+        mass: the sum of the proxy's mass on mapped tokens over ``draws`` readings.
+    """
+
+    def __init__(self, inner: Lane, vocabulary_map: VocabularyMap, room: int) -> None:
+        # Not Lane.__init__: tokens, lengths and counts are the inner lane's.
+        self.inner, self.map, self.vocabulary = inner, vocabulary_map, len(vocabulary_map.proxy_of)
+        self.name, self.device = inner.name, inner.device
+        self.told = torch.zeros(len(inner.rows), dtype=torch.long)
+        self.ends = torch.zeros(len(inner.rows), room + 1, dtype=torch.long)
+        self.mass, self.draws = 0.0, 0
+
+    @property
+    def rows(self) -> Tensor:  # type: ignore[override]
+        return self.inner.rows
+
+    @property
+    def passes(self) -> int:  # type: ignore[override]
+        return self.inner.passes
+
+    @property
+    def fed(self) -> Tensor:  # type: ignore[override]
+        return self.inner.fed
+
+    @property
+    def coverage(self) -> float:
+        """The mean mass of q* on mapped tokens, over all readings so far."""
+        return self.mass / self.draws if self.draws else float("nan")
+
+    def append(self, token: Tensor, where: Tensor) -> None:
+        pieces = [self.map.read(t) if w else [] for t, w in zip(token.tolist(), where.tolist(), strict=True)]
+        for i in range(max(len(p) for p in pieces)):
+            here = torch.tensor([len(p) > i for p in pieces])
+            self.inner.append(torch.tensor([p[i] if len(p) > i else 0 for p in pieces]), here)
+        self.told += where
+        lengths = self.inner.known - self.inner.prompt
+        self.ends.scatter_(1, self.told.unsqueeze(-1), lengths.unsqueeze(-1))
+
+    def truncate(self, continuation: Tensor) -> None:
+        self.told = torch.minimum(self.told, continuation)
+        self.inner.truncate(self.ends.gather(1, self.told.unsqueeze(-1)).squeeze(-1))
+
+    def logits(self, where: Tensor, keep: int) -> Tensor:
+        raw = self.inner.logits(where, keep)
+        mass = self.map.mapped_mass(raw[:, -1])[where.to(raw.device)]
+        self.mass, self.draws = self.mass + float(mass.sum()), self.draws + mass.numel()
+        return self.map.to_base(raw)
+
+    def select(self, index: Tensor) -> None:
+        self.inner.select(index)
+        self.told, self.ends = self.told[index], self.ends[index]
+
+    def forward(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
+        return self.inner.forward(tokens, positions, valid, keep)
+
+    def forget(self) -> None:
+        self.inner.forget()
+
+    def select_memory(self, index: Tensor) -> None:
+        self.inner.select_memory(index)

@@ -1,0 +1,98 @@
+"""Settings as the loop takes them: the generation config, stop tokens, the window."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from torch import Tensor
+from transformers import GenerationConfig
+
+from ..distributions import check_temperature
+from ..vocabulary_map import VocabularyMap
+from .window import AutoWindow
+
+DEFAULT_NEW_TOKENS = 256
+CLASS_LEVEL_TOP_K = 50  # Hugging Face's default when nobody asked for one
+NEUTRAL = {
+    "temperature": 1.0, "top_k": 0, "top_p": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0,
+}  # fmt: skip
+
+
+def settle_window(window: Any) -> int | AutoWindow:
+    """The window as the loop takes it, or one sentence about what is wrong with it."""
+    if window == "auto":
+        return AutoWindow()
+    if not isinstance(window, AutoWindow) and (isinstance(window, bool) or not isinstance(window, int) or window < 0):
+        raise ValueError(f'window must be an integer ≥ 0 (the number of drafts a round) or "auto", got {window!r}.')
+    return window
+
+
+def settle_config(
+    base: Any,
+    proxy: Any,
+    given: GenerationConfig | None,
+    options: dict[str, Any],
+    vocabulary_map: VocabularyMap | None = None,
+) -> GenerationConfig:
+    """The generation config: the aligned model's, the caller's options, and nothing of Hugging Face's class level."""
+    config = copy.deepcopy(given if given is not None else proxy.generation_config)
+    if vocabulary_map is not None and given is None:  # the aligned model's ids mean nothing to the base
+        config.eos_token_id, config.pad_token_id, config.bos_token_id = None, base.generation_config.pad_token_id, None
+    wanted = {**config.to_dict(), **options}
+    if (wanted.get("num_return_sequences") or 1) > 1 and not wanted.get("do_sample"):
+        raise ValueError("num_return_sequences > 1 would repeat one greedy answer; add do_sample=True.")
+    unknown = config.update(**options)
+    if unknown:
+        raise ValueError(f"generate does not know the option {min(unknown)!r}; options are fields of GenerationConfig.")
+    if (config.num_beams or 1) > 1:
+        raise ValueError("kad samples or decodes greedily; use num_beams=1.")
+    if config.temperature is not None:
+        check_temperature(config.temperature)
+    if not config.do_sample:
+        asked = [name for name in NEUTRAL if options.get(name) not in (None, NEUTRAL[name])]
+        if asked:
+            raise ValueError(f"{asked[0]}={options[asked[0]]} has no effect on greedy decoding; add do_sample=True.")
+    for name, value in NEUTRAL.items():
+        if not config.do_sample:  # inert, and at Hugging Face's own defaults, so that it does not warn
+            setattr(config, name, CLASS_LEVEL_TOP_K if name == "top_k" else value)
+        elif getattr(config, name) is None:
+            setattr(config, name, value)
+    if config.min_p is not None and not config.do_sample:
+        config.min_p = None
+    if "max_length" in options and "max_new_tokens" not in options:
+        config.max_new_tokens = None  # the caller's limit, not the aligned model's
+    elif given is None:
+        config.max_length = None
+    if config.max_new_tokens is None and config.max_length is None:
+        config.max_new_tokens = DEFAULT_NEW_TOKENS
+    stops = stop_tokens(config) | stop_tokens(base.generation_config) | proxy_stops(proxy, vocabulary_map)
+    config.eos_token_id = sorted(stops) or None
+    config.pad_token_id = pad_token(config, stops)
+    return config
+
+
+def stop_tokens(config: Any) -> set[int]:
+    """The ids that end a sequence, whether the config has none, one, a list or a tensor of them."""
+    eos = config.eos_token_id
+    if eos is None:
+        return set()
+    return {
+        int(i) for i in (eos.flatten().tolist() if isinstance(eos, Tensor) else eos if isinstance(eos, list) else [eos])
+    }
+
+
+def proxy_stops(proxy: Any, vocabulary_map: VocabularyMap | None) -> set[int]:
+    """The aligned model's stop tokens, in the base's ids."""
+    return set(vocabulary_map.stop_tokens) if vocabulary_map is not None else stop_tokens(proxy.generation_config)
+
+
+def pad_token(config: Any, stops: set[int]) -> int:
+    pad = config.pad_token_id
+    return int(pad) if pad is not None else min(stops, default=0)
+
+
+def describe(processor: Any) -> str:
+    """A processor's name and its plain parameters, for the trace."""
+    plain = {k: v for k, v in vars(processor).items() if isinstance(v, (int, float)) and not k.startswith("_")}
+    return f"{type(processor).__name__}({', '.join(f'{k}={v}' for k, v in plain.items())})"
