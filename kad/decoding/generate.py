@@ -24,7 +24,7 @@ from ..mixture import Target
 from ..vocabulary import output_size, shared_vocabulary
 from ..vocabulary_map import VocabularyMap
 from .columns import Columns, StopStrings
-from .huggingface import check_model, is_recurrent, lane_for
+from .huggingface import adopt, check_model, is_recurrent, lane_for
 from .journal import Journal
 from .lane import Lane
 from .loop import Decoder
@@ -68,6 +68,9 @@ def generate(
     proxy_prompt: Any = None,
     proxy_input_ids: Tensor | None = None,
     proxy_attention_mask: Tensor | None = None,
+    past_key_values: Any = None,
+    proxy_past_key_values: Any = None,
+    compile: bool | dict[str, Any] = False,
     tokenizer: Any = None,
     proxy_tokenizer: Any = None,
     vocabulary: int | None = None,
@@ -98,6 +101,10 @@ def generate(
             continuation is shared.
         proxy_input_ids: the same as ids.
         proxy_attention_mask: 1 where ``proxy_input_ids`` is no padding.
+        past_key_values: a Hugging Face cache of the base with the first columns of ``input_ids``; copied.
+        proxy_past_key_values: the same of the proxy.
+        compile: compile both models' passes (`torch.compile`, with CUDA graphs on a GPU), or a dict of its options. The
+            first rounds are then slow; graphs and caches stay with the models for further calls.
         tokenizer: for text, chat, stop strings, and to tell padded vocabulary rows from tokens.
         proxy_tokenizer: the proxy's, if it is not ``tokenizer``. Vocabularies that differ are mapped (`VocabularyMap`);
             the output is in the base's ids, and the share of q* that could be mapped is in ``out.trace.settings``.
@@ -164,6 +171,7 @@ def generate(
         proxy, target, window=window, proxy_input_ids=proxy_input_ids, proxy_attention_mask=proxy_attention_mask,
         vocabulary=len(tokenizer) if vocabulary is None and tokenizer is not None else vocabulary,
         generator=generator, streamer=streamer, keep_top_k=True, vocabulary_map=mapping,
+        proxy_past_key_values=proxy_past_key_values, compile=compile,
     )  # fmt: skip
     config.return_dict_in_generate = True
     output: Output = base.generate(
@@ -175,6 +183,7 @@ def generate(
         stopping_criteria=criteria,
         logits_processor=LogitsProcessorList(logits_processor or []),
         custom_generate=decode,
+        **({"past_key_values": past_key_values} if past_key_values is not None else {}),
     )
     return output
 
@@ -191,6 +200,8 @@ def decoder(
     streamer: Any = None,
     keep_top_k: bool = False,
     vocabulary_map: VocabularyMap | None = None,
+    proxy_past_key_values: Any = None,
+    compile: bool | dict[str, Any] = False,
 ) -> Callable[..., Tensor | Output]:
     """A ``custom_generate`` for Hugging Face: ``base.generate(**inputs, custom_generate=kad.decoder(proxy, target))``.
 
@@ -216,11 +227,14 @@ def decoder(
     if not isinstance(target, Target):
         raise ValueError(f"target must be a kad.Target such as kad.dual(0.4), got {type(target).__name__}.")
     window = settle_window(window)
+    if not isinstance(compile, (bool, dict)):
+        raise ValueError(f"compile must be True, False or a dict of torch.compile's options, got {compile!r}.")
     check_model(proxy, "proxy")
     return functools.partial(
         decode, proxy=proxy, target=target, window=window, proxy_input_ids=proxy_input_ids,
         proxy_attention_mask=proxy_attention_mask, vocabulary=vocabulary, generator=generator,
         token_streamer=streamer, keep_top_k=keep_top_k, vocabulary_map=vocabulary_map,
+        proxy_cache=proxy_past_key_values, compile=compile,
     )  # fmt: skip
 
 
@@ -242,6 +256,8 @@ def decode(
     token_streamer: Any,
     keep_top_k: bool,
     vocabulary_map: VocabularyMap | None,
+    proxy_cache: Any,
+    compile: bool | dict[str, Any],
     **model_kwargs: Any,
 ) -> Tensor | Output:
     """What Hugging Face calls after it has prepared everything; see `decoder`."""
@@ -251,10 +267,6 @@ def decode(
     for option, what in REFUSED.items():
         if getattr(generation_config, option, False):
             raise ValueError(f"kad does not return {what}; drop {option}=True (output_scores=True gives log π).")
-    cache = model_kwargs.get("past_key_values")
-    if cache is not None and cache.get_seq_length() > 0:
-        raise ValueError("kad keeps its own caches; pass the whole prompt instead of past_key_values.")
-
     models = {"base": model, "proxy": proxy}
     if target.reference is not None:
         check_model(target.reference, "reference")
@@ -291,13 +303,19 @@ def decode(
             raise ValueError(f"the prompt has token id {largest}, but the models share only {ids} ids.")
 
     limit = max(0, generation_config.max_length - input_ids.shape[1])
+    options = compile if isinstance(compile, dict) else {} if compile else None
     lanes: dict[str, Lane] = {}
     for name, one in models.items():
+        rows, ids, room = (proxy_prompts, own, limit) if name == "proxy" else (prompts, size, limit)
         if name == "proxy" and vocabulary_map is not None:
-            room = limit * max([1, *map(len, vocabulary_map.pieces.values())])
-            lanes[name] = MappedLane(lane_for(name, one, proxy_prompts, room, own), vocabulary_map, limit)
-        else:
-            lanes[name] = lane_for(name, one, proxy_prompts if name == "proxy" else prompts, limit, size)
+            room *= max([1, *map(len, vocabulary_map.pieces.values())])
+        lanes[name] = lane_for(name, one, rows, room, ids, options)
+    for name, user_cache in (("base", model_kwargs.get("past_key_values")), ("proxy", proxy_cache)):
+        if user_cache is not None and user_cache.get_seq_length() > 0:
+            columns = proxy_input_ids if name == "proxy" and proxy_input_ids is not None else input_ids
+            adopt(lanes[name], user_cache, columns.shape[1])
+    if vocabulary_map is not None:
+        lanes["proxy"] = MappedLane(lanes["proxy"], vocabulary_map, limit)
     processors = list(logits_processor or [])
     if not keep_top_k and all(one.generation_config.top_k != CLASS_LEVEL_TOP_K for one in (model, proxy)):
         unasked = [p for p in processors if isinstance(p, TopKLogitsWarper) and p.top_k == CLASS_LEVEL_TOP_K]

@@ -88,11 +88,49 @@ class HuggingFaceLane(Lane):
             }
         return by_kind if len(self.kinds) > 1 else by_kind[self.kinds[0]]
 
+    def adopt(self, layers: Sequence[tuple[Tensor, Tensor]], read: Tensor) -> None:
+        """Begin with these keys and values in slots 0, 1, ... of every row, ``read (B,)`` of them meant."""
+        for layer, (keys, values) in zip(self.cache.layers, layers, strict=True):
+            layer.lazy_initialization(keys, values)
+            layer.keys, layer.values = keys, values
+        self.read = read
+
     def forget(self) -> None:
         pass
 
     def select_memory(self, index: Tensor) -> None:
         self.cache.select(index)
+
+
+def adopt(lane: Lane, cache: Any, width: int) -> None:
+    """Let a lane begin with a user's cache of the first columns of its left-padded prompts, ``width`` wide; copies.
+
+    The last token of a prompt is read in any case: its logits are wanted.
+
+    Raises:
+        ValueError: layers that do not hold every column, another number of rows, or a lane without slots.
+    """
+    if not isinstance(lane, HuggingFaceLane):
+        raise ValueError(f"the {lane.name} cannot continue from a cache; pass the whole prompt without it.")
+    columns, rows = cache.get_seq_length(), len(lane.prompt)
+    layers = []
+    pad = width - lane.prompt
+    for layer in cache.layers:
+        if getattr(layer, "is_sliding", False) or layer.keys.shape[2] != columns:
+            raise ValueError(f"the {lane.name}'s cache has layers that forget; pass the whole prompt without it.")
+        copies, rest = divmod(rows, layer.keys.shape[0])
+        if rest:
+            raise ValueError(f"the {lane.name}'s cache has {layer.keys.shape[0]} rows, the prompts have {rows}.")
+        at = (torch.arange(columns) + pad.unsqueeze(-1)).clamp(max=columns - 1).to(layer.keys.device)
+        layers.append(
+            tuple(
+                x.repeat_interleave(copies, 0).gather(2, at[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[3]))
+                for x in (layer.keys, layer.values)
+            )
+        )
+    if len(layers) != lane.model.config.get_text_config().num_hidden_layers:
+        raise ValueError(f"the {lane.name}'s cache has {len(layers)} layers, the model another number.")
+    lane.adopt(layers, torch.minimum((columns - pad).clamp_min(0), lane.prompt - 1))
 
 
 def mask_kinds(config: Any, name: str) -> tuple[list[str], int | None]:
@@ -150,7 +188,15 @@ class RecurrentLane(Lane):
         self.memory = [self.memory[i] for i in index.tolist()]
 
 
-def lane_for(name: str, model: Any, prompts: Sequence[Tensor], room: int, vocabulary: int) -> Lane:
-    """The lane that fits the model."""
+def lane_for(
+    name: str, model: Any, prompts: Sequence[Tensor], room: int, vocabulary: int, options: dict[str, Any] | None = None
+) -> Lane:
+    """The lane that fits the model; ``options`` are those of ``torch.compile``, None is without it."""
+    if options is not None:
+        if is_recurrent(model):
+            raise ValueError(f"the {name} ({type(model).__name__}) has a recurrent state; use compile=False.")
+        from .compiled import CompiledLane  # the compiler is slow to import
+
+        return CompiledLane(name, model, prompts, room, vocabulary, options)
     kind = RecurrentLane if is_recurrent(model) else HuggingFaceLane
     return kind(name, model, prompts, room, vocabulary)

@@ -26,6 +26,7 @@ class Lane(ABC):
 
     name: str
     vocabulary: int
+    fixed_rows: bool = False  # rows cannot be dropped while it runs
 
     def __init__(self, name: str, prompts: Sequence[Tensor], room: int, device: torch.device) -> None:
         self.name, self.device = name, device

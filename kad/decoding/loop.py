@@ -314,10 +314,15 @@ class Decoder:
     def compact(self) -> None:
         """Drop finished rows from the lanes once they are half of what is computed.
 
-        Not with processors that read the ids: they must see the full batch throughout.
+        Not with processors that read the ids: they must see the full batch throughout. Nor where a lane cannot.
         """
         running = self.running
-        if self.sampling.reads_prefix or not bool(running.any()) or 2 * int(running.sum()) > len(self.rows):
+        if (
+            self.sampling.reads_prefix
+            or any(lane.fixed_rows for lane in self.lanes)
+            or not bool(running.any())
+            or 2 * int(running.sum()) > len(self.rows)
+        ):
             return
         index = running.nonzero().squeeze(-1)
         self.owed = self.owed.select(index) if self.owed is not None else None

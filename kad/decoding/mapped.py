@@ -26,6 +26,7 @@ class MappedLane(Lane):
         self.told = torch.zeros(len(inner.rows), dtype=torch.long)
         self.ends = torch.zeros(len(inner.rows), room + 1, dtype=torch.long)
         self.mass, self.draws = 0.0, 0
+        self.fixed_rows = inner.fixed_rows
 
     @property
     def rows(self) -> Tensor:  # type: ignore[override]

@@ -1,0 +1,226 @@
+"""Lanes whose passes are compiled: fixed shapes, a cache that is allocated once, CUDA graphs on a GPU.
+
+A pass is padded to one of a few widths, and attention reads the cache up to one of a few lengths, so that a handful
+of graphs serves a whole run. Padding goes to a slot of its own that nobody attends to. Long prompts are read in chunks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._inductor.exc import InductorError
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+from .huggingface import HuggingFaceLane
+
+CHUNK = 256  # tokens of a prompt that are read at once
+SHORTEST = 128  # slots of the shortest cache that attention reads; the next ones double
+GRAPHS = 64  # shapes that may be compiled before torch gives up: widths times lengths stay far below
+
+
+def up(n: int, least: int = 1) -> int:
+    """The smallest power of two that is ≥ n and ≥ least.
+
+    >>> up(1), up(5), up(3, least=128)
+    (1, 8, 128)
+    """
+    return max(least, 1 << (n - 1).bit_length())
+
+
+class StaticLayer(CacheLayerMixin):
+    """Keys and values of one layer, ``(B, heads, capacity + 1, head_dim)``; the last slot takes the padding."""
+
+    is_sliding = False
+    is_compileable = True
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self.capacity = capacity
+        self.slots: Tensor | None = None
+        self.seen = 0
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        shape = (*key_states.shape[:2], self.capacity + 1)
+        self.keys = key_states.new_zeros(*shape, key_states.shape[-1])
+        self.values = value_states.new_zeros(*shape, value_states.shape[-1])
+        if not torch.compiler.is_compiling():
+            torch._dynamo.mark_static_address(self.keys)  # CUDA graphs then write to it in place
+            torch._dynamo.mark_static_address(self.values)
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        assert self.slots is not None, "the lane says where a pass goes before it begins"
+        at = self.slots[:, None, :, None]
+        self.keys.scatter_(2, at.expand_as(key_states), key_states)
+        self.values.scatter_(2, at.expand_as(value_states), value_states)
+        return self.keys[:, :, : self.seen], self.values[:, :, : self.seen]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.seen, 0
+
+    def get_seq_length(self) -> int:
+        return self.seen
+
+    def get_max_length(self) -> int:
+        return self.capacity
+
+
+class CompiledLane(HuggingFaceLane):
+    """A `HuggingFaceLane` with a static cache and compiled passes.
+
+    Rows stay where they are until the run ends: another number of rows would be another graph.
+
+    Attributes:
+        shapes: the (width, length) pairs that were run, one graph each.
+    """
+
+    fixed_rows = True
+
+    def __init__(
+        self, name: str, model: Any, prompts: Sequence[Tensor], room: int, vocabulary: int, options: dict[str, Any]
+    ) -> None:
+        super().__init__(name, model, prompts, room, vocabulary)
+        self.capacity = up(self.tokens.shape[1], SHORTEST)  # the same for prompts of about the same length
+        self.step = compiled(model, options)
+        self.shapes: set[tuple[int, int]] = set()
+        # A cache outlives the run, because CUDA graphs are bound to where it lies; two lanes never share one.
+        pool: list[Cache] = kept_for(model).setdefault((len(prompts), self.capacity), [])
+        self.static = pool.pop() if pool else allocated(model, len(prompts), self.capacity, self.device)
+        weakref.finalize(self, pool.append, self.static)
+
+    @torch.no_grad()
+    def forward(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
+        whole, chunk = tokens.shape[1], max(CHUNK, keep)
+        cuts = [0, *range(whole % chunk or chunk, whole, chunk)]  # the last chunk is full: it holds what is wanted
+        for a, b in itertools.pairwise(cuts):
+            self.run(tokens[:, a:b], positions[:, a:b], valid[:, a:b], 1)
+        last = cuts[-1]
+        return self.run(tokens[:, last:], positions[:, last:], valid[:, last:], keep)
+
+    def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
+        """One compiled pass."""
+        width = up(tokens.shape[1])
+        left = width - tokens.shape[1]
+        used = int(torch.where(valid, positions, 0).max()) + 1
+        seen = min(up(used, SHORTEST), self.capacity)
+        positions = torch.nn.functional.pad(positions, (left, 0))
+        valid = torch.nn.functional.pad(valid, (left, 0))
+        slots = torch.where(valid, positions, self.capacity).to(self.device)
+        positions = positions.to(self.device)
+        for layer in self.static.layers:
+            layer.slots, layer.seen = slots, seen
+        self.shapes.add((width, seen))
+        tokens = torch.nn.functional.pad(tokens, (left, 0))
+        extra = {"logits_to_keep": min(up(keep), width)} if self.keeps else {}
+        out: Tensor = self.step(tokens, positions, self.masks(positions, seen), self.static, extra)
+        return out[:, -keep:]
+
+    def adopt(self, layers: Sequence[tuple[Tensor, Tensor]], read: Tensor) -> None:
+        for layer, (keys, values) in zip(self.static.layers, layers, strict=True):
+            layer.keys[:, :, : keys.shape[2]] = keys
+            layer.values[:, :, : values.shape[2]] = values
+        self.read = read
+
+    def select_memory(self, index: Tensor) -> None:
+        raise RuntimeError("a compiled lane keeps its rows")
+
+
+def kept_for(model: Any) -> dict[Any, Any]:
+    """What outlives a run: compiled passes by their options, idle caches by rows and capacity."""
+    store: dict[Any, Any] = model.__dict__.setdefault("_kad_compiled", {})
+    return store
+
+
+def allocated(model: Any, rows: int, capacity: int, device: torch.device) -> Cache:
+    """A static cache, made outside of any graph, of the shapes that one throw-away pass shows."""
+    probe = Probe(model.config.get_text_config().num_hidden_layers)
+    one = torch.zeros(1, 1, dtype=torch.long, device=device)
+    with torch.no_grad():
+        model(input_ids=one, position_ids=one, past_key_values=probe, use_cache=True)
+    layers = []
+    for seen in probe.layers:
+        layer = StaticLayer(capacity)
+        layer.lazy_initialization(*(x.expand(rows, -1, -1, -1) for x in seen.shapes))
+        layers.append(layer)
+    return Cache(layers=layers)
+
+
+class Probe(Cache):
+    """A cache that keeps nothing but the shapes of what it is given."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__(layers=[ProbeLayer() for _ in range(layers)])
+
+
+class ProbeLayer(CacheLayerMixin):
+    is_sliding = False
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        self.shapes = (key_states, value_states)
+        return key_states, value_states
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return query_length, 0
+
+    def get_seq_length(self) -> int:
+        return 0
+
+    def get_max_length(self) -> int:
+        return -1
+
+
+def compiled(model: Any, options: dict[str, Any]) -> Any:
+    """The model's pass, compiled once per model and options: graphs outlive a call of ``generate``.
+
+    Raises:
+        RuntimeError: torch.compile cannot run here; one sentence.
+    """
+    store, key = kept_for(model), repr(sorted(options.items()))
+    if key in store:
+        return store[key]
+
+    def step(tokens: Tensor, positions: Tensor, mask: Any, cache: Cache, extra: dict[str, int]) -> Tensor:
+        out = model(
+            input_ids=tokens,
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=True,
+            **extra,
+        )
+        logits: Tensor = out.logits
+        return logits
+
+    chosen: dict[str, Any] = {"dynamic": False, "fullgraph": True}
+    if next(model.parameters()).device.type == "cuda":
+        chosen["mode"] = "reduce-overhead"
+    with failures(model):
+        fast = torch.compile(step, **(chosen | options))
+
+    def call(*arguments: Any) -> Tensor:
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        with torch._dynamo.config.patch(recompile_limit=GRAPHS), failures(model):
+            out: Tensor = fast(*arguments)
+        return out.clone()  # a graph's output is overwritten by its next run
+
+    store[key] = call
+    return call
+
+
+@contextmanager
+def failures(model: Any) -> Iterator[None]:
+    """The compiler's errors as one sentence."""
+    try:
+        yield
+    except (torch._dynamo.exc.TorchDynamoException, InductorError) as error:
+        reason = " ".join(str(error).strip().split("\n")[0].split())
+        raise RuntimeError(f"{type(model).__name__} cannot be compiled here ({reason}); use compile=False.") from error
