@@ -23,10 +23,11 @@ class Slots:
         used: how many slots the pass can see.
         whole: the first slot, when every row writes the same run of slots; else None.
         rows, slots, columns: otherwise, the valid tokens of the pass, one entry each.
+        capacity: how many slots a row can ever use; layers never grow beyond it.
     """
 
-    def __init__(self, positions: Tensor, valid: Tensor, used: int, device: torch.device) -> None:
-        self.used = used
+    def __init__(self, positions: Tensor, valid: Tensor, used: int, capacity: int, device: torch.device) -> None:
+        self.used, self.capacity = used, capacity
         same = bool(valid.all()) and bool((positions == positions[:1]).all())
         self.whole = int(positions[0, 0]) if same else None
         rows, columns = valid.nonzero(as_tuple=True)
@@ -69,7 +70,7 @@ class SlotLayer(CacheLayerMixin):
 def written(store: Tensor, new: Tensor, step: Slots) -> Tensor:
     """``store`` with the pass's states in their slots, in place unless it had to grow."""
     if step.used > store.shape[2]:
-        slots = step.used + max(GROWTH, step.used // 2)
+        slots = min(step.used + max(GROWTH, step.used // 2), step.capacity)
         grown = store.new_zeros(store.shape[0], store.shape[1], slots, store.shape[3])
         grown[:, :, : store.shape[2]] = store
         store = grown

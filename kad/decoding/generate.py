@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from ..mixture import Target
 from ..vocabulary import output_size, shared_vocabulary
 from ..vocabulary_map import VocabularyMap
 from .columns import Columns, StopStrings
-from .huggingface import adopt, check_model, is_recurrent, lane_for
+from .huggingface import adopt, check_model, is_parallel, is_recurrent, lane_for
 from .journal import Journal
 from .lane import Lane
 from .loop import Decoder
@@ -33,7 +33,7 @@ from .prompts import encode, unpad
 from .sampling import Sampling
 from .settings import CLASS_LEVEL_TOP_K, describe, pad_token, proxy_stops, settle_config, settle_window, stop_tokens
 from .trace import Trace
-from .verify import Chance, Greedy, Sampled
+from .verify import Agreed, Chance, Greedy, Sampled
 from .window import AutoWindow
 
 logger = logging.getLogger(__name__)
@@ -335,7 +335,7 @@ def decode(
     journal = Journal(input_ids, limit, sorted(stops), pad, keep_scores)
     loop = Decoder(
         lanes["base"], lanes["proxy"], target, window=window, sampling=sampling, journal=journal, watch=watch,
-        chance=source(generator) if sample else Greedy(), reference=lanes.get("reference"),
+        chance=source(sample, generator, models.values()), reference=lanes.get("reference"),
     )  # fmt: skip
     trace = loop.run()
     trace.settings.update(
@@ -358,8 +358,10 @@ def require(tokenizer: Any) -> Any:
     return tokenizer
 
 
-def source(generator: torch.Generator | Chance | None) -> Chance:
-    return generator if isinstance(generator, Chance) else Sampled(generator)
+def source(sample: bool, generator: torch.Generator | Chance | None, models: Iterable[Any]) -> Chance:
+    """Where decisions come from; one process decides for all that share a model (``tp_plan``)."""
+    chance = generator if isinstance(generator, Chance) else Sampled(generator) if sample else Greedy()
+    return Agreed(chance) if any(is_parallel(model) for model in models) else chance
 
 
 def stack_scores(scores: list[list[Tensor]] | None) -> tuple[Tensor, ...] | None:

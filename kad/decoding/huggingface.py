@@ -26,6 +26,11 @@ def is_recurrent(model: Any) -> bool:
     return bool(getattr(model, "_is_stateful", False))
 
 
+def is_parallel(model: Any) -> bool:
+    """Whether several processes hold parts of the model (Hugging Face's ``tp_plan``)."""
+    return (getattr(model, "_tp_size", None) or 1) > 1
+
+
 class HuggingFaceLane(Lane):
     """An attention model with the slot cache.
 
@@ -56,7 +61,7 @@ class HuggingFaceLane(Lane):
     @torch.no_grad()
     def forward(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
         used = int(self.known.max())
-        self.cache.start(Slots(positions, valid, used, self.device))
+        self.cache.start(Slots(positions, valid, used, self.tokens.shape[1], self.device))
         positions = positions.to(self.device)
         extra = {"logits_to_keep": keep} if self.keeps else {}
         out = self.model(

@@ -26,7 +26,7 @@ from .lane import Lane
 from .pending import Drafts, Owed, align, here
 from .sampling import Sampling
 from .trace import BASE, PROXY, TARGET, Trace
-from .verify import Chance, Greedy, acceptance, certain, mixture_residual, mode, residual
+from .verify import Agreed, Chance, Greedy, acceptance, certain, mixture_residual, mode, residual
 from .window import AutoWindow, Constant
 
 Watch = Callable[[Journal], Tensor | None]
@@ -63,7 +63,7 @@ class Decoder:
         self.sampling, self.chance, self.watch = sampling, chance, watch
         self.journal = journal
         self.owed: Owed | None = None
-        self.greedy = isinstance(chance, Greedy)
+        self.greedy = isinstance(chance.inner if isinstance(chance, Agreed) else chance, Greedy)
         self.mixture = reference is None and type(target).defer is not Target.defer
         # A mixture that is tempered as a whole is no mixture any more.
         self.drawn_as_mixture = self.mixture and (target.placement != "mixture" or sampling.temperature == 1)
@@ -94,7 +94,9 @@ class Decoder:
         journal, running, start = self.journal, self.running, time.perf_counter()
         emitted = journal.length[self.rows]
         owed = self.owed.where & running if self.owed is not None else torch.zeros_like(running)
-        draws = (journal.limit - 1 - emitted).clamp(max=self.pace.window()).clamp_min(owed.long()) * running
+        draws = (journal.limit - 1 - emitted).clamp(
+            max=self.chance.settled(torch.tensor(self.pace.window()))
+        ).clamp_min(owed.long()) * running
         count, steps = torch.zeros_like(draws), []
         for step in range(int(draws.max())):
             where = (draws > step) & self.running
@@ -113,7 +115,9 @@ class Decoder:
             chance = q.tempered.gather(1, token.unsqueeze(-1)).squeeze(-1)
             steps.append((token, chance, drafted, q))
             further = (draws > step + 1) & self.running
-            if not bool(further.any()) or not self.pace.more(chance, drafted, further):
+            if not bool(further.any()):
+                break
+            if not bool(self.chance.settled(torch.tensor(self.pace.more(chance, drafted, further)))):
                 break
         self.owed = None
         self.pace.drafted(time.perf_counter() - start, len(steps))
@@ -226,7 +230,7 @@ class Decoder:
             return token, nobody
         p = base.for_mixture(self.target)
         weights = decision.kept(p) if self.greedy else p
-        sure = ends & certain(weights, decision.alpha).cpu() if self.greedy else nobody
+        sure = ends & self.chance.settled(certain(weights, decision.alpha)).cpu() if self.greedy else nobody
         if rest is not None:
             weights = torch.where(replaced.to(rest.device).unsqueeze(-1), rest, weights)
         token = self.chance.pick(weights)

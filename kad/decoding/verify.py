@@ -130,6 +130,10 @@ class Chance(ABC):
     def leading(self, probability: Tensor) -> Tensor:
         """How many coins of a row come up before its first failure; ``(B, n) -> (B,)``."""
 
+    def settled(self, value: Tensor) -> Tensor:
+        """What was computed rather than drawn, such as whether a mode is certain: the same in every process."""
+        return value
+
 
 class Sampled(Chance):
     """Random decisions from a `torch.Generator` (None: torch's global one)."""
@@ -164,3 +168,27 @@ class Greedy(Chance):
 
     def leading(self, probability: Tensor) -> Tensor:
         return (probability >= 1).int().cumprod(-1).sum(-1)
+
+
+class Agreed(Chance):
+    """Decisions of the first process, broadcast to all: ranks that hold parts of one model must never part ways.
+
+    Their random generators need not be equal, and a sum that is rounded otherwise on one rank changes nothing.
+    """
+
+    def __init__(self, inner: Chance) -> None:
+        self.inner = inner
+
+    def settled(self, value: Tensor) -> Tensor:
+        shared = value.to(torch.int64).contiguous()
+        torch.distributed.broadcast(shared, src=0)
+        return shared.to(value.dtype)
+
+    def pick(self, weights: Tensor) -> Tensor:
+        return self.settled(self.inner.pick(weights))
+
+    def coin(self, probability: Tensor) -> Tensor:
+        return self.settled(self.inner.coin(probability))
+
+    def leading(self, probability: Tensor) -> Tensor:
+        return self.settled(self.inner.leading(probability))
