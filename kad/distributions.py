@@ -133,3 +133,13 @@ def blockwise_sum(x: Tensor) -> Tensor:
     blocks, rest = block_sums(x)
     wide = accumulation_dtype(x)
     return blocks.sum(-1, dtype=wide) + rest.squeeze(-1).to(wide)
+
+
+def by_numpy(x: Tensor) -> bool:
+    """Whether a CPU's ways round torch's slow operations serve: eager, in main memory. A compiler fuses the plain ones.
+
+    >>> import torch
+    >>> by_numpy(torch.zeros(1))
+    True
+    """
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()

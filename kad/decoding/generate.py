@@ -26,6 +26,7 @@ from ..vocabulary_map import VocabularyMap
 from .columns import Columns, StopStrings
 from .huggingface import adopt, check_model, is_parallel, is_recurrent, lane_for
 from .journal import Journal
+from .kernels import PLAIN, Kernels, fused
 from .lane import Lane
 from .loop import Decoder
 from .mapped import MappedLane
@@ -323,7 +324,8 @@ def decode(
             logger.info("dropped Hugging Face's class-level top_k=50; kad.decoder(..., keep_top_k=True) keeps it")
         processors = [p for p in processors if p not in unasked]
     sample = bool(generation_config.do_sample)
-    sampling = Sampling(sample, processors, forbidden, both=target.placement != "models")
+    kernels = PLAIN if options is None else fused(options)
+    sampling = Sampling(sample, processors, forbidden, target.placement != "models", kernels)
     stops = stop_tokens(generation_config) | proxy_stops(proxy, vocabulary_map)
     pad = pad_token(generation_config, stops)
     criteria = [c for c in stopping_criteria or [] if not isinstance(c, (MaxLengthCriteria, EosTokenCriteria))]
@@ -335,7 +337,7 @@ def decode(
     journal = Journal(input_ids, limit, sorted(stops), pad, keep_scores)
     loop = Decoder(
         lanes["base"], lanes["proxy"], target, window=window, sampling=sampling, journal=journal, watch=watch,
-        chance=source(sample, generator, models.values()), reference=lanes.get("reference"),
+        chance=source(sample, generator, models.values(), kernels), reference=lanes.get("reference"),
     )  # fmt: skip
     trace = loop.run()
     trace.settings.update(
@@ -358,9 +360,11 @@ def require(tokenizer: Any) -> Any:
     return tokenizer
 
 
-def source(sample: bool, generator: torch.Generator | Chance | None, models: Iterable[Any]) -> Chance:
+def source(sample: bool, generator: torch.Generator | Chance | None, models: Iterable[Any], kernels: Kernels) -> Chance:
     """Where decisions come from; one process decides for all that share a model (``tp_plan``)."""
-    chance = generator if isinstance(generator, Chance) else Sampled(generator) if sample else Greedy()
+    chance: Chance = Greedy()
+    if sample:
+        chance = generator if isinstance(generator, Chance) else Sampled(generator, kernels.inverse_cdf)
     return Agreed(chance) if any(is_parallel(model) for model in models) else chance
 
 

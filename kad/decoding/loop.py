@@ -19,14 +19,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..decisions import Decision, Reading, decide, law
+from ..decisions import Decision, Reading, law
 from ..mixture import Target
 from .journal import Journal
 from .lane import Lane
 from .pending import Drafts, Owed, align, here
 from .sampling import Sampling
 from .trace import BASE, PROXY, TARGET, Trace
-from .verify import Agreed, Chance, Greedy, acceptance, certain, mixture_residual, mode, residual
+from .verify import Agreed, Chance, Greedy, acceptance, certain, mode, residual
 from .window import AutoWindow, Constant
 
 Watch = Callable[[Journal], Tensor | None]
@@ -61,7 +61,7 @@ class Decoder:
         self.base, self.proxy, self.reference, self.target = base, proxy, reference, target
         self.lanes = [lane for lane in (base, proxy, reference) if lane is not None]
         self.sampling, self.chance, self.watch = sampling, chance, watch
-        self.journal = journal
+        self.journal, self.kernels = journal, sampling.kernels
         self.owed: Owed | None = None
         self.greedy = isinstance(chance.inner if isinstance(chance, Agreed) else chance, Greedy)
         self.mixture = reference is None and type(target).defer is not Target.defer
@@ -131,7 +131,7 @@ class Decoder:
             token = self.chance.pick(weights)
             origin, alpha = torch.full(token.shape, PROXY, dtype=torch.int8), owed.alpha
         else:
-            decision = decide(self.target, owed.base, q) if self.mixture else None
+            decision = self.kernels.decide(self.target, owed.base, q) if self.mixture else None
             pi = law(self.target, owed.base, q, owed.reference, self.sampling.temperature, decision)
             token = self.chance.pick(torch.where(owed.where.to(pi.device).unsqueeze(-1), pi, weights))
             origin = self.likelier_origin(token, owed.base, q, decision)
@@ -173,7 +173,7 @@ class Decoder:
                 rest = full if self.greedy else residual(full, q.tempered)
             else:
                 assert chosen is not None
-                rest = mixture_residual(chosen.kept(p.tempered), q.tempered, chosen.alpha)
+                rest = self.kernels.leftover(chosen, p.tempered, q.tempered)
         last = decision.at(at) if self.lazy and decision is not None else None
         token, keep = self.next_token(p, last, ends, replaced, rest)
 
@@ -268,11 +268,11 @@ class Decoder:
         """The decision at every place where it can be known yet, and the deferred mass ``(B, n + 1)``, NaN elsewhere."""
         n, decision = drafts.width, None
         if self.mixture and not self.target.reads_proxy:
-            decision = decide(self.target, base)
+            decision = self.kernels.decide(self.target, base, None)
             if decision is not None:
                 return decision, decision.alpha
         elif self.mixture and n:  # at the last place the proxy has not spoken yet
-            decision = decide(self.target, base.at((slice(None), slice(0, n))), drafts.reading())
+            decision = self.kernels.decide(self.target, base.at((slice(None), slice(0, n))), drafts.reading())
         alpha = base.plain.new_full((len(drafts.count), n + 1), torch.nan)
         if decision is not None:
             alpha[:, :n] = decision.alpha

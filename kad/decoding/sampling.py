@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, TemperatureLogitsWarper
 
 from ..decisions import Reading
-from ..distributions import softmax
+from .kernels import PLAIN, Kernels
 
 # Processors that look at the scores alone: they take all positions of all rows in one call.
 PREFIX_FREE = (
@@ -29,12 +29,14 @@ class Sampling:
         processors: Hugging Face logits processors in their order, temperature included; they see the base's ids.
         forbidden: from this id on tokens are padding of the vocabulary, masked in both models before the rule.
         both: read the distributions without the temperature too (placements other than "models").
+        kernels: whose softmax to use.
     """
 
     sample: bool = True
     processors: Sequence[LogitsProcessor] = ()
     forbidden: int | None = None
     both: bool = False
+    kernels: Kernels = PLAIN
 
     @property
     def temperature(self) -> float:
@@ -66,13 +68,13 @@ class Sampling:
         warm = [p for p in self.processors if not isinstance(p, TemperatureLogitsWarper)] if filtered else []
         heated = self.temperature != 1.0
         if heated and not warm:
-            tempered = softmax(logits, self.temperature)
+            tempered = self.kernels.softmax(logits, self.temperature)
         else:
             active = self.processors if heated else warm  # in their own order: HF truncates after the temperature
-            tempered = softmax(apply(active, logits, prefix, lengths))
+            tempered = self.kernels.softmax(apply(active, logits, prefix, lengths), 1.0)
         if not (self.both and heated):
             return Reading(tempered, tempered)
-        return Reading(softmax(apply(warm, logits, prefix, lengths)), tempered)
+        return Reading(self.kernels.softmax(apply(warm, logits, prefix, lengths), 1.0), tempered)
 
 
 def apply(

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..distributions import by_numpy
+
 FEW = 16  # rows
 
 
@@ -62,7 +64,7 @@ class Cut:
         mass = mass.detach()
         critical, share = self.critical.unsqueeze(-1), self.share.unsqueeze(-1)
         value = self.value.unsqueeze(-1)
-        if mass.device.type == "cpu" and value.numel() <= FEW:  # one pass a row: it keeps what is above a number
+        if by_numpy(mass) and value.numel() <= FEW:  # one pass a row: it keeps what is above a number
             below = torch.nextafter(value, torch.zeros_like(value)).reshape(-1).tolist()
             rows = zip(mass.reshape(-1, mass.shape[-1]), below, strict=True)
             parts = [torch.threshold(row, number, 0.0) for row, number in rows]

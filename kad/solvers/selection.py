@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..distributions import accumulation_dtype, blockwise_sum
+from ..distributions import accumulation_dtype, blockwise_sum, by_numpy
 from .base import descending
 from .cut import Cut
 
@@ -44,7 +44,7 @@ def prefix(loss: Tensor, mass: Tensor, budget: float) -> Prefix:
         everything = torch.ones_like(mass, dtype=torch.bool)
         critical = torch.full(shape, mass.shape[-1], device=mass.device)
         return Prefix(everything, critical, torch.zeros(shape, dtype=accumulation_dtype(mass), device=mass.device))
-    by_digits = mass.device.type == "cpu" and mass.shape[-1] > SORTED and loss.dtype in (torch.float32, torch.float64)
+    by_digits = by_numpy(mass) and mass.shape[-1] > SORTED and loss.dtype in (torch.float32, torch.float64)
     return prefix_by_digits(loss, mass, budget) if by_digits else prefix_by_sorting(loss, mass, budget)
 
 
@@ -130,7 +130,7 @@ MARGIN = 8  # looked-at tokens by which the bracket is wider than the guess says
 
 def mass_below(mass: Tensor, threshold: float) -> Tensor:
     """Σ_v P_v [P_v < threshold], ``(*batch,)``, of masses that sum to 1."""
-    if mass.device.type != "cpu" or threshold < HEAVY or mass.shape[-1] <= SORTED:
+    if not by_numpy(mass) or threshold < HEAVY or mass.shape[-1] <= SORTED:
         return blockwise_sum(torch.where(mass < threshold, mass, 0)).to(mass.dtype)
     rows = mass.reshape(-1, mass.shape[-1]).numpy()  # on a CPU: what is left after the few heavy tokens
     above = [float(p[np.flatnonzero(p >= p.dtype.type(threshold))].sum(dtype=np.float64)) for p in rows]
@@ -147,7 +147,7 @@ def lightest_cut(mass: Tensor, budget: float, fill: bool) -> Cut:
     if budget >= 1:  # everything, whatever the rounded sum: every mass is below 2
         total = blockwise_sum(mass)
         return with_share(mass.new_full(shape, 2.0), torch.zeros_like(total, dtype=torch.long), total, 0.0, False)
-    if mass.device.type != "cpu" or size <= SORTED:
+    if not by_numpy(mass) or size <= SORTED:
         return sorted_cut(mass, budget, fill)
     found = [border_of_masses(p, budget) for p in mass.reshape(-1, size).numpy()]
     value, critical, deferred, ties = zip(*found, strict=True)

@@ -11,6 +11,7 @@ from transformers import TemperatureLogitsWarper
 
 import kad
 from kad.decoding.journal import Journal
+from kad.decoding.kernels import PLAIN, Kernels
 from kad.decoding.lane import TableLane
 from kad.decoding.loop import Decoder
 from kad.decoding.sampling import Sampling
@@ -64,6 +65,7 @@ def tables(seed: int, vocabulary: int, count: int = 3, order: int = 2) -> list[T
 def decoder(
     target: kad.Target, models: list[Tensor], prompts: list[Tensor], length: int, window: int | kad.AutoWindow, chance: Chance, *,
     temperature: float = 1.0, stop: int | None = None, keep_scores: bool = False,
+    kernels: Kernels = PLAIN,
 ) -> Decoder:  # fmt: skip
     lanes = [
         TableLane(name, table, prompts, length) for name, table in zip(("base", "proxy", "q"), models, strict=True)
@@ -73,7 +75,7 @@ def decoder(
     warpers = [] if temperature == 1 else [TemperatureLogitsWarper(temperature)]
     return Decoder(
         lanes[0], lanes[1], target, window=window, chance=chance,
-        sampling=Sampling(processors=warpers, both=target.placement != "models"),
+        sampling=Sampling(processors=warpers, both=target.placement != "models", kernels=kernels),
         journal=Journal(text, length, [] if stop is None else [stop], pad=0, keep_scores=keep_scores),
         reference=lanes[2] if target.reference is not None else None,
     )  # fmt: skip

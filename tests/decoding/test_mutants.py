@@ -8,15 +8,20 @@ import torch
 import kad
 import kad.decoding.loop as loop
 from kad.decisions import Decision, Reading
+from kad.decoding.kernels import PLAIN, Kernels
 
 from .enumeration import chain_law, decoder, emitted_law, tables
 
 
-def error(window: int = 2, temperature: float = 0.7, target: kad.Target | None = None) -> float:
+def error(
+    window: int = 2, temperature: float = 0.7, target: kad.Target | None = None, kernels: Kernels = PLAIN
+) -> float:
     """The largest difference between the emitted law and the chain."""
     target = target or kad.fractional(0.45)
     models, prompt = tables(3, 2), torch.tensor([1, 0])
-    got = emitted_law(lambda chance: decoder(target, models, [prompt], 3, window, chance, temperature=temperature))
+    got = emitted_law(
+        lambda chance: decoder(target, models, [prompt], 3, window, chance, temperature=temperature, kernels=kernels)
+    )
     want = chain_law(target, models, prompt, 3, temperature, None)
     return max(abs(got.get(k, 0.0) - w) for k, w in want.items())
 
@@ -35,25 +40,31 @@ def windows_share_a_budget(decision):
     return wrong
 
 
-MUTANTS = {
-    "accepts every draft": ("acceptance", lambda right: lambda pi, q: torch.ones_like(pi)),
-    "accepts with the square root": ("acceptance", lambda right: lambda pi, q: (pi / q).clamp(max=1).sqrt()),
-    "replaces from π instead of the residual": (
-        "mixture_residual", lambda right: lambda kept, q, alpha: kept + alpha.unsqueeze(-1) * q
+ACCEPTANCES = {
+    "accepts every draft": lambda pi, q: torch.ones_like(pi),
+    "accepts with the square root": lambda pi, q: (pi / q).clamp(max=1).sqrt(),
+}
+KERNELS = {
+    "replaces from π instead of the residual": Kernels(
+        leftover=lambda decision, p, q: decision.kept(p) + decision.alpha.unsqueeze(-1) * q
     ),
-    "replaces from the wrong side": (
-        "mixture_residual", lambda right: lambda kept, q, alpha: ((1 - alpha).unsqueeze(-1) * q - kept).clamp_min(0)
+    "replaces from the wrong side": Kernels(
+        leftover=lambda decision, p, q: ((1 - decision.alpha).unsqueeze(-1) * q - decision.kept(p)).clamp_min(0)
     ),
-    "one budget for the window": ("decide", windows_share_a_budget),
-}  # fmt: skip
+    "one budget for the window": Kernels(decide=windows_share_a_budget(PLAIN.decide)),
+}
 
 
-@pytest.mark.parametrize("name", MUTANTS)
-def test_mutants_are_caught(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("name", ACCEPTANCES)
+def test_wrong_acceptances_are_caught(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert error() < 1e-10
-    attribute, mutate = MUTANTS[name]
-    monkeypatch.setattr(loop, attribute, mutate(getattr(loop, attribute)))
+    monkeypatch.setattr(loop, "acceptance", ACCEPTANCES[name])
     assert error() > 1e-3
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_wrong_kernels_are_caught(name: str) -> None:
+    assert error(kernels=KERNELS[name]) > 1e-3
 
 
 @pytest.mark.parametrize("wrong", [lambda pi, q: pi, lambda pi, q: (q - pi).clamp_min(0)], ids=["π", "other side"])
