@@ -17,9 +17,9 @@ from collections.abc import Callable
 import torch
 
 import kad
-from kad import decisions
 from kad.decisions import Reading
-from kad.decoding.verify import acceptance, inverse_cdf, mixture_residual
+from kad.decoding.kernels import PLAIN, fused
+from kad.decoding.verify import Sampled, acceptance
 
 VOCABULARY = 151_936
 
@@ -39,7 +39,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--window", type=int, default=3)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--compile", action="store_true", help="the fused kernels")
     options = parser.parse_args()
+    kernels = fused({}) if options.compile else PLAIN
+    chance = Sampled(torch.Generator().manual_seed(1), kernels.inverse_cdf)
     torch.set_num_threads(1)
     del_me = torch.zeros(
         7_000_000
@@ -62,21 +65,20 @@ def main() -> None:
 
             def decide(target: kad.Mixture = target, base: torch.Tensor = base, proxy: torch.Tensor = proxy) -> None:
                 uniform = torch.rand(batch, window + 1, generator=g, dtype=torch.float64)
-                steps, drawn = [], []
+                steps, drawn, chances = [], [], []
                 for i in range(window + 1):
-                    steps.append(kad.softmax(proxy[:, i]))
+                    steps.append(kernels.softmax(proxy[:, i], 1.0))
                     if i < window:
-                        drawn.append(inverse_cdf(steps[i], uniform[:, i]))
-                drafts = torch.stack(drawn, 1)
-                p, first = kad.softmax(base), (slice(None), 0)
-                decision = decisions.decide(target, Reading(p, p))
+                        drawn.append(kernels.inverse_cdf(steps[i], uniform[:, i]))
+                        chances.append(steps[i].gather(1, drawn[i].unsqueeze(-1)).squeeze(-1))
+                drafts, qx = torch.stack(drawn, 1), torch.stack(chances, 1)
+                p, first = kernels.softmax(base, 1.0), (slice(None), 0)
+                decision = kernels.decide(target, Reading(p, p), None)
                 assert decision is not None
-                qx = torch.cat([q.gather(1, x[:, None]) for q, x in zip(steps[:window], drawn, strict=True)], 1)
                 px = p[:, :window].gather(-1, drafts.unsqueeze(-1)).squeeze(-1)
                 known = decision.at((slice(None), slice(0, window)))
-                acceptance(px * (1 - known.of(drafts)) + known.alpha * qx, qx)
-                stop = decision.at(first)
-                inverse_cdf(mixture_residual(stop.kept(stop.rule), steps[0], stop.alpha), uniform[:, window])
+                acceptance(px * (1 - known.of(drafts, px)) + known.alpha * qx, qx)
+                kernels.leftover(decision.at(first), p[first], steps[0]).pick(chance)
 
             alone, whole = median_pair(softmaxes, decide, 5 if label == "exact" else 25)
             print(f"{name:8s} {label:11s} {alone:10.2f} ms {whole:6.2f} ms {whole / alone:6.2f}", flush=True)

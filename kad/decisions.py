@@ -56,11 +56,11 @@ class Decision:
         kind = self.kind.at(index) if isinstance(self.kind, Cut) else self.kind[index]
         return Decision(self.rule[index], self.alpha[index], kind)
 
-    def of(self, token: Tensor) -> Tensor:
-        """d of one token per position, ``(*batch,)``."""
-        values = self.rule if isinstance(self.kind, Cut) else self.kind
-        picked = values.gather(-1, token.unsqueeze(-1)).squeeze(-1)
-        return self.kind.of(picked, token) if isinstance(self.kind, Cut) else picked
+    def of(self, token: Tensor, mass: Tensor) -> Tensor:
+        """d of one token per position, ``(*batch,)``, from its id and the mass that is mixed."""
+        if isinstance(self.kind, Cut):
+            return self.kind.of(mass, token)
+        return self.kind.gather(-1, token.unsqueeze(-1)).squeeze(-1)
 
     def dense(self) -> Tensor:
         """d, ``(*batch, V)``."""

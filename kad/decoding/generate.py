@@ -324,7 +324,8 @@ def decode(
             logger.info("dropped Hugging Face's class-level top_k=50; kad.decoder(..., keep_top_k=True) keeps it")
         processors = [p for p in processors if p not in unasked]
     sample = bool(generation_config.do_sample)
-    kernels = PLAIN if options is None else fused(options)
+    on_cpu = input_ids.device.type == "cpu"  # where NumPy's ways are faster than fused ones
+    kernels = PLAIN if options is None or on_cpu else fused(options)
     sampling = Sampling(sample, processors, forbidden, target.placement != "models", kernels)
     stops = stop_tokens(generation_config) | proxy_stops(proxy, vocabulary_map)
     pad = pad_token(generation_config, stops)

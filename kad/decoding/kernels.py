@@ -15,14 +15,28 @@ import torch
 from torch import Tensor
 
 from ..decisions import Decision, Reading, decide
-from ..distributions import softmax
+from ..distributions import by_numpy, softmax
 from ..mixture import Target
-from .verify import inverse_cdf, mixture_residual
+from ..solvers import Cut
+from .verify import Choice, inverse_cdf, mixture_residual
+
+FEW = 16  # rows
 
 
-def leftover(decision: Decision, p: Tensor, q: Tensor) -> Tensor:
-    """`mixture_residual` from a decision and the masses p and q* that are mixed."""
-    return mixture_residual(decision.kept(p), q, decision.alpha)
+def leftover(decision: Decision, p: Tensor, q: Tensor) -> Choice:
+    """What a rejected draft is replaced from, given the masses p and q* that are mixed: see `mixture_residual`.
+
+    It lies on the kept tokens alone (theory S10). On a CPU only these are looked at, which for a threshold are few.
+    """
+    if isinstance(decision.kind, Cut) and by_numpy(p) and len(p) <= FEW:
+        tokens, kept = decision.kind.kept_tokens(p)
+        rest = torch.addcmul(kept, q.gather(-1, tokens), decision.alpha.unsqueeze(-1) - 1).clamp_min_(0)
+        nothing = rest.sum(-1) <= 16 * torch.finfo(rest.dtype).eps
+        if not bool(nothing.any()):
+            return Choice(rest, tokens)
+        if bool(nothing.all()):
+            return Choice(q)
+    return Choice(mixture_residual(decision.kept(p), q, decision.alpha))
 
 
 @dataclass(frozen=True)
@@ -32,15 +46,14 @@ class Kernels:
     softmax: Callable[[Tensor, float], Tensor] = softmax
     inverse_cdf: Callable[[Tensor, Tensor], Tensor] = inverse_cdf
     decide: Callable[[Target, Reading, Reading | None], Decision | None] = decide
-    leftover: Callable[[Decision, Tensor, Tensor], Tensor] = leftover
+    leftover: Callable[[Decision, Tensor, Tensor], Choice] = leftover
 
 
 PLAIN = Kernels()
 
 
 def fused(options: dict[str, Any]) -> Kernels:
-    """The same compiled, with ``torch.compile``'s options; made once per options. Losses and solvers of a user's own
-    that cannot be traced run as they are."""
+    """The same compiled, with ``torch.compile``'s options; made once per options."""
     return compiled(tuple(sorted(options.items())))
 
 
@@ -49,4 +62,16 @@ def compiled(options: tuple[tuple[str, Any], ...]) -> Kernels:
     # Shapes change from round to round: one kernel for all of them. No CUDA graphs: these outputs live on.
     chosen = {"dynamic": True} | {key: value for key, value in options if key != "mode"}
     fast: Callable[[Any], Any] = functools.partial(torch.compile, **chosen)
-    return Kernels(fast(softmax), fast(inverse_cdf), fast(decide), fast(leftover))
+    traced, untraceable = fast(decide), set[Target]()
+
+    def decide_or_fall_back(target: Target, base: Reading, proxy: Reading | None) -> Decision | None:
+        """Solvers that leave torch, such as `Exact` or a user's own in NumPy, run as they are."""
+        if target not in untraceable:
+            try:
+                decision: Decision | None = traced(target, base, proxy)
+                return decision
+            except torch._dynamo.exc.TorchDynamoException:
+                untraceable.add(target)
+        return decide(target, base, proxy)
+
+    return Kernels(fast(softmax), fast(inverse_cdf), decide_or_fall_back, fast(leftover))

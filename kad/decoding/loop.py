@@ -26,7 +26,7 @@ from .lane import Lane
 from .pending import Drafts, Owed, align, here
 from .sampling import Sampling
 from .trace import BASE, PROXY, TARGET, Trace
-from .verify import Agreed, Chance, Greedy, acceptance, certain, mode, residual
+from .verify import Agreed, Chance, Choice, Greedy, acceptance, certain, mode, residual
 from .window import AutoWindow, Constant
 
 Watch = Callable[[Journal], Tensor | None]
@@ -170,7 +170,7 @@ class Decoder:
             q, chosen = drafts.at(before_last), None if decision is None else decision.at(there)
             if pi is not None:
                 full = pi[there]
-                rest = full if self.greedy else residual(full, q.tempered)
+                rest = Choice(full if self.greedy else residual(full, q.tempered))
             else:
                 assert chosen is not None
                 rest = self.kernels.leftover(chosen, p.tempered, q.tempered)
@@ -213,7 +213,7 @@ class Decoder:
         return law(self.target, base.at(first), drafts.reading(), r, self.sampling.temperature, known)
 
     def next_token(
-        self, base: Reading, decision: Decision | None, ends: Tensor, replaced: Tensor, rest: Tensor | None
+        self, base: Reading, decision: Decision | None, ends: Tensor, replaced: Tensor, rest: Choice | None
     ) -> tuple[Tensor, Tensor]:
         """The token after the drafts that stand, ``(B,)``, and where it may be kept without knowing q*.
 
@@ -224,20 +224,23 @@ class Decoder:
             replaced: rows whose next draft fell.
             rest: what their replacement is drawn from.
         """
-        nobody = torch.zeros_like(ends)
         if decision is None or not bool(ends.any()):
-            token = self.chance.pick(rest) if rest is not None else torch.zeros(len(ends), dtype=torch.long)
-            return token, nobody
+            token = rest.pick(self.chance) if rest is not None else torch.zeros(len(ends), dtype=torch.long)
+            return token, torch.zeros_like(ends)
         p = base.for_mixture(self.target)
-        weights = decision.kept(p) if self.greedy else p
-        sure = ends & self.chance.settled(certain(weights, decision.alpha)).cpu() if self.greedy else nobody
-        if rest is not None:
-            weights = torch.where(replaced.to(rest.device).unsqueeze(-1), rest, weights)
-        token = self.chance.pick(weights)
         if self.greedy:
-            return token, sure
-        stays = 1 - decision.of(token.to(p.device))
+            weights = decision.kept(p)
+            token = self.chance.pick(weights)
+            sure = ends & self.chance.settled(certain(weights, decision.alpha)).cpu()
+            return token if rest is None else torch.where(
+                replaced.to(token.device), rest.pick(self.chance), token
+            ), sure
+        token = self.chance.pick(p)
+        px = p.gather(1, token.unsqueeze(-1)).squeeze(-1)
+        stays = 1 - decision.of(token, px)
         coin = self.chance.coin(torch.where(ends.to(stays.device), stays, torch.ones_like(stays)))
+        if rest is not None:
+            token = torch.where(replaced.to(token.device), rest.pick(self.chance), token)
         return token, ends & coin.cpu()
 
     def read_all(self, lane: Lane, running: Tensor, count: Tensor, lengths: Tensor, filtered: bool = True) -> Reading:
@@ -294,7 +297,7 @@ class Decoder:
                 assert decision is not None
                 known = decision.at((slice(None), slice(0, n)))
                 px = base.tempered[:, :n].gather(-1, x).squeeze(-1)
-                kept = px * (1 - known.of(drafts.tokens))
+                kept = px * (1 - known.of(drafts.tokens, px))
                 ratio = acceptance(kept + known.alpha * drafts.chances, drafts.chances)
         return torch.where(real.to(ratio.device), ratio, 0.0)
 
@@ -355,5 +358,5 @@ class Decoder:
             return torch.full(token.shape, TARGET, dtype=torch.int8)
         at = token.unsqueeze(-1)
         p, q_there = (x.for_mixture(self.target).gather(1, at).squeeze(-1) for x in (base, q))
-        kept, other = p * (1 - decision.of(token)), decision.alpha * q_there
+        kept, other = p * (1 - decision.of(token, p)), decision.alpha * q_there
         return torch.where(kept >= other, BASE, PROXY).to(torch.int8).cpu()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -136,6 +137,19 @@ class Chance(ABC):
     def settled(self, value: Tensor) -> Tensor:
         """What was computed rather than drawn, such as whether a mode is certain: the same in every process."""
         return value
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a token is drawn from: weights over the vocabulary, ``(B, V)``, or over some tokens of each row, ``(B, k)``."""
+
+    weights: Tensor
+    tokens: Tensor | None = None
+
+    def pick(self, chance: Chance) -> Tensor:
+        """One token per row, ``(B,)``."""
+        at = chance.pick(self.weights)
+        return at if self.tokens is None else self.tokens.gather(1, at.unsqueeze(-1)).squeeze(-1)
 
 
 class Sampled(Chance):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,7 @@ class Cut:
         share: d of the critical token, in [0, 1).
         alpha: the deferred mass Σ P_v d_v, of masses that sum to 1.
         tied: False if it is known that no token as heavy as the critical one is deferred before it.
+        shared: False if it is known that no share is positive.
 
     >>> import kad, torch
     >>> p = torch.tensor([0.5, 0.3, 0.2])
@@ -38,13 +40,18 @@ class Cut:
     share: Tensor
     alpha: Tensor
     tied: bool = True
+    shared: bool = True
 
     def at(self, index: Any) -> Cut:
         """The same at some positions."""
-        return Cut(self.value[index], self.critical[index], self.share[index], self.alpha[index], self.tied)
+        return Cut(
+            self.value[index], self.critical[index], self.share[index], self.alpha[index], self.tied, self.shared
+        )
 
     def of(self, mass: Tensor, token: Tensor) -> Tensor:
         """d of one token per position, from its mass and its id, all ``(*batch,)``."""
+        if not self.tied and not self.shared:
+            return (mass < self.value).to(mass.dtype)
         inside = (mass < self.value) | ((mass == self.value) & (token < self.critical))
         return torch.where((mass == self.value) & (token == self.critical), self.share, inside.to(mass.dtype))
 
@@ -57,7 +64,7 @@ class Cut:
         if self.tied:
             ids = torch.arange(mass.shape[-1], device=mass.device)
             d.masked_fill_((mass == value) & (ids < critical), 1.0)
-        return d.scatter_(-1, critical, torch.where(share > 0, share, d.gather(-1, critical)))
+        return d.scatter_(-1, critical, torch.where(share > 0, share, d.gather(-1, critical))) if self.shared else d
 
     def kept(self, mass: Tensor) -> Tensor:
         """P_v (1 − d_v), ``(*batch, V)``: faster than by way of d where rows are long."""
@@ -74,4 +81,21 @@ class Cut:
         if self.tied:
             ids = torch.arange(mass.shape[-1], device=mass.device)
             kept.masked_fill_((mass == value) & (ids < critical), 0.0)
-        return kept.scatter_(-1, critical, kept.gather(-1, critical) * (1 - share))
+        return kept.scatter_(-1, critical, kept.gather(-1, critical) * (1 - share)) if self.shared else kept
+
+    def kept_tokens(self, mass: Tensor) -> tuple[Tensor, Tensor]:
+        """The tokens that are not deferred and their P_v (1 − d_v), both ``(R, k)``, of a few rows ``(R, V)`` on a CPU.
+
+        Rows with fewer than k of them are filled with token 0 and mass 0.
+        """
+        rows = [np.flatnonzero(p >= v) for p, v in zip(mass.detach().numpy(), self.value.numpy(), strict=True)]
+        counts = torch.tensor([len(ids) for ids in rows])
+        tokens = torch.zeros(len(rows), max(1, int(counts.max())), dtype=torch.long)
+        for row, ids in enumerate(rows):
+            tokens[row, : len(ids)] = torch.from_numpy(ids)
+        found = mass.gather(-1, tokens)
+        if self.tied or self.shared:
+            columns = (x.unsqueeze(-1) for x in (self.value, self.critical, self.share, self.alpha))
+            value, critical, share, alpha = columns
+            found = found * (1 - Cut(value, critical, share, alpha).of(found, tokens))
+        return tokens, found.masked_fill_(torch.arange(tokens.shape[1]) >= counts.unsqueeze(-1), 0)

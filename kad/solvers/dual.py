@@ -61,4 +61,6 @@ class Dual(Solver):
         mass = mass.detach()
         alpha = mass_below(mass, self.threshold)
         value = torch.full_like(alpha, self.threshold)
-        return Cut(value, torch.zeros_like(alpha, dtype=torch.long), torch.zeros_like(alpha), alpha, tied=False)
+        return Cut(
+            value, torch.zeros_like(alpha, dtype=torch.long), torch.zeros_like(alpha), alpha, tied=False, shared=False
+        )

@@ -170,7 +170,7 @@ def with_share(value: Tensor, critical: Tensor, deferred: Tensor, fill: float, t
     """A cut that defers ``deferred`` in whole tokens, and of the critical one what brings that up to ``fill``."""
     left = torch.where(value < 2, fill - deferred, 0.0).clamp_min(0)
     share = (left / value.to(left.dtype)).clamp(0, 1)
-    return Cut(value, critical, share.to(value.dtype), (deferred + left).to(value.dtype), tied)
+    return Cut(value, critical, share.to(value.dtype), (deferred + left).to(value.dtype), tied, shared=fill > 0)
 
 
 Bracket = tuple[NDArray[np.int64], NDArray[np.floating], float]

@@ -122,6 +122,9 @@ def test_cuts_and_sorting_agree(kind: str, size: int) -> None:
         torch.testing.assert_close(filled.dense(p), d, atol=1e-12, rtol=0)
         torch.testing.assert_close(filled.alpha, (p * d).sum(-1), atol=1e-12, rtol=0)
         torch.testing.assert_close(filled.kept(p), p * (1 - d), atol=1e-12, rtol=0)
+        for c in (cut, filled):
+            ids, masses = c.kept_tokens(p)
+            assert torch.equal(torch.zeros_like(p).scatter_add(1, ids, masses), c.kept(p))
         tokens = torch.tensor([[0, 5, size - 1, int(cut.critical[0]), int(p[0].argmax())]] * 2)
         for c, dense in ((cut, cut.dense(p)), (filled, filled.dense(p))):
             wide = kad.Cut(*(x.unsqueeze(-1) for x in (c.value, c.critical, c.share, c.alpha)))

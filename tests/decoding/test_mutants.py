@@ -9,6 +9,7 @@ import kad
 import kad.decoding.loop as loop
 from kad.decisions import Decision, Reading
 from kad.decoding.kernels import PLAIN, Kernels
+from kad.decoding.verify import Choice
 
 from .enumeration import chain_law, decoder, emitted_law, tables
 
@@ -46,10 +47,10 @@ ACCEPTANCES = {
 }
 KERNELS = {
     "replaces from π instead of the residual": Kernels(
-        leftover=lambda decision, p, q: decision.kept(p) + decision.alpha.unsqueeze(-1) * q
+        leftover=lambda decision, p, q: Choice(decision.kept(p) + decision.alpha.unsqueeze(-1) * q)
     ),
     "replaces from the wrong side": Kernels(
-        leftover=lambda decision, p, q: ((1 - decision.alpha).unsqueeze(-1) * q - decision.kept(p)).clamp_min(0)
+        leftover=lambda decision, p, q: Choice(((1 - decision.alpha).unsqueeze(-1) * q - decision.kept(p)).clamp_min(0))
     ),
     "one budget for the window": Kernels(decide=windows_share_a_budget(PLAIN.decide)),
 }
