@@ -13,6 +13,7 @@ from kad.testing import check_loss
 class Tsallis(Loss):
     a: float = 1.5
     decreasing = True
+    strict = True
 
     def __call__(self, p, q=None):
         return (1 - p ** (self.a - 1)) / (self.a - 1)

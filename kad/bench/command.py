@@ -26,7 +26,7 @@ from .pairs import Models, build
 def run(
     *, pair: str, base: str | None, proxy: str | None, batch: list[int], window: list[int | str], new_tokens: int,
     prompt_tokens: int, rounds: int, acceptance: float | None, deferral: float, greedy: bool, target: Target | None,
-    threads: int | None, dtype: str, device: str | None, output: Path | None, seed: int,
+    threads: int | None, dtype: str, device: str | None, compile: bool, output: Path | None, seed: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure, show, write."""
     check(batch, window, new_tokens, prompt_tokens, rounds, acceptance, deferral, output)
@@ -57,7 +57,7 @@ def run(
         "threads": torch.get_num_threads(), "dtype": str(kind).removeprefix("torch."), "pair": models.name,
         "parameters": [sum(p.numel() for p in m.parameters()) for m in (models.base, models.proxy)],
         "sampled": not greedy, "new_tokens": new_tokens, "prompt_tokens": prompt_tokens, "rounds": rounds,
-        "synthetic_acceptance": acceptance, "synthetic_deferral": None if acceptance is None else deferral,
+        "synthetic_acceptance": acceptance, "synthetic_deferral": None if acceptance is None else deferral, "compiled": compile,
         "target": repr(target or dual(0.4)), "bandwidth": speed, "cost_ratio": cost_ratio(models),
         "results": [r.as_dict() for r in results],
     }  # fmt: skip
@@ -83,7 +83,7 @@ def check(
     if new_tokens < 2:
         raise ValueError(f"--new-tokens must be ≥ 2, got {new_tokens}.")
     if any(w != "auto" and int(w) < 0 for w in window):
-        raise ValueError("--window must be ≥ 0 or auto.")
+        raise ValueError("--gamma must be ≥ 0 or auto.")
     for name, share in (("acceptance", acceptance), ("deferral", deferral)):
         if share is not None and not 0 <= share <= 1:
             raise ValueError(f"--{name} must lie in [0, 1], got {share}.")
@@ -116,6 +116,8 @@ def machine(models: Models) -> str:
 def show(console: Console, report: dict[str, Any], results: list[Result]) -> None:
     """The table: ratios to the peers of the same batch."""
     kind = "greedy" if not report["sampled"] else "sampled"
+    if report["compiled"]:
+        kind += ", kad compiled"
     if report["synthetic_acceptance"] is not None:
         kind += f", SYNTHETIC acceptance {report['synthetic_acceptance']} and deferral {report['synthetic_deferral']}"
     console.print(

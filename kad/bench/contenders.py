@@ -58,10 +58,11 @@ class Synthetic(Sampled):
 
     def leading(self, probability: Tensor) -> Tensor:
         given = torch.where(probability > 0, self.acceptance, probability)  # 0 where a row has no draft
-        return super().leading(given)
+        return (self.uniform(given, *given.shape) < given).int().cumprod(-1).sum(-1)
 
     def coin(self, probability: Tensor) -> Tensor:
-        return super().coin(torch.full_like(probability, 1 - self.deferral))
+        """For the last token of a round: whether the base's draw is kept."""
+        return self.uniform(probability, *probability.shape) < 1 - self.deferral
 
 
 def kad_with(window: int | str, target: Target | None = None) -> Callable[[Job], tuple[Tensor, Trace | None]]:
@@ -71,7 +72,8 @@ def kad_with(window: int | str, target: Target | None = None) -> Callable[[Job],
         chance = None if job.acceptance is None or not job.sample else Synthetic(job.acceptance, job.deferral)
         out = generate(
             job.models.base, job.models.proxy, input_ids=job.prompts, target=target or job.target,
-            window=AutoWindow() if window == "auto" else int(window), generator=chance, **job.options,
+            window=AutoWindow() if window == "auto" else int(window), generator=chance, compile=job.compile,
+            **job.options,
         )  # fmt: skip
         return out.sequences[:, job.prompts.shape[1] :], out.trace
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import statistics
 import time
@@ -12,6 +13,8 @@ from typing import Any
 
 import torch
 
+from ..decoding.compiled import CompiledLane
+from ..decoding.huggingface import HuggingFaceLane
 from .contenders import Contender, Job
 from .pairs import Models, weight_bytes
 
@@ -85,6 +88,32 @@ class Meter:
                 hook.remove()
 
 
+@contextmanager
+def lanes_timed(device: torch.device) -> Iterator[dict[str, float]]:
+    """Seconds in the lanes' passes, by the lane's name: where hooks would be compiled into the models."""
+    found: dict[str, float] = {}
+    originals = {kind: kind.forward for kind in (HuggingFaceLane, CompiledLane)}
+
+    def timed(right: Callable[..., Any]) -> Callable[..., Any]:
+        def forward(self: Any, *arguments: Any) -> Any:
+            wait(device)
+            start = time.perf_counter()
+            out = right(self, *arguments)
+            wait(device)
+            found[self.name] = found.get(self.name, 0.0) + time.perf_counter() - start
+            return out
+
+        return forward
+
+    for kind, right in originals.items():
+        kind.forward = timed(right)  # type: ignore[method-assign]
+    try:
+        yield found
+    finally:
+        for kind, right in originals.items():
+            kind.forward = right  # type: ignore[method-assign]
+
+
 def bandwidth(device: torch.device, dtype: torch.dtype) -> float:
     """Bytes a second at which matrices too large for any cache are read by a matrix-vector product."""
     size = 2**28 if device.type == "cuda" else 2**25
@@ -135,17 +164,26 @@ def measure(
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         base, proxy = Meter(job.models.base, device), Meter(job.models.proxy, device)
-        start = time.perf_counter()
-        with base.on(), proxy.on():
+        hooked = not (job.compile and contender.name.startswith("kad"))
+        with contextlib.ExitStack() as stack:
+            timed = {} if hooked else stack.enter_context(lanes_timed(device))
+            for meter in (base, proxy) if hooked else ():
+                stack.enter_context(meter.on())
+            start = time.perf_counter()
             ids, trace = contender.run(job)
-        wait(device)
-        whole = time.perf_counter() - start
+            wait(device)
+            whole = time.perf_counter() - start
         if ids.shape != (batch, job.tokens):
             raise RuntimeError(f"{contender.name} emitted {tuple(ids.shape)} ids instead of {(batch, job.tokens)}.")
         result.tokens = ids.numel()
-        result.base_passes, result.proxy_passes = base.passes, proxy.passes
-        result.base_fed, result.proxy_fed = base.fed, proxy.fed
-        result.outside = 1 - (base.seconds + proxy.seconds) / whole
+        if hooked or trace is None:
+            result.base_passes, result.proxy_passes = base.passes, proxy.passes
+            result.base_fed, result.proxy_fed = base.fed, proxy.fed
+            result.outside = 1 - (base.seconds + proxy.seconds) / whole
+        else:
+            result.base_passes, result.proxy_passes = trace.base_passes, trace.proxy_passes
+            result.base_fed, result.proxy_fed = int(trace.base_fed.sum()), int(trace.proxy_fed.sum())
+            result.outside = 1 - sum(timed.values()) / whole
         result.acceptance = trace.acceptance_rate if trace is not None and trace.drafted else None
         cuda = device.type == "cuda"
         result.peak_bytes = (

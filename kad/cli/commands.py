@@ -44,6 +44,7 @@ def generate(
     seed: int | None = None,
     dtype: str = "auto",
     device: str | None = None,
+    compile: bool = False,
     stream: bool = False,
     json: bool = False,
 ) -> None:
@@ -77,6 +78,7 @@ def generate(
         seed: Seed of the sampling.
         dtype: Of the models' weights: auto, float32, bfloat16 or float16.
         device: Such as cpu or cuda; by default a GPU where there is one.
+        compile: Compile both models' passes; pays for long texts on a GPU.
         stream: Print tokens as they are decided, coloured by origin.
         json: Print one JSON object with the text, its tokens and the totals.
     """
@@ -186,6 +188,7 @@ def bench(
     threads: int | None = None,
     dtype: str = "auto",
     device: str | None = None,
+    compile: bool = False,
     output: Path | None = None,
     seed: int = 0,
 ) -> None:
@@ -210,6 +213,7 @@ def bench(
         threads: CPU threads.
         dtype: Of the weights; by default bfloat16 on a GPU and float32 on a CPU.
         device: Such as cpu or cuda; by default a GPU where there is one.
+        compile: Compile kad's passes; Hugging Face's stay as they are.
         output: Write results.json and speed.png to this folder.
         seed: Of weights and prompts.
     """
@@ -219,7 +223,7 @@ def bench(
     run(
         pair=pair, base=base, proxy=proxy, batch=batch or [1, 4, 16], window=windows,
         new_tokens=new_tokens, prompt_tokens=prompt_tokens, rounds=rounds, acceptance=acceptance, deferral=deferral,
-        greedy=greedy, target=target, threads=threads, dtype=dtype, device=device, output=output, seed=seed,
+        greedy=greedy, target=target, threads=threads, dtype=dtype, device=device, compile=compile, output=output, seed=seed,
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def run(
     proxy_chat: bool, system: str | None, proxy_system: str | None, loss: Loss | None, solver: Solver | None, placement: Placement,
     target: Target | None, window: int | Literal["auto"], max_new_tokens: int | None, greedy: bool, temperature: float | None,
     top_p: float | None, top_k: int | None, min_p: float | None, repetition_penalty: float | None,
-    stop: list[str] | None, seed: int | None, dtype: str, device: str | None, stream: bool, json: bool,
+    stop: list[str] | None, seed: int | None, dtype: str, device: str | None, compile: bool, stream: bool, json: bool,
 ) -> None:  # fmt: skip
     """See `kad.cli.commands.generate`."""
     if window != "auto" and window < 0:
@@ -55,7 +55,7 @@ def run(
     out = generate(
         models["base"], models["proxy"], messages,
         proxy_prompt=chat_of(text, proxy_system) if proxy_system or proxy_chat else None, target=chosen, window=window,
-        tokenizer=tokenizer, proxy_tokenizer=proxy_tokenizer, seed=seed, stop_strings=stop,
+        tokenizer=tokenizer, proxy_tokenizer=proxy_tokenizer, seed=seed, stop_strings=stop, compile=compile,
         streamer=ColourStreamer(tokenizer, console) if stream else None,
         **options,
     )  # fmt: skip

@@ -27,7 +27,7 @@ def endless(family: str, seed: int):
 def alive() -> int:
     """Bytes of all tensors that the collector can reach, each storage once."""
     gc.collect()
-    tensors = [x for x in gc.get_objects() if issubclass(type(x), torch.Tensor)]
+    tensors = [x for x in gc.get_objects() if type(x) in (torch.Tensor, torch.nn.Parameter)]
     return sum({x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors}.values())
 
 
