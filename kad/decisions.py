@@ -99,22 +99,26 @@ def deferred_mass(p: Tensor, d: Tensor) -> Tensor:
 def law(
     target: Target,
     base: Reading,
-    proxy: Reading,
+    proxy: Reading | None,
     reference: Reading | None,
     temperature: float,
     decision: Decision | None = None,
 ) -> Tensor:
     """The distribution that is sampled at these positions: π with the temperature where its placement says.
 
-    ``decision`` is the target's there, if it is already known.
+    ``decision`` is the target's there, if it is already known; no proxy is needed where it defers nothing.
     """
-    p, q = base.for_mixture(target), proxy.for_mixture(target)
-    if decision is None:
-        decision = decide(target, base, proxy)
-    if decision is not None:
-        pi = torch.addcmul(decision.kept(p), decision.alpha.unsqueeze(-1), q)
-    elif reference is not None:
-        pi = target(p, q, reference.for_mixture(target))
+    p = base.for_mixture(target)
+    if proxy is None:
+        pi = p
     else:
-        pi = target(p, q)
+        q = proxy.for_mixture(target)
+        if decision is None:
+            decision = decide(target, base, proxy)
+        if decision is not None:
+            pi = torch.addcmul(decision.kept(p), decision.alpha.unsqueeze(-1), q)
+        elif reference is not None:
+            pi = target(p, q, reference.for_mixture(target))
+        else:
+            pi = target(p, q)
     return temper(pi, temperature) if target.placement == "mixture" else pi

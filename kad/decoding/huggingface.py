@@ -12,6 +12,8 @@ from torch import Tensor
 from .cache import SlotCache, Slots
 from .lane import Lane
 
+SHORT = 32  # passes up to this width get additive masks: every layer would else convert a boolean one for itself
+
 
 def check_model(model: Any, name: str) -> None:
     """Raise a ValueError, in one sentence, if a lane cannot run this model."""
@@ -83,14 +85,11 @@ class HuggingFaceLane(Lane):
         by_kind = {"full_attention": causal}
         if self.window is not None:
             by_kind["sliding_attention"] = causal & (slot > query - self.window)
-        if self.additive:
+        if self.additive or positions.shape[1] <= SHORT:
             dtype = self.model.dtype
-            by_kind = {
-                kind: torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(
-                    ~mask, torch.finfo(dtype).min
-                )
-                for kind, mask in by_kind.items()
-            }
+            seen = torch.zeros((), dtype=dtype, device=positions.device)
+            hidden = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=positions.device)
+            by_kind = {kind: torch.where(mask, seen, hidden) for kind, mask in by_kind.items()}
         return by_kind if len(self.kinds) > 1 else by_kind[self.kinds[0]]
 
     def adopt(self, layers: Sequence[tuple[Tensor, Tensor]], read: Tensor) -> None:

@@ -70,12 +70,15 @@ class Lane(ABC):
 
         Rows shorter than the widest stand at the right, so that one ``keep`` serves all of them.
         """
-        widths = torch.where(where, self.known - self.read, 0)
+        widths = self.known - self.read
+        if not bool(where.all()):
+            widths = torch.where(where, widths, 0)
         width = int(widths.max())
         column = torch.arange(width).unsqueeze(0)
         positions = self.known.unsqueeze(-1) - width + column
         valid = column >= (width - widths).unsqueeze(-1)
-        positions = torch.where(valid, positions, 0)
+        if not bool(valid.all()):
+            positions = torch.where(valid, positions, 0)
         tokens = self.tokens.gather(1, positions.to(self.device))
         out = self.forward(tokens, positions, valid, min(keep, width))[..., : self.vocabulary]
         self.read = torch.where(where, self.known, self.read)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ..decisions import Decision, Reading, law
+from ..distributions import by_numpy
 from ..mixture import Target
 from .journal import Journal
 from .lane import Lane
@@ -210,7 +211,9 @@ class Decoder:
             return None
         r = reference.at(first) if reference else None
         known = None if decision is None else decision.at(first)
-        return law(self.target, base.at(first), drafts.reading(), r, self.sampling.temperature, known)
+        deferred = known is None or not by_numpy(known.alpha) or bool(known.alpha.any())
+        q = drafts.reading() if deferred else None  # with the target Base, say, π = p
+        return law(self.target, base.at(first), q, r, self.sampling.temperature, known)
 
     def next_token(
         self, base: Reading, decision: Decision | None, ends: Tensor, replaced: Tensor, rest: Choice | None
@@ -342,7 +345,10 @@ class Decoder:
 
     def write(self, token: Tensor, at: Tensor, where: Tensor) -> None:
         """Put a token at continuation place ``at`` of the rows ``where``, and tell the lanes."""
-        self.journal.write(self.rows[where], at[where], token[where.to(token.device)])
+        if bool(where.all()):
+            self.journal.write(self.rows, at, token)
+        else:
+            self.journal.write(self.rows[where], at[where], token[where.to(token.device)])
         for lane in self.lanes:
             lane.append(token, where)
 
