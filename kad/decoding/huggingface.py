@@ -199,6 +199,10 @@ def lane_for(
     if options is not None:
         if is_recurrent(model):
             raise ValueError(f"the {name} ({type(model).__name__}) has a recurrent state; use compile=False.")
+        if len(set((getattr(model, "hf_device_map", None) or {}).values())) > 1:
+            raise ValueError(
+                f"the {name} lies on several devices (device_map), which moves its layers; use compile=False."
+            )
         from .compiled import CompiledLane  # the compiler is slow to import
 
         return CompiledLane(name, model, prompts, room, vocabulary, options)

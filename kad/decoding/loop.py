@@ -235,9 +235,9 @@ class Decoder:
             weights = decision.kept(p)
             token = self.chance.pick(weights)
             sure = ends & self.chance.settled(certain(weights, decision.alpha)).cpu()
-            return token if rest is None else torch.where(
-                replaced.to(token.device), rest.pick(self.chance), token
-            ), sure
+            if rest is not None:
+                token = torch.where(replaced.to(token.device), rest.pick(self.chance), token)
+            return token, sure
         token = self.chance.pick(p)
         px = p.gather(1, token.unsqueeze(-1)).squeeze(-1)
         stays = 1 - decision.of(token, px)

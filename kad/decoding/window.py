@@ -149,7 +149,7 @@ class Chooser(Pace):
         places, seconds = (np.array(x, dtype=float) for x in zip(*self.base_times, strict=True))
         spread = float(((places - places.mean()) ** 2).sum())
         slope = float(((places - places.mean()) * seconds).sum()) / spread if spread else 0.0
-        slope = min(max(slope, 0.0), float(seconds.min() / places.max()))
+        slope = min(max(slope, 0.0), float((seconds / places).min()))  # the first place costs no less than the next
         return proxy, max(float(np.median(seconds - slope * (places - 1))), 1e-9), slope
 
     def window(self) -> int:

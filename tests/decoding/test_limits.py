@@ -134,3 +134,5 @@ def test_a_base_in_parts(tmp_path: Path) -> None:
     for window in (0, 3):
         whole, split = (kad.generate(model, proxy, window=window, **options) for model in (base, parts))
         assert continuation(split) == continuation(whole)
+    with pytest.raises(ValueError, match="several devices"):
+        kad.generate(parts, proxy, compile=True, **options)

@@ -94,6 +94,20 @@ def test_costs_are_timed() -> None:
     assert (proxy, base, place) == pytest.approx((0.01, 0.12, 0.02))
 
 
+def test_places_that_cost_as_much_as_passes_make_windows_short() -> None:
+    """Many rows on a CPU: a pass takes as long as it has places, so drafting more than is accepted costs."""
+    pace = kad.AutoWindow().pace(lazy=True)
+    assert isinstance(pace, Chooser)
+    pace.rounds = 5
+    pace.tested[0], pace.stood[0] = 10_000, 7_800
+    pace.alphas.extend([0.3] * 64)
+    for n in (1, 5, 3, 4, 2):
+        pace.drafted(0.02 * n, n)
+        pace.verified(0.1 * (n + 1), n + 1)
+    assert pace.costs() == pytest.approx((0.02, 0.1, 0.1))
+    assert drafts(pace, 0.7) <= 1
+
+
 def test_with_real_models_greedy_text_does_not_change() -> None:
     pair = kad.demo.load()
     prompts = [
