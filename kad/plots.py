@@ -191,18 +191,22 @@ def speed(report: dict[str, Any], axes: Any = None) -> Any:
     >>> kad.plots.speed({"results": [one], "synthetic_acceptance": 0.78}).get_ylabel()
     'tokens a second'
     """
-    axes = fresh(axes, (7.5, 4.6))
+    axes = fresh(axes, (8.0, 4.4))
     lines: dict[tuple[str, Any], list[tuple[int, float]]] = {}
     for r in report["results"]:
-        lines.setdefault((r["name"], r["window"]), []).append((r["batch"], r["tokens_per_second"]))
+        if r["name"] != "kad, π = p":  # it lies on kad's own lines
+            lines.setdefault((r["name"], r["window"]), []).append((r["batch"], r["tokens_per_second"]))
     own = [key for key in lines if key[0] == "kad"]
     for (name, window), points in lines.items():
         label = name if window is None else f"{name}, γ = {window}"
+        style: dict[str, Any] = {"color": BOUND, "marker": "o", "markersize": 4, "linestyle": "--"}
         if name == "kad":
             shade = 0.35 + 0.65 * own.index((name, window)) / max(1, len(own) - 1)
-            style = {"color": pyplot().get_cmap("Blues")(shade), "marker": "o"}
-        else:
-            style = {"marker": ".", "linestyle": ":" if window is not None else "--"}
+            style = {"color": pyplot().get_cmap("Blues")(shade), "marker": "o", "markersize": 5}
+        elif window is not None:
+            style |= {"color": DEFERRED, "linestyle": ":"}
+        elif name.startswith("two"):
+            style |= {"linestyle": "-."}
         axes.plot(*zip(*sorted(points), strict=True), label=label, **style)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
@@ -213,5 +217,5 @@ def speed(report: dict[str, Any], axes: Any = None) -> Any:
     axes.set_ylabel("tokens a second")
     if report["synthetic_acceptance"] is not None:
         axes.set_title(f"synthetic acceptance {report['synthetic_acceptance']}", fontsize=10)
-    axes.legend(fontsize=8, ncols=2, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return axes

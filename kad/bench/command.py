@@ -67,7 +67,7 @@ def run(
 
         output.mkdir(parents=True, exist_ok=True)
         (output / "results.json").write_text(json.dumps(report, indent=1) + "\n")
-        figure(report).figure.savefig(output / "speed.png", dpi=160)
+        figure(report).figure.savefig(output / "speed.png", dpi=160, bbox_inches="tight")
         console.print(f"written: {output}/results.json, speed.png")
     return report
 
@@ -145,9 +145,9 @@ def show(console: Console, report: dict[str, Any], results: list[Result]) -> Non
         )  # fmt: skip
     console.print(table)
     console.print(
-        "×HF, ×ass., ×two: times as fast as Hugging Face's generate on the base, its assisted decoding with the same γ, and\n"
-        "the two-model loop. base, proxy: passes/tokens fed. outside: of the time, not in the models. floor: time that reading\n"
-        "the weights takes, of the time taken."
+        "×HF, ×ass., ×two: times as fast as Hugging Face's generate on the base, its assisted decoding with the same γ, and "
+        "the two-model loop. base, proxy: passes/tokens fed. outside: of the time, not in the models. floor: time that "
+        "reading the weights takes, of the time taken."
     )
 
 
