@@ -92,7 +92,9 @@ class AutoWindow:
 
 
 BINS = 8  # q* of a draft, by powers of two: drafts that the proxy is sure of stand more often
-PRIOR = 4.0  # drafts' worth of belief in the overall acceptance before a bin has its own
+PRIOR = (
+    4.0  # drafts' worth of belief: in the mean α before there are drafts, in their acceptance before a bin has its own
+)
 FIRST = (3, 1, 5)  # windows of the first rounds, so that the base's cost per place shows
 PROBE = 16  # rounds without a draft after which one is drafted, to see whether acceptance has changed
 
@@ -137,9 +139,8 @@ class Chooser(Pace):
 
     @property
     def acceptance(self) -> float:
-        """Of all drafts; never below the mean α (theory S10: 1 − D_TV(π, q*) ≥ α)."""
-        tested, stood = float(self.tested.sum()), float(self.stood.sum())
-        return min(max((stood + 0.5 * PRIOR) / (tested + PRIOR), self.alpha if self.tested.sum() else 0.0), 0.999)
+        """Of all drafts; before there are many, the mean α, which it exceeds (theory S10: 1 − D_TV(π, q*) ≥ α)."""
+        return min(float(self.stood.sum() + PRIOR * self.alpha) / float(self.tested.sum() + PRIOR), 0.999)
 
     def costs(self) -> tuple[float, float, float]:
         """Time of a proxy pass, of a base pass over one place, and of every further place."""
@@ -186,7 +187,7 @@ class Chooser(Pace):
         """How likely drafts of such q* stand, ``(B,)``: as often as others like them did."""
         overall = self.acceptance
         by_bin = (self.stood + PRIOR * overall) / (self.tested + PRIOR)
-        return by_bin[bins(chances)].clamp(min=self.alpha, max=1.0)
+        return by_bin[bins(chances)]
 
 
 def bins(chances: Tensor) -> Tensor:

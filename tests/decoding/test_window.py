@@ -72,10 +72,14 @@ def test_drafts_that_rarely_stand_end_the_round() -> None:
     assert drafts(pace, 0.1) == 1
 
 
-def test_acceptance_is_never_believed_below_the_mean_alpha() -> None:
-    """S10: 1 − D_TV(π, q*) ≥ α."""
-    pace = chooser(0.1, cost=0.1, alpha=0.8)
+def test_before_there_are_drafts_the_mean_alpha_is_believed() -> None:
+    """S10: 1 − D_TV(π, q*) ≥ α. A few drafts weigh as much; many decide."""
+    pace = chooser(0.5, cost=0.1, alpha=0.8)
+    assert pace.acceptance == pytest.approx(0.5, abs=1e-3)
+    pace.tested, pace.stood = torch.zeros(BINS), torch.zeros(BINS)
     assert pace.acceptance == pytest.approx(0.8)
+    pace.tested[0], pace.stood[0] = 4, 2
+    assert pace.acceptance == pytest.approx(0.65)
 
 
 def test_bins() -> None:
