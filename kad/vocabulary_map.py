@@ -49,7 +49,8 @@ class VocabularyMap:
         """The map of two Hugging Face tokenizers.
 
         Args:
-            base, proxy: the tokenizers.
+            base: the base's tokenizer.
+            proxy: the proxy's.
             proxy_stops: the aligned model's stop tokens; by default its tokenizer's end of sequence.
 
         Raises:
