@@ -46,8 +46,9 @@ def run(
         for size in batch:
             prompts = torch.randint(3, models.vocabulary, (size, prompt_tokens), generator=generator)
             job = Job(
-                models, prompts.to(models.device), new_tokens, not greedy, target or dual(0.4), acceptance, deferral
-            )
+                models, prompts.to(models.device), new_tokens, not greedy, target or dual(0.4), acceptance, deferral,
+                compile,
+            )  # fmt: skip
             results += measure(
                 job, contenders(window), rounds, speed, lambda text: progress.update(task, advance=1, description=text)
             )

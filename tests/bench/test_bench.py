@@ -112,6 +112,16 @@ def test_the_command_writes_what_it_shows(tmp_path: Path, monkeypatch, capsys, m
     assert "holds results already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("compile", [False, True])
+def test_compile_reaches_the_contenders(monkeypatch, models: pairs.Models, compile: bool) -> None:
+    jobs = []
+    monkeypatch.setattr(command, "build", lambda *arguments: models)
+    monkeypatch.setattr(command, "bandwidth", lambda *arguments: 1e9)
+    monkeypatch.setattr(command, "measure", lambda job, *rest: jobs.append(job) or [])
+    assert main(["bench", "--batch", "1", "--batch", "2", *(["--compile"] if compile else [])]) == 0
+    assert [(len(job.prompts), job.compile) for job in jobs] == [(1, compile), (2, compile)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
