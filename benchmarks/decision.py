@@ -44,10 +44,9 @@ def main() -> None:
     kernels = fused({}) if options.compile else PLAIN
     chance = Sampled(torch.Generator().manual_seed(1), kernels.inverse_cdf)
     torch.set_num_threads(1)
-    del_me = torch.zeros(
-        7_000_000
-    )  # as a model's pass does: from now on the allocator keeps the pages of freed tensors
-    del del_me
+    # As a model's pass does: from now on the allocator keeps the pages of freed tensors.
+    large = torch.zeros(7_000_000)
+    del large
     batch, window, g = options.batch, options.window, torch.Generator().manual_seed(0)
     targets = {
         "dual": kad.dual(0.4), "primal": kad.primal(0.9), "fractional": kad.fractional(0.9),

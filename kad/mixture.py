@@ -122,9 +122,8 @@ class Mixture(Target):
 def whole(p: Tensor, alpha: float) -> Cut:
     """Nothing (α = 0) or everything (α = 1) deferred."""
     nothing = p.new_zeros(p.shape[:-1])
-    return Cut(
-        nothing + 2 * alpha, nothing.long(), nothing, nothing + alpha, tied=False, shared=False
-    )  # every mass is below 2
+    value = nothing + 2 * alpha  # every mass is below 2
+    return Cut(value, nothing.long(), nothing, nothing + alpha, tied=False, shared=False)
 
 
 @final

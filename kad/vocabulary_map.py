@@ -99,9 +99,13 @@ class VocabularyMap:
             out[..., self.stop] = torch.logsumexp(logits[..., self.stops].float(), -1).to(out.dtype)
         return out
 
-    def mapped_mass(self, logits: Tensor) -> Tensor:
-        """How much of q* the base can say, ``(*batch,)``: exp of the difference of two log-sums."""
-        return (torch.logsumexp(self.to_base(logits).float(), -1) - torch.logsumexp(logits.float(), -1)).exp()
+    def mapped_mass(self, logits: Tensor, mapped: Tensor | None = None) -> Tensor:
+        """How much of q* the base can say, ``(*batch,)``: exp of the difference of two log-sums.
+
+        ``mapped`` is `to_base` of the logits, if it is already known.
+        """
+        mapped = self.to_base(logits) if mapped is None else mapped
+        return (torch.logsumexp(mapped.float(), -1) - torch.logsumexp(logits.float(), -1)).exp()
 
     def read(self, token: int) -> list[int]:
         """What the proxy reads for one of the base's tokens."""

@@ -13,7 +13,7 @@ from transformers.cache_utils import DynamicCache
 
 from ..decoding.generate import generate
 from ..decoding.trace import Trace
-from ..decoding.verify import Sampled
+from ..decoding.verify import Sampled, passed
 from ..decoding.window import AutoWindow
 from ..mixture import Base, Target
 from .pairs import Models
@@ -58,11 +58,11 @@ class Synthetic(Sampled):
 
     def leading(self, probability: Tensor) -> Tensor:
         given = torch.where(probability > 0, self.acceptance, probability)  # 0 where a row has no draft
-        return (self.uniform(given, *given.shape) < given).int().cumprod(-1).sum(-1)
+        return passed(super().coin(given))
 
     def coin(self, probability: Tensor) -> Tensor:
         """For the last token of a round: whether the base's draw is kept."""
-        return self.uniform(probability, *probability.shape) < 1 - self.deferral
+        return super().coin(torch.full_like(probability, 1 - self.deferral))
 
 
 def kad_with(window: int | str, target: Target | None = None) -> Callable[[Job], tuple[Tensor, Trace | None]]:
@@ -117,7 +117,7 @@ def verdicts(acceptance: float | None) -> Iterator[None]:
         ids: Tensor, candidate_logits: Tensor, length: int, logits: Tensor, **more: Any
     ) -> tuple[Tensor, Any]:
         _, _ = right(ids, candidate_logits, length, logits, **more)
-        matches = (torch.rand(length, device=ids.device) < acceptance).int().cumprod(-1).sum()
+        matches = passed(torch.rand(length, device=ids.device) < acceptance)
         token = ids[:, -1:]  # any token: the next one was drawn above
         return torch.cat([ids[:, ids.shape[1] - length :][:, : int(matches)], token], -1), matches
 

@@ -49,9 +49,8 @@ class StaticLayer(CacheLayerMixin):
         shape = (*key_states.shape[:2], self.capacity + 1)
         self.keys = key_states.new_zeros(*shape, key_states.shape[-1])
         self.values = value_states.new_zeros(*shape, value_states.shape[-1])
-        if not torch.compiler.is_compiling():
-            torch._dynamo.mark_static_address(self.keys)  # CUDA graphs then write to it in place
-            torch._dynamo.mark_static_address(self.values)
+        torch._dynamo.mark_static_address(self.keys)  # CUDA graphs then write to it in place
+        torch._dynamo.mark_static_address(self.values)
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:

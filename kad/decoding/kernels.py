@@ -18,7 +18,7 @@ from ..decisions import Decision, Reading, decide
 from ..distributions import by_numpy, softmax
 from ..mixture import Target
 from ..solvers import Cut
-from .verify import Choice, inverse_cdf, mixture_residual
+from .verify import Choice, inverse_cdf, mixture_residual, surplus
 
 FEW = 16  # rows
 
@@ -30,8 +30,7 @@ def leftover(decision: Decision, p: Tensor, q: Tensor) -> Choice:
     """
     if isinstance(decision.kind, Cut) and by_numpy(p) and len(p) <= FEW:
         tokens, kept = decision.kind.kept_tokens(p)
-        rest = torch.addcmul(kept, q.gather(-1, tokens), decision.alpha.unsqueeze(-1) - 1).clamp_min_(0)
-        nothing = rest.sum(-1) <= 16 * torch.finfo(rest.dtype).eps
+        rest, nothing = surplus(kept, q.gather(-1, tokens), decision.alpha)
         if not bool(nothing.any()):
             return Choice(rest, tokens)
         if bool(nothing.all()):

@@ -70,7 +70,7 @@ class Decoder:
         self.drawn_as_mixture = self.mixture and (target.placement != "mixture" or sampling.temperature == 1)
         # Whether the last token of a round can do without q*.
         self.lazy = self.drawn_as_mixture and not target.reads_proxy and journal.scores is None
-        self.pace = Constant(window) if isinstance(window, int) else window.pace(self.lazy)
+        self.pace = Constant(window) if isinstance(window, int) else window.pace(self.lazy, chance.settled)
 
     def run(self) -> Trace:
         """Decode until every row is done."""
@@ -95,9 +95,7 @@ class Decoder:
         journal, running, start = self.journal, self.running, time.perf_counter()
         emitted = journal.length[self.rows]
         owed = self.owed.where & running if self.owed is not None else torch.zeros_like(running)
-        draws = (journal.limit - 1 - emitted).clamp(
-            max=self.chance.settled(torch.tensor(self.pace.window()))
-        ).clamp_min(owed.long()) * running
+        draws = (journal.limit - 1 - emitted).clamp(max=self.pace.window()).clamp_min(owed.long()) * running
         count, steps = torch.zeros_like(draws), []
         for step in range(int(draws.max())):
             where = (draws > step) & self.running
@@ -116,9 +114,7 @@ class Decoder:
             chance = q.tempered.gather(1, token.unsqueeze(-1)).squeeze(-1)
             steps.append((token, chance, drafted, q))
             further = (draws > step + 1) & self.running
-            if not bool(further.any()):
-                break
-            if not bool(self.chance.settled(torch.tensor(self.pace.more(chance, drafted, further)))):
+            if not bool(further.any()) or not self.pace.more(chance, drafted, further):
                 break
         self.owed = None
         self.pace.drafted(time.perf_counter() - start, len(steps))

@@ -60,9 +60,10 @@ class MappedLane(Lane):
 
     def logits(self, where: Tensor, keep: int) -> Tensor:
         raw = self.inner.logits(where, keep)
-        mass = self.map.mapped_mass(raw[:, -1])[where.to(raw.device)]
+        mapped = self.map.to_base(raw)
+        mass = self.map.mapped_mass(raw[:, -1], mapped[:, -1])[where.to(raw.device)]
         self.mass, self.draws = self.mass + float(mass.sum()), self.draws + mass.numel()
-        return self.map.to_base(raw)
+        return mapped
 
     def select(self, index: Tensor) -> None:
         self.inner.select(index)

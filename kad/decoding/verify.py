@@ -86,13 +86,18 @@ def residual(pi: Tensor, q: Tensor) -> Tensor:
     return torch.where(nothing, pi, rest)
 
 
-def mixture_residual(kept: Tensor, q: Tensor, alpha: Tensor) -> Tensor:
-    """`residual` of a mixture without forming it: (p (1 − d) − (1 − α) q*)₊, from p (1 − d), q* and α.
+def surplus(kept: Tensor, q: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """(p (1 − d) − (1 − α) q*)₊ of some or all tokens, ``(B, k)``, from p (1 − d), q* and α; and where it is nothing.
 
-    It is proportional to (p_keep − q*)₊ (theory S10). Where that is numerically zero, π equals q* to rounding.
+    It is the `residual` of a mixture, without forming that, and proportional to (p_keep − q*)₊ (theory S10).
     """
     rest = torch.addcmul(kept, q, alpha.to(q.dtype).unsqueeze(-1) - 1).clamp_min_(0)
-    nothing = blockwise_sum(rest) <= 16 * torch.finfo(rest.dtype).eps
+    return rest, blockwise_sum(rest) <= 16 * torch.finfo(rest.dtype).eps
+
+
+def mixture_residual(kept: Tensor, q: Tensor, alpha: Tensor) -> Tensor:
+    """`surplus` over the vocabulary, ``(B, V)``. Where it is numerically zero, π equals q* to rounding: then q*."""
+    rest, nothing = surplus(kept, q, alpha)
     if by_numpy(rest) and not bool(nothing.any()):
         return rest
     return torch.where(nothing.unsqueeze(-1), q, rest)  # on a GPU a pass over memory is cheaper than to wait for `any`
@@ -117,6 +122,11 @@ def mode(weights: Tensor) -> Tensor:
         return weights.argmax(-1)
     # NumPy's takes a thirtieth of the time at 150,000 tokens
     return torch.from_numpy(np.asarray(weights.detach().numpy().argmax(-1)))
+
+
+def passed(coins: Tensor) -> Tensor:
+    """How many coins of a row come up before its first failure; ``(B, n) -> (B,)``."""
+    return coins.int().cumprod(-1).sum(-1)
 
 
 class Chance(ABC):
@@ -173,7 +183,7 @@ class Sampled(Chance):
         return self.uniform(probability, *probability.shape) < probability
 
     def leading(self, probability: Tensor) -> Tensor:
-        return self.coin(probability).int().cumprod(-1).sum(-1)
+        return passed(self.coin(probability))
 
 
 class Greedy(Chance):
@@ -186,7 +196,7 @@ class Greedy(Chance):
         return probability >= 1
 
     def leading(self, probability: Tensor) -> Tensor:
-        return (probability >= 1).int().cumprod(-1).sum(-1)
+        return passed(self.coin(probability))
 
 
 class Agreed(Chance):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
@@ -86,15 +87,19 @@ class AutoWindow:
         if self.cost is not None and not 0 < self.cost < float("inf"):
             raise ValueError(f"AutoWindow cost must be positive (proxy pass / base pass), got {self.cost}.")
 
-    def pace(self, lazy: bool) -> Pace:
-        """The chooser of one run; ``lazy``: at γ = 0 the proxy runs at a share α of the steps only (theory S11)."""
-        return Chooser(self, lazy)
+    def pace(self, lazy: bool, settled: Callable[[Tensor], Tensor] = lambda value: value) -> Pace:
+        """The chooser of one run.
+
+        Args:
+            lazy: at γ = 0 the proxy runs at a share α of the steps only (theory S11).
+            settled: makes a value the same in every process, since times are not; see `Chance.settled`.
+        """
+        return Chooser(self, lazy, settled)
 
 
 BINS = 8  # q* of a draft, by powers of two: drafts that the proxy is sure of stand more often
-PRIOR = (
-    4.0  # drafts' worth of belief: in the mean α before there are drafts, in their acceptance before a bin has its own
-)
+# Drafts' worth of belief: in the mean α before there are drafts, in their acceptance before a bin has its own.
+PRIOR = 4.0
 FIRST = (3, 1, 5)  # windows of the first rounds, so that the base's cost per place shows
 PROBE = 16  # rounds without a draft after which one is drafted, to see whether acceptance has changed
 
@@ -102,15 +107,15 @@ PROBE = 16  # rounds without a draft after which one is drafted, to see whether 
 class Chooser(Pace):
     """The state behind an `AutoWindow`."""
 
-    def __init__(self, settings: AutoWindow, lazy: bool) -> None:
-        self.settings, self.lazy = settings, lazy
+    def __init__(self, settings: AutoWindow, lazy: bool, settled: Callable[[Tensor], Tensor]) -> None:
+        self.settings, self.lazy, self.settled = settings, lazy, settled
         self.rounds = self.idle = 0
         self.tested, self.stood = torch.zeros(BINS), torch.zeros(BINS)
         self.alphas: deque[float] = deque(maxlen=64)
         self.proxy_times: deque[float] = deque(maxlen=32)
         self.base_times: deque[tuple[int, float]] = deque(maxlen=64)
-        self.survival = torch.ones(0)
-        self.rate = 0.0
+        self.survival = torch.ones(())  # how likely all drafts of the round stand, per row
+        self.price = 0.0  # how likely they must be to stand for one more to be worth its time
 
     # -- what was seen ------------------------------------------------------------------------------------------
 
@@ -155,8 +160,11 @@ class Chooser(Pace):
 
     def window(self) -> int:
         self.rounds += 1
-        self.survival = torch.ones(0)
-        self.rate = 0.0
+        self.survival, self.price = torch.ones(()), 0.0
+        return int(self.settled(torch.tensor(self.choose())))
+
+    def choose(self) -> int:
+        """γ, and with it the price of a draft, by what this process has seen."""
         timed = self.settings.cost is not None or (self.proxy_times and self.base_times)
         if self.rounds <= len(FIRST) or not timed:
             return min(FIRST[(self.rounds - 1) % len(FIRST)], self.settings.longest)
@@ -170,18 +178,14 @@ class Chooser(Pace):
         if self.idle == PROBE:
             self.idle = 0
             return 1
-        self.rate = rates[best]
+        self.price = rates[best] * (proxy + place)
         # A round may turn out better than the average: leave room, `more` says where to end.
         return min(2 * best, self.settings.longest)
 
     def more(self, chances: Tensor, drafted: Tensor, where: Tensor) -> bool:
-        if not self.rate:
-            return True
-        odds = torch.where(drafted, self.odds(chances.cpu()), 1.0)
-        self.survival = odds if not len(self.survival) else self.survival * odds
-        proxy, _, place = self.costs()
+        self.survival = self.survival * torch.where(drafted, self.odds(chances.cpu()), 1.0)
         gain = float((self.survival * self.acceptance)[where].sum()) / max(1, int(where.sum()))
-        return gain >= self.rate * (proxy + place)
+        return bool(self.settled(torch.tensor(gain >= self.price)))
 
     def odds(self, chances: Tensor) -> Tensor:
         """How likely drafts of such q* stand, ``(B,)``: as often as others like them did."""
