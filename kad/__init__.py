@@ -7,6 +7,7 @@ from . import theory as theory
 from .decoding.generate import Output as Output
 from .decoding.generate import decoder as decoder
 from .decoding.generate import generate as generate
+from .decoding.packed import pack_weights as pack_weights
 from .decoding.trace import TokenTrace as TokenTrace
 from .decoding.trace import Trace as Trace
 from .decoding.window import AutoWindow as AutoWindow

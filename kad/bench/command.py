@@ -16,6 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ..decoding.huggingface import check_model
+from ..decoding.packed import pack_weights
 from ..mixture import Target, dual
 from ..version import VERSION
 from .contenders import Job, contenders
@@ -26,7 +27,7 @@ from .pairs import Models, build
 def run(
     *, pair: str, base: str | None, proxy: str | None, batch: list[int], window: list[int | str], new_tokens: int,
     prompt_tokens: int, rounds: int, acceptance: float | None, deferral: float, greedy: bool, target: Target | None,
-    threads: int | None, dtype: str, device: str | None, compile: bool, output: Path | None, seed: int,
+    threads: int | None, dtype: str, device: str | None, compile: bool, pack: bool, output: Path | None, seed: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure, show, write."""
     check(batch, window, new_tokens, prompt_tokens, rounds, acceptance, deferral, output)
@@ -35,6 +36,8 @@ def run(
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     kind = (torch.bfloat16 if place.startswith("cuda") else torch.float32) if dtype == "auto" else getattr(torch, dtype)
     models = load(base, proxy, place, kind) if base or proxy else build(pair, place, kind, seed)
+    if pack:
+        pack_weights(models.base), pack_weights(models.proxy)
     if acceptance is None and not base and not greedy:
         acceptance = 0.78  # random weights say nothing about it
     generator = torch.Generator().manual_seed(seed)
@@ -59,6 +62,7 @@ def run(
         "parameters": [sum(p.numel() for p in m.parameters()) for m in (models.base, models.proxy)],
         "sampled": not greedy, "new_tokens": new_tokens, "prompt_tokens": prompt_tokens, "rounds": rounds,
         "synthetic_acceptance": acceptance, "synthetic_deferral": None if acceptance is None else deferral, "compiled": compile,
+        "packed": pack,
         "target": repr(target or dual(0.4)), "bandwidth": speed, "cost_ratio": cost_ratio(models),
         "results": [r.as_dict() for r in results],
     }  # fmt: skip
@@ -119,6 +123,8 @@ def show(console: Console, report: dict[str, Any], results: list[Result]) -> Non
     kind = "greedy" if not report["sampled"] else "sampled"
     if report["compiled"]:
         kind += ", kad compiled"
+    if report["packed"]:
+        kind += ", packed weights"
     if report["synthetic_acceptance"] is not None:
         kind += f", SYNTHETIC acceptance {report['synthetic_acceptance']} and deferral {report['synthetic_deferral']}"
     console.print(

@@ -45,6 +45,7 @@ def generate(
     dtype: str = "auto",
     device: str | None = None,
     compile: bool = False,
+    pack: bool = False,
     stream: bool = False,
     json: bool = False,
 ) -> None:
@@ -79,6 +80,7 @@ def generate(
         dtype: Of the models' weights: auto, float32, bfloat16 or float16.
         device: Such as cpu or cuda; by default a GPU where there is one.
         compile: Compile both models' passes; pays for long texts on a GPU.
+        pack: Lay the models' weights out anew for a CPU; pays for windows and batches there.
         stream: Print tokens as they are decided, coloured by origin.
         json: Print one JSON object with the text, its tokens and the totals.
     """
@@ -189,6 +191,7 @@ def bench(
     dtype: str = "auto",
     device: str | None = None,
     compile: bool = False,
+    pack: bool = False,
     output: Path | None = None,
     seed: int = 0,
 ) -> None:
@@ -214,6 +217,7 @@ def bench(
         dtype: Of the weights; by default bfloat16 on a GPU and float32 on a CPU.
         device: Such as cpu or cuda; by default a GPU where there is one.
         compile: Compile kad's passes; Hugging Face's stay as they are.
+        pack: Pack the weights for a CPU (kad.pack_weights), for everybody.
         output: Write results.json and speed.png to this folder.
         seed: Of weights and prompts.
     """
@@ -223,7 +227,8 @@ def bench(
     run(
         pair=pair, base=base, proxy=proxy, batch=batch or [1, 4, 16], window=windows,
         new_tokens=new_tokens, prompt_tokens=prompt_tokens, rounds=rounds, acceptance=acceptance, deferral=deferral,
-        greedy=greedy, target=target, threads=threads, dtype=dtype, device=device, compile=compile, output=output, seed=seed,
+        greedy=greedy, target=target, threads=threads, dtype=dtype, device=device, compile=compile, pack=pack,
+        output=output, seed=seed,
     )  # fmt: skip
 
 

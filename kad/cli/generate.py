@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ..decoding.colour import ColourStreamer, coloured
 from ..decoding.generate import generate
+from ..decoding.packed import pack_weights
 from ..losses import Logistic, Loss
 from ..mixture import ImplicitReward, Mixture, Placement, Target
 from ..solvers import Dual, Primal, Solver
@@ -23,7 +24,7 @@ def run(
     proxy_chat: bool, system: str | None, proxy_system: str | None, loss: Loss | None, solver: Solver | None, placement: Placement,
     target: Target | None, window: int | Literal["auto"], max_new_tokens: int | None, greedy: bool, temperature: float | None,
     top_p: float | None, top_k: int | None, min_p: float | None, repetition_penalty: float | None,
-    stop: list[str] | None, seed: int | None, dtype: str, device: str | None, compile: bool, stream: bool, json: bool,
+    stop: list[str] | None, seed: int | None, dtype: str, device: str | None, compile: bool, pack: bool, stream: bool, json: bool,
 ) -> None:  # fmt: skip
     """See `kad.cli.commands.generate`."""
     if window != "auto" and window < 0:
@@ -39,6 +40,8 @@ def run(
     text = read_prompt(prompt, file)
 
     models, tokenizer, proxy_tokenizer = load(base, proxy, reference, dtype, device)
+    if pack:
+        models = {role: pack_weights(model) for role, model in models.items()}
     chosen = choose_target(target, loss, solver, placement, models.get("reference"))
     console = Console()
     options: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from kad.bench import command, pairs
 from kad.bench.contenders import Job, Synthetic, contenders
 from kad.bench.measure import measure
 from kad.cli.main import main
+from kad.decoding.packed import PackedLinear
 
 from ..models import tiny
 
@@ -120,6 +122,17 @@ def test_compile_reaches_the_contenders(monkeypatch, models: pairs.Models, compi
     monkeypatch.setattr(command, "measure", lambda job, *rest: jobs.append(job) or [])
     assert main(["bench", "--batch", "1", "--batch", "2", *(["--compile"] if compile else [])]) == 0
     assert [(len(job.prompts), job.compile) for job in jobs] == [(1, compile), (2, compile)]
+
+
+def test_packed_weights_are_everybodys(monkeypatch, capsys, models: pairs.Models) -> None:
+    jobs, own = [], pairs.Models("tiny", *(copy.deepcopy(m) for m in (models.base, models.proxy)))
+    monkeypatch.setattr(command, "build", lambda *arguments: own)
+    monkeypatch.setattr(command, "bandwidth", lambda *arguments: 1e9)
+    monkeypatch.setattr(command, "measure", lambda job, *rest: jobs.append(job) or [])
+    assert main(["bench", "--batch", "1", "--pack"]) == 0
+    assert "packed weights" in " ".join(capsys.readouterr().out.split())
+    assert all(isinstance(m.lm_head, PackedLinear) for m in (jobs[0].models.base, jobs[0].models.proxy))
+    assert pairs.weight_bytes(own.base) == pairs.weight_bytes(models.base)
 
 
 @pytest.mark.parametrize(

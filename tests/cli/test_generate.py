@@ -29,7 +29,7 @@ def test_prompt_as_argument_file_and_standard_input(capsys, monkeypatch, tmp_pat
     assert run(capsys, QUESTION, "--greedy", "--window", window).strip() == ANSWER
     file = tmp_path / "prompt.txt"
     file.write_text(QUESTION + "\n")
-    assert run(capsys, "--file", str(file), "--greedy", "--window", window).strip() == ANSWER
+    assert run(capsys, "--file", str(file), "--greedy", "--window", window, "--pack").strip() == ANSWER
     monkeypatch.setattr("sys.stdin", io.StringIO(QUESTION))
     assert run(capsys, "--greedy", "--window", window).strip() == ANSWER
 

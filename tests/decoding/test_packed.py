@@ -1,0 +1,87 @@
+"""pack_weights: another layout of the same weights, the same texts."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+
+import kad
+from kad.decoding.packed import PackedLinear
+
+from ..models import CONFIGS, ragged, tiny
+from .test_greedy import continuation
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_same_products(dtype: torch.dtype, bias: bool) -> None:
+    torch.manual_seed(0)
+    plain = torch.nn.Linear(40, 70, bias=bias, dtype=dtype)
+    packed = PackedLinear(plain, tied=False)
+    for shape in ((40,), (1, 40), (3, 1, 40), (2, 5, 40), (0, 40)):
+        x = torch.randn(shape, dtype=dtype)
+        # One bfloat16 product may be rounded to its other neighbour.
+        torch.testing.assert_close(packed(x), plain(x).detach(), atol=1e-5 if dtype == torch.float32 else 0.02, rtol=0)
+    columns = torch.randn(40, 6, dtype=dtype).t()  # not contiguous
+    torch.testing.assert_close(packed(columns), plain(columns).detach(), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("family", sorted(CONFIGS))
+def test_the_same_text(family: str) -> None:
+    base, proxy = tiny(family, 1), tiny("qwen3", 2)
+    packed = tuple(kad.pack_weights(copy.deepcopy(model)) for model in (base, proxy))
+    ids, mask = ragged(3, seed=3)
+    for window in (0, 3):
+        for more in ({}, {"do_sample": True, "seed": 5}):
+            options = {"input_ids": ids, "attention_mask": mask, "target": kad.dual(0.3), "window": window} | more
+            plain, fast = (kad.generate(*pair, max_new_tokens=12, **options) for pair in ((base, proxy), packed))
+            assert continuation(fast) == continuation(plain)
+            assert fast.trace.base_fed.tolist() == plain.trace.base_fed.tolist()
+
+
+def test_hugging_face_runs_it_too_and_compiled_passes_start_anew() -> None:
+    model, (ids, _) = tiny("llama", 1), ragged(1, seed=0)
+    wanted = model.generate(ids, max_new_tokens=8, do_sample=False).tolist()
+    model._kad_compiled = {"a pass": "with plain weights"}
+    kad.pack_weights(model)
+    assert model.generate(ids, max_new_tokens=8, do_sample=False).tolist() == wanted
+    assert not hasattr(model, "_kad_compiled")
+
+
+def test_plain_weights_are_dropped_but_a_tied_one() -> None:
+    model = tiny("llama", 1)
+    heads = {name for name, m in model.named_modules() if type(m) is torch.nn.Linear}
+    tied = copy.deepcopy(model)
+    tied.lm_head.weight = tied.model.embed_tokens.weight
+    for one in (kad.pack_weights(model), kad.pack_weights(tied)):
+        layers = {name: m for name, m in one.named_modules() if isinstance(m, PackedLinear)}
+        assert set(layers) == heads
+        for name, layer in layers.items():
+            kept = one is tied and name == "lm_head"
+            assert layer.weight.device.type == ("cpu" if kept else "meta")
+    assert tied.lm_head.weight is tied.model.embed_tokens.weight
+
+
+def test_a_packed_model_is_not_saved_as_if_it_were_whole(tmp_path: Path) -> None:
+    with pytest.raises((NotImplementedError, RuntimeError, ValueError)):
+        kad.pack_weights(tiny("llama", 1)).save_pretrained(tmp_path)
+
+
+def test_refusals() -> None:
+    for dtype in (torch.float64, torch.float16):
+        with pytest.raises(ValueError, match="no linear layer on a CPU, in float32 or bfloat16"):
+            kad.pack_weights(torch.nn.Sequential(torch.nn.Linear(2, 2, dtype=dtype)))
+    model = kad.pack_weights(tiny("llama", 1))
+    with pytest.raises(ValueError, match="not packed yet"):
+        kad.pack_weights(model)
+    with pytest.raises(ValueError, match="on a CPU"):
+        kad.pack_weights(torch.nn.Sequential(torch.nn.Linear(2, 2, device="meta")))
+
+
+def test_without_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match="no oneDNN"):
+        kad.pack_weights(tiny("llama", 1))
