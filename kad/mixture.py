@@ -121,9 +121,8 @@ class Mixture(Target):
 
 def whole(p: Tensor, alpha: float) -> Cut:
     """Nothing (α = 0) or everything (α = 1) deferred."""
-    nothing = p.new_zeros(p.shape[:-1])
-    value = nothing + 2 * alpha  # every mass is below 2
-    return Cut(value, nothing.long(), nothing, nothing + alpha, tied=False, shared=False)
+    every = p.new_full(p.shape[:-1], alpha)
+    return Cut(2 * every, every)  # every mass is below 2
 
 
 @final

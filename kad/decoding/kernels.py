@@ -29,12 +29,14 @@ def leftover(decision: Decision, p: Tensor, q: Tensor) -> Choice:
     It lies on the kept tokens alone (theory S10). On a CPU only these are looked at, which for a threshold are few.
     """
     if isinstance(decision.kind, Cut) and by_numpy(p) and len(p) <= FEW:
-        tokens, kept = decision.kind.kept_tokens(p)
-        rest, nothing = surplus(kept, q.gather(-1, tokens), decision.alpha)
-        if not bool(nothing.any()):
-            return Choice(rest, tokens)
-        if bool(nothing.all()):
-            return Choice(q)
+        few = decision.kind.kept_tokens(p)
+        if few is not None:
+            tokens, kept = few
+            rest, nothing = surplus(kept, q.gather(-1, tokens), decision.alpha)
+            if not bool(nothing.any()):
+                return Choice(rest, tokens)
+            if bool(nothing.all()):
+                return Choice(q)
     return Choice(mixture_residual(decision.kept(p), q, decision.alpha))
 
 

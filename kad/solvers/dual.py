@@ -60,7 +60,4 @@ class Dual(Solver):
             return None
         mass = mass.detach()
         alpha = mass_below(mass, self.threshold)
-        value = torch.full_like(alpha, self.threshold)
-        return Cut(
-            value, torch.zeros_like(alpha, dtype=torch.long), torch.zeros_like(alpha), alpha, tied=False, shared=False
-        )
+        return Cut(torch.full_like(alpha, self.threshold), alpha)

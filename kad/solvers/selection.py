@@ -168,9 +168,11 @@ def sorted_cut(mass: Tensor, budget: float, fill: bool) -> Cut:
 
 def with_share(value: Tensor, critical: Tensor, deferred: Tensor, fill: float, tied: bool) -> Cut:
     """A cut that defers ``deferred`` in whole tokens, and of the critical one what brings that up to ``fill``."""
+    if not fill:
+        return Cut(value, deferred.to(value.dtype), critical, tied=tied)
     left = torch.where(value < 2, fill - deferred, 0.0).clamp_min(0)
     share = (left / value.to(left.dtype)).clamp(0, 1)
-    return Cut(value, critical, share.to(value.dtype), (deferred + left).to(value.dtype), tied, shared=fill > 0)
+    return Cut(value, (deferred + left).to(value.dtype), critical, share.to(value.dtype), tied)
 
 
 Bracket = tuple[NDArray[np.int64], NDArray[np.floating], float]
