@@ -30,6 +30,7 @@ from .kernels import PLAIN, Kernels, fused
 from .lane import Lane
 from .loop import Decoder
 from .mapped import MappedLane
+from .per_row import PerRow
 from .prompts import encode, unpad
 from .sampling import Sampling
 from .settings import CLASS_LEVEL_TOP_K, describe, pad_token, proxy_stops, settle_config, settle_window, stop_tokens
@@ -76,7 +77,7 @@ def generate(
     proxy_tokenizer: Any = None,
     vocabulary: int | None = None,
     generator: torch.Generator | Chance | None = None,
-    seed: int | None = None,
+    seed: int | Sequence[int] | None = None,
     streamer: Any = None,
     stop_strings: str | Sequence[str] | None = None,
     stopping_criteria: Sequence[Any] | None = None,
@@ -112,7 +113,8 @@ def generate(
         vocabulary: the tokenizer's length, where there is no tokenizer at hand.
         generator: the source of randomness, or a `Chance` of your own; or give ``seed``; otherwise torch's global
             generator.
-        seed: of a generator made for this call.
+        seed: of a generator made for this call; or one seed per row, whose text is then the same in any batch, up to
+            the rounding of the models' logits there.
         streamer: an object with ``put`` and ``end``, such as Hugging Face's ``TextStreamer``.
         stop_strings: strings that end a row's text.
         stopping_criteria: as in Hugging Face's ``generate``.
@@ -161,7 +163,9 @@ def generate(
     unpad(input_ids, attention_mask, "input_ids")  # before Hugging Face warns about what we refuse
     if generator is not None and seed is not None:
         raise ValueError("pass either generator or seed, not both.")
-    if seed is not None:
+    if isinstance(seed, Sequence):
+        generator = PerRow(seed)
+    elif seed is not None:
         generator = torch.Generator(device=device).manual_seed(seed)
     criteria = StoppingCriteriaList(stopping_criteria or [])
     if stop_strings is not None:
@@ -290,6 +294,8 @@ def decode(
         size, forbidden = len(vocabulary_map.proxy_of), None  # neither model's padding is ever read
 
     prompts = unpad(input_ids, model_kwargs.get("attention_mask"), "input_ids")
+    if isinstance(generator, PerRow) and len(generator.seeds) != len(prompts):
+        raise ValueError(f"there are {len(prompts)} rows and {len(generator.seeds)} seeds; give one seed per row.")
     proxy_prompts = prompts
     if proxy_input_ids is not None:
         proxy_prompts = unpad(proxy_input_ids, proxy_attention_mask, "proxy_input_ids")

@@ -106,15 +106,16 @@ class Decoder:
             q = self.sampling.read(logits, self.prefix, lengths).at((slice(None), 0))
             self.check(q, self.proxy, where)
             settles = owed if step == 0 else torch.zeros_like(owed)
-            token = self.settle(q, settles) if bool(settles.any()) else self.chance.pick(q.tempered)
+            chance = self.ask("draft", step)
+            token = self.settle(q, settles) if bool(settles.any()) else chance.pick(q.tempered)
             drafted = where & ~settles
             self.write(token, journal.length[self.rows] + count, drafted)
             count = count + drafted
             draws = torch.where(journal.is_stop(token) & drafted, step + 1, draws)  # nothing follows a stop token
-            chance = q.tempered.gather(1, token.unsqueeze(-1)).squeeze(-1)
-            steps.append((token, chance, drafted, q))
+            qx = q.tempered.gather(1, token.unsqueeze(-1)).squeeze(-1)
+            steps.append((token, qx, drafted, q))
             further = (draws > step + 1) & self.running
-            if not bool(further.any()) or not self.pace.more(chance, drafted, further):
+            if not bool(further.any()) or not self.pace.more(qx, drafted, further):
                 break
         self.owed = None
         self.pace.drafted(time.perf_counter() - start, len(steps))
@@ -152,7 +153,7 @@ class Decoder:
 
         pi = self.drafted_law(base, reference, decision, drafts)
         ratio = self.ratios(drafts, base, decision, pi)
-        accepted = self.chance.leading(ratio).cpu()
+        accepted = self.ask("accept").leading(ratio).cpu()
         journal.record(self.rows[running], count[running], accepted[running], ratio.cpu()[running])
 
         # The place after the drafts that stand: a replacement, the last token, or nothing after a stop token.
@@ -224,7 +225,7 @@ class Decoder:
             rest: what their replacement is drawn from.
         """
         if decision is None or not bool(ends.any()):
-            token = rest.pick(self.chance) if rest is not None else torch.zeros(len(ends), dtype=torch.long)
+            token = rest.pick(self.ask("replace")) if rest is not None else torch.zeros(len(ends), dtype=torch.long)
             return token, torch.zeros_like(ends)
         p = base.for_mixture(self.target)
         if self.greedy:
@@ -234,12 +235,12 @@ class Decoder:
             if rest is not None:
                 token = torch.where(replaced.to(token.device), rest.pick(self.chance), token)
             return token, sure
-        token = self.chance.pick(p)
+        token = self.ask("last").pick(p)
         px = p.gather(1, token.unsqueeze(-1)).squeeze(-1)
         stays = 1 - decision.of(token, px)
-        coin = self.chance.coin(torch.where(ends.to(stays.device), stays, torch.ones_like(stays)))
+        coin = self.ask("keep").coin(torch.where(ends.to(stays.device), stays, torch.ones_like(stays)))
         if rest is not None:
-            token = torch.where(replaced.to(token.device), rest.pick(self.chance), token)
+            token = torch.where(replaced.to(token.device), rest.pick(self.ask("replace")), token)
         return token, ends & coin.cpu()
 
     def read_all(self, lane: Lane, running: Tensor, count: Tensor, lengths: Tensor, filtered: bool = True) -> Reading:
@@ -306,6 +307,11 @@ class Decoder:
             return torch.zeros_like(count, dtype=torch.bool)
         last = drafts.tokens.cpu().gather(1, (count - 1).clamp_min(0).unsqueeze(-1)).squeeze(-1)
         return (count > 0) & self.journal.is_stop(last)
+
+    def ask(self, what: str, step: int = 0) -> Chance:
+        """The source of chance, told what it decides next."""
+        self.chance.about(self.rows, self.journal.length[self.rows], what, step)
+        return self.chance
 
     # -- rows: the lanes hold those that are still running, the journal all of them -------------------------------
 

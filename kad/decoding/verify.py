@@ -144,6 +144,16 @@ class Chance(ABC):
     def leading(self, probability: Tensor) -> Tensor:
         """How many coins of a row come up before its first failure; ``(B, n) -> (B,)``."""
 
+    def about(self, rows: Tensor, place: Tensor, what: str, step: int = 0) -> None:
+        """What the next decision is about, for sources that want to know.
+
+        Args:
+            rows: ``(B,)``, numbers of the rows in the original batch.
+            place: ``(B,)``, tokens that each has emitted.
+            what: "draft", "accept", "last", "keep" or "replace"; asked once per row, place and step.
+            step: of a draft.
+        """
+
     def settled(self, value: Tensor) -> Tensor:
         """What was computed rather than drawn, such as whether a mode is certain: the same in every process."""
         return value
@@ -207,6 +217,9 @@ class Agreed(Chance):
 
     def __init__(self, inner: Chance) -> None:
         self.inner = inner
+
+    def about(self, rows: Tensor, place: Tensor, what: str, step: int = 0) -> None:
+        self.inner.about(rows, place, what, step)
 
     def settled(self, value: Tensor) -> Tensor:
         shared = value.to(torch.int64).contiguous()
