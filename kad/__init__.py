@@ -1,5 +1,6 @@
 """kad: align a large base model at decoding time with a small aligned one."""
 
+from . import cascades as cascades
 from . import demo as demo
 from . import plots as plots
 from . import testing as testing
@@ -22,6 +23,7 @@ from .losses import Perceptron as Perceptron
 from .losses import Squared as Squared
 from .losses import ZeroOne as ZeroOne
 from .mixture import Base as Base
+from .mixture import Ensemble as Ensemble
 from .mixture import ImplicitReward as ImplicitReward
 from .mixture import Mixture as Mixture
 from .mixture import Proxy as Proxy

@@ -95,7 +95,8 @@ class Perceptron(Loss):
     """How far token v falls short of the mode, in log-probability or in probability.
 
     ``space="log"``: ℓ = log max_w p_w − log p_v; with the dual, min-p sampling with min_p = e^{−μ}.
-    ``space="probability"``: ℓ = max_w p_w − p_v; with the dual, the "TokenV2" rule of speculative cascades.
+    ``space="probability"``: ℓ = max_w p_w − p_v; with the dual, the form of the "TokenV2" rule of speculative
+    cascades, on p instead of the distribution that is deferred to (`kad.cascades`).
 
     Raises:
         ValueError: another space.

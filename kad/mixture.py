@@ -171,6 +171,37 @@ class Proxy(Target):
 
 @final
 @dataclass(frozen=True)
+class Ensemble(Target):
+    """π = (1 − w) p + w q*: every token deferred with the same probability w, whatever p says of it.
+
+    The constant mixture of Hugging Face's assisted decoding (``assistant_ensemble_weight``); a baseline.
+
+    Raises:
+        ValueError: a weight outside [0, 1], or an unknown placement.
+
+    >>> import torch
+    >>> Ensemble(0.5)(torch.tensor([0.75, 0.25]), torch.tensor([0.25, 0.75]))
+    tensor([0.5000, 0.5000])
+    """
+
+    weight: float
+    placement: Placement = "models"
+    reads_proxy = False
+
+    def __post_init__(self) -> None:
+        check_placement(self.placement)
+        if not 0 <= self.weight <= 1:
+            raise ValueError(f"Ensemble weight must lie in [0, 1] (it is a probability), got {self.weight}.")
+
+    def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor:
+        return torch.full_like(p, self.weight, requires_grad=False)
+
+    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+        return mix(p, q, self.defer(p))
+
+
+@final
+@dataclass(frozen=True)
 class ImplicitReward(Target):
     """π ∝ p (q* / q)^β, in log space: the base reweighted by the proxy's implicit reward (paper, Section 2).
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import kad
 
 ORDER = [
-    "version", "distributions", "losses", "solvers", "mixture", "decisions",
+    "version", "distributions", "losses", "cascades", "solvers", "mixture", "decisions",
     "theory", "vocabulary", "vocabulary_map", "decoding", "testing", "plots", "demo", "bench", "cli", "__main__",
 ]  # fmt: skip
 ROOT = Path(kad.__file__).parent

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import kad
+from kad import cascades
 
 LOSSES: list[kad.Loss] = [
     kad.Logistic(), kad.Squared(), kad.Brier(), kad.Perceptron("log"), kad.Perceptron("probability"), kad.ZeroOne(),
-    kad.ConfidenceBet(), kad.Nudging(),
+    kad.ConfidenceBet(), kad.Nudging(), cascades.Diff(), cascades.Opt(), cascades.TokenV2(), cascades.TokenV3(),
 ]  # fmt: skip
 BUDGETS = st.one_of(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]), st.floats(0, 1))
 

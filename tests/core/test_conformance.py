@@ -16,7 +16,7 @@ from .test_solvers import SOLVERS
 
 
 def public(kind: type) -> set[type]:
-    things = (getattr(kad, name) for name in dir(kad))
+    things = (getattr(home, name) for home in (kad, kad.cascades) for name in dir(home))
     return {t for t in things if isinstance(t, type) and issubclass(t, kind) and t is not kind}
 
 

@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import kad
+from kad import cascades
 from kad.testing import check_loss
 
 from .strategies import LOSSES, distributions
@@ -36,6 +37,10 @@ def formulas(p: np.ndarray, q: np.ndarray) -> dict[kad.Loss, np.ndarray]:
         kad.ZeroOne(): (p < top).astype(float),
         kad.ConfidenceBet(): np.maximum(0, q.max() - p),
         kad.Nudging(): np.full(len(p), 1 - top),
+        cascades.Diff(): np.full(len(p), max(0.0, q.max() - top)),
+        cascades.Opt(): np.full(len(p), max(0.0, q.max() - top) / max(np.abs(p - q).sum() / 2, 1e-300)),
+        cascades.TokenV2(): q.max() - q,
+        cascades.TokenV3(): 1 - q / q.max(),
     }
 
 
@@ -55,6 +60,13 @@ RULES = {  # multiplier -> the rule of the table
     kad.ZeroOne(): lambda p, q, mu: p < p.max() if mu < 1 else torch.zeros_like(p, dtype=torch.bool),
     kad.ConfidenceBet(): lambda p, q, mu: p < q.max() - mu,
     kad.Nudging(): lambda p, q, mu: torch.full_like(p, float(p.max() < 1 - mu)).bool(),
+    # as their authors write them, with their small model's distribution = p and their large one's = q*
+    cascades.Diff(): lambda p, q, mu: torch.full_like(p, float(p.max() < q.max() - mu)).bool(),
+    cascades.Opt(): lambda p, q, mu: torch.full_like(
+        p, float(p.max() < q.max() - mu * kad.total_variation(p, q))
+    ).bool(),
+    cascades.TokenV2(): lambda p, q, mu: q < q.max() - mu,
+    cascades.TokenV3(): lambda p, q, mu: q < q.max() * (1 - mu),
 }
 
 
@@ -83,3 +95,6 @@ def test_unknown_space_and_missing_proxy_are_refused() -> None:
         kad.Perceptron("logit")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="reads the proxy"):
         kad.ConfidenceBet()(torch.tensor([1.0]))
+    for loss in (cascades.Diff(), cascades.Opt(), cascades.TokenV2(), cascades.TokenV3()):
+        with pytest.raises(ValueError, match="reads the proxy"):
+            loss(torch.tensor([1.0]))

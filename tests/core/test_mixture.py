@@ -16,7 +16,7 @@ from .strategies import distributions
 
 TARGETS = [
     kad.dual(0.4), kad.primal(0.9), kad.fractional(0.9), kad.nudging(0.4), kad.confidence_bet(0.1),
-    kad.implicit_reward("q", 0.7), kad.Base(), kad.Proxy(), kad.Mixture(kad.Brier(), kad.Dual(multiplier=0.5)),
+    kad.implicit_reward("q", 0.7), kad.Base(), kad.Proxy(), kad.Ensemble(0.3), kad.Mixture(kad.Brier(), kad.Dual(multiplier=0.5)),
 ]  # fmt: skip
 
 
@@ -104,6 +104,7 @@ def test_implicit_reward_is_its_formula_and_has_a_fallback() -> None:
         (lambda: kad.dual(0.4, "everywhere"), "placement"),
         (lambda: kad.nudging(1.2), "threshold"),
         (lambda: kad.implicit_reward("q", -1), "strength"),
+        (lambda: kad.Ensemble(1.5), "weight"),
         (lambda: kad.confidence_bet(-0.1), "multiplier"),
         (lambda: kad.mix(torch.ones(2), torch.ones(3), torch.ones(2)), "same shape"),
         (lambda: kad.softmax(torch.tensor(1.0)), "last axis"),

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 import kad
+from kad import cascades
 
 Floats = NDArray[np.float64]
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -24,6 +25,10 @@ LOSSES: list[tuple[kad.Loss, Callable[[Floats, Floats], Floats]]] = [
     (kad.ZeroOne(), lambda p, q: (p < p.max()).astype(float)),
     (kad.ConfidenceBet(), lambda p, q: np.maximum(0, q.max() - p)),
     (kad.Nudging(), lambda p, q: np.full(len(p), 1 - p.max())),
+    (cascades.Diff(), lambda p, q: np.full(len(p), max(0, q.max() - p.max()))),
+    (cascades.Opt(), lambda p, q: np.full(len(p), max(0, q.max() - p.max()) / (np.abs(p - q).sum() / 2))),
+    (cascades.TokenV2(), lambda p, q: q.max() - q),
+    (cascades.TokenV3(), lambda p, q: 1 - q / q.max()),
 ]
 
 
