@@ -1,0 +1,88 @@
+"""The rows of a task: from a folder of local files, or from the hub."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from .task import Row, Task
+
+
+def load(task: Task, data: Path | None = None, count: int | None = None) -> list[Row]:
+    """The first ``count`` rows (all by default), from ``data`` if given, else from the hub.
+
+    Raises:
+        ValueError: no such file, a file that cannot be read, or no way to the hub; one sentence.
+        ImportError: the hub is wanted and ``datasets`` is missing.
+    """
+    if count is not None and count < 1:
+        raise ValueError(f"the number of questions must be ≥ 1, got {count}.")
+    own = task.generate(count)
+    if own is not None:
+        return own
+    absolute = [Path(name) for name in task.files if Path(name).is_absolute()]
+    if absolute:
+        rows = read(absolute[0])
+    elif data is not None:
+        rows = read(local(task, data))
+    else:
+        rows = from_hub(task)
+    if not rows:
+        raise ValueError(f"{task.name} has no rows.")
+    return rows[:count]
+
+
+def local(task: Task, folder: Path) -> Path:
+    """The task's file in the folder."""
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder} with local data.")
+    for name in task.files:
+        if (folder / name).is_file():
+            return folder / name
+    wanted = " or ".join(task.files) or "a file of its own"
+    raise ValueError(f"{folder} holds no data for {task.name}: it looks for {wanted}.")
+
+
+def read(path: Path) -> list[Row]:
+    """Rows of a .jsonl, .json or .csv file."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"cannot read {path}: it is not UTF-8 text.") from error
+    if path.suffix == ".csv":
+        return list(csv.DictReader(text.splitlines(keepends=True)))
+    try:
+        if path.suffix == ".json":
+            found: Any = json.loads(text)
+            rows = found if isinstance(found, list) else None
+        else:
+            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is no JSON: {error.msg} in {error.doc[:60]!r}.") from error
+    if rows is None or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"{path} must hold one JSON object per row.")
+    return rows
+
+
+def from_hub(task: Task) -> list[Row]:
+    """Rows through the library ``datasets``."""
+    if task.hub is None:
+        raise ValueError(f"{task.name} is not on the hub; give the folder of its file with --data.")
+    try:
+        import datasets
+    except ImportError as error:
+        raise ImportError(
+            "loading tasks from the hub needs datasets: pip install 'kad-align[evaluation]'; or give local files with --data."
+        ) from error
+    path, configuration, split = task.hub
+    try:
+        return list(datasets.load_dataset(path, configuration, split=split))
+    except Exception as error:
+        reason = " ".join(str(error).strip().split("\n")[0].split()) or type(error).__name__
+        raise ValueError(
+            f"cannot load {task.name} from the hub ({path}): {reason}; or give local files with --data."
+        ) from error

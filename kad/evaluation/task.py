@@ -1,0 +1,145 @@
+"""A task: rows of a data set, what is asked about each, and what counts as right."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import string
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .answers import Answer
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question.
+
+    Attributes:
+        id: its name, unique within the task.
+        question: what the user asks, options included.
+        gold: the right answer, as the task's `Answer` compares it.
+        solution: what an exemplary reply says, for few-shot prompts.
+    """
+
+    id: str
+    question: str
+    gold: str
+    solution: str
+
+
+class Task(ABC):
+    """A data set with its questions and its scoring. Subclass it, and implement `item` and `answer`.
+
+    Attributes:
+        name: how the task is called, on the shell and in the results.
+        hub: path, configuration and split of the data set on the hub, for the library ``datasets``.
+        files: names under which it is looked for in a folder of local data.
+        instruction: the system prompt, where the chat template takes one; else it goes before the question.
+        new_tokens: how many a reply may take, unless the user says otherwise.
+        shuffle: seed of the order of options, where there are some.
+    """
+
+    name: str
+    hub: tuple[str, str | None, str] | None = None
+    files: tuple[str, ...] = ()
+    instruction: str = ""
+    new_tokens: int = 512
+    shuffle: int = 0
+
+    @property
+    @abstractmethod
+    def answer(self) -> Answer:
+        """The kind of answer: how it is found in a text and compared."""
+
+    @abstractmethod
+    def item(self, row: Row, index: int) -> Item:
+        """The question of one row; ``index`` is its place in the data."""
+
+    def items(self, rows: Sequence[Row]) -> list[Item]:
+        """All questions.
+
+        Raises:
+            ValueError: a row that lacks what `item` reads, or two rows of one id.
+        """
+        found, seen = list[Item](), dict[str, int]()
+        for index, row in enumerate(rows):
+            try:
+                item = self.item(row, index)
+            except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+                raise ValueError(
+                    f"row {index} of {self.name} cannot be read ({type(error).__name__}: {error})."
+                ) from error
+            if item.id in seen:
+                raise ValueError(f"rows {seen[item.id]} and {index} of {self.name} have the same id {item.id!r}.")
+            seen[item.id] = index
+            found.append(item)
+        return found
+
+    def generate(self, count: int | None) -> list[Row] | None:
+        """Rows of a task that makes its own data; None (the default) if they are loaded."""
+        return None
+
+
+def shuffled(stem: str, options: Sequence[str], right: int, seed: int, id: str) -> tuple[str, str]:
+    """A multiple-choice question with its options in a random order of its own, and the right one's letter.
+
+    >>> question, gold = shuffled("Where?", ["bank", "mall"], 0, seed=0, id="7")
+    >>> f"{gold}. bank" in question
+    True
+    """
+    order = list(range(len(options)))
+    random.Random(f"{seed}/{id}").shuffle(order)
+    letters = string.ascii_uppercase
+    lines = [f"{letters[place]}. {options[option].strip()}" for place, option in enumerate(order)]
+    return "\n".join([stem.strip(), "", *lines]), letters[order.index(right)]
+
+
+def digest(items: Sequence[Item]) -> str:
+    """A hash of the questions and their answers: results of other data must not be mixed with these."""
+    state = hashlib.sha256()
+    for item in items:
+        state.update(repr((item.id, item.question, item.gold)).encode())
+    return state.hexdigest()[:16]
+
+
+Message = dict[str, str]
+
+
+def messages(task: Task, item: Item, examples: Sequence[Item] = ()) -> list[Message]:
+    """The conversation that ends with the question, after so many exemplary ones."""
+    turns: list[Message] = [{"role": "system", "content": task.instruction}] if task.instruction else []
+    for example in examples:
+        turns += [{"role": "user", "content": example.question}, {"role": "assistant", "content": example.solution}]
+    return [*turns, {"role": "user", "content": item.question}]
+
+
+def render(tokenizer: Any, turns: Sequence[Message]) -> str:
+    """The prompt as text: through the tokenizer's chat template, or plainly if it has none.
+
+    Where the template takes no system prompt (it fails, or drops it), that goes before the first question.
+    """
+    turns = list(turns)
+    if not tokenizer.chat_template:
+        parts = [f"Question: {t['content']}\nAnswer:" if t["role"] == "user" else t["content"] for t in turns]
+        return "\n\n".join(parts).replace("Answer:\n\n", "Answer: ")
+
+    def through(conversation: list[Message]) -> str:
+        return str(tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True))
+
+    if turns[0]["role"] != "system":
+        return through(turns)
+    import jinja2
+
+    system, first, *rest = turns
+    try:
+        text = through(turns)
+    except jinja2.TemplateError:
+        text = ""
+    if system["content"] in text:
+        return text
+    return through([{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *rest])
