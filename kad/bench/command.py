@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from .. import checkpoints
 from ..decoding.huggingface import check_model
 from ..decoding.packed import pack_weights
 from ..mixture import Target, dual
@@ -99,17 +100,13 @@ def check(
 
 
 def load(base: str | None, proxy: str | None, device: str, dtype: torch.dtype) -> Models:
-    """Two checkpoints."""
-    if not base or not proxy:
-        raise ValueError("give both --base and --proxy, or neither.")
-    from transformers import AutoModelForCausalLM
-
-    found = [AutoModelForCausalLM.from_pretrained(path, dtype=dtype).to(device).eval() for path in (base, proxy)]
-    for model, name in zip(found, ("base", "proxy"), strict=True):
+    """Two checkpoints, made to emit as many tokens as they are asked for."""
+    found = checkpoints.load({"base": base, "proxy": proxy}, str(dtype).removeprefix("torch."), device).models
+    for name, model in found.items():
         check_model(model, name)
         model.generation_config.eos_token_id = None  # every contender emits the same number of tokens
         model.generation_config.pad_token_id = 0
-    return Models(f"{base} + {proxy}", *found)
+    return Models(f"{base} + {proxy}", found["base"], found["proxy"])
 
 
 def machine(models: Models) -> str:

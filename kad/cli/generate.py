@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
+from ..checkpoints import load
 from ..decoding.colour import ColourStreamer, coloured
 from ..decoding.generate import generate
 from ..decoding.packed import pack_weights
@@ -35,11 +36,10 @@ def run(
         raise ValueError("choose one of --chat (both models) and --proxy-chat (the proxy alone).")
     if (system and not chat) or (proxy_system and not (chat or proxy_chat)):
         raise ValueError("--system needs --chat; --proxy-system needs --chat or --proxy-chat.")
-    if (base is None) != (proxy is None):
-        raise ValueError("give both --base and --proxy, or neither for the embedded pair.")
     text = read_prompt(prompt, file)
 
-    models, tokenizer, proxy_tokenizer = load(base, proxy, reference, dtype, device)
+    loaded = load({"base": base, "proxy": proxy, "reference": reference}, dtype, device)
+    models, tokenizer = loaded.models, loaded.tokenizer
     if pack:
         models = {role: pack_weights(model) for role, model in models.items()}
     chosen = choose_target(target, loss, solver, placement, models.get("reference"))
@@ -58,7 +58,7 @@ def run(
     out = generate(
         models["base"], models["proxy"], messages,
         proxy_prompt=chat_of(text, proxy_system) if proxy_system or proxy_chat else None, target=chosen, window=window,
-        tokenizer=tokenizer, proxy_tokenizer=proxy_tokenizer, seed=seed, stop_strings=stop, compile=compile,
+        tokenizer=tokenizer, proxy_tokenizer=loaded.proxy_tokenizer, seed=seed, stop_strings=stop, compile=compile,
         streamer=ColourStreamer(tokenizer, console) if stream else None,
         **options,
     )  # fmt: skip
@@ -117,47 +117,3 @@ def choose_target(
         by_threshold = loss.decreasing and not loss.reads_proxy
         solver = Dual(threshold=THRESHOLD) if by_threshold else Primal(BUDGET)
     return Mixture(loss, solver, placement)
-
-
-def load(
-    base: str | None, proxy: str | None, reference: str | None, dtype: str, device: str | None
-) -> tuple[dict[str, Any], Any, Any]:
-    """The models by role, the tokenizer, and the proxy's if its vocabulary is another."""
-    import torch
-    from transformers import AutoTokenizer
-
-    if base is None or proxy is None:
-        from .. import demo
-
-        pair = demo.load()
-        return {"base": pair.base, "proxy": pair.proxy, "reference": pair.proxy_base}, pair.tokenizer, None
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    places = {"base": base, "proxy": proxy} | ({"reference": reference} if reference else {})
-    for role, place in places.items():
-        if (place.startswith((".", "/", "~")) or place.count("/") > 1) and not Path(place).expanduser().is_dir():
-            raise ValueError(f"there is no folder {place} to load the {role} from.")
-        if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
-            raise ValueError(f"the folder {place} holds no model for the {role} (no config.json).")
-    tokenizer = attempt("the proxy's tokenizer", proxy, lambda: AutoTokenizer.from_pretrained(proxy))
-    of_base = attempt("the base's tokenizer", base, lambda: AutoTokenizer.from_pretrained(base))
-    models = {
-        role: attempt(f"the {role}", place, lambda p=place: load_model(p, dtype, device))
-        for role, place in places.items()
-    }
-    return (models, tokenizer, None) if of_base.get_vocab() == tokenizer.get_vocab() else (models, of_base, tokenizer)
-
-
-def load_model(place: str, dtype: str, device: str) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(place, dtype=dtype).to(device).eval()
-
-
-def attempt(what: str, place: str, action: Any) -> Any:
-    """Run a loader; its failure becomes one sentence that says what could not be loaded, and from where."""
-    try:
-        return action()
-    except Exception as error:
-        reason = " ".join(str(error).strip().split("\n")[0].split()) or type(error).__name__
-        raise ValueError(f"cannot load {what} from {place}: {reason}") from error

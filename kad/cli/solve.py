@@ -19,6 +19,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from ..checkpoints import load
 from ..distributions import check_budget, check_distribution, softmax
 from ..losses import Loss
 from ..solvers import Brute, Dual, Exact, Fractional, OrTools, Primal, Solution, Solver
@@ -26,7 +27,7 @@ from ..solvers.base import certify
 from ..solvers.brute import LARGEST
 from ..theory import critical_loss
 from ..theory.families import Family, family
-from .generate import load, read_prompt
+from .generate import read_prompt
 
 BUDGETS = (0.1, 0.3, 0.6, 0.9)
 PROVERS = ("Brute", "Exact", "OrTools")
@@ -145,8 +146,9 @@ def of_model(
 ) -> Problem:
     """The next-token distributions after the prompt, or at each of its positions."""
     alone = base is not None and proxy is None
-    models, tokenizer, other = load(base, base if alone else proxy, None, dtype, device)
-    if other is not None:
+    loaded = load({"base": base, "proxy": base if alone else proxy}, dtype, device)
+    models, tokenizer = loaded.models, loaded.tokenizer
+    if loaded.proxy_tokenizer is not None:
         raise ValueError("kad solve reads both models at the same positions: choose a proxy with the base's tokenizer.")
     ids = tokenizer(text, return_tensors="pt").input_ids
     rows = {}

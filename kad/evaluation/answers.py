@@ -85,7 +85,8 @@ NUMBER = re.compile(
 class Number(Answer):
     """A number: behind the last marker, else in the last box, else the last of the text.
 
-    ``$1,250.00``, ``-3``, ``.5``, ``50%`` and ``7/2`` are read; equal up to a relative ``tolerance``.
+    ``$1,250.00``, ``-3``, ``.5``, ``50%`` and ``7/2`` are read; equal up to a relative
+    ``tolerance``, whole numbers exactly.
 
     >>> Number().score("She pays 3 x $400 = $1,200. The answer is $1,200 for 3 months.", "1200")
     ('1200', True)
@@ -108,6 +109,8 @@ class Number(Answer):
         if not theirs:
             return False
         a, b = Fraction(answer), Fraction(theirs[-1])
+        if a.denominator == b.denominator == 1:
+            return a == b
         return float(abs(a - b)) <= self.tolerance * max(1.0, abs(float(b)))
 
 

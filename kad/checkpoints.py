@@ -1,0 +1,118 @@
+"""Models and tokenizers from folders or the hub, for the commands; what cannot be loaded is one sentence."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+Found = TypeVar("Found")
+SAMPLED = 4096  # numbers of each weight that its fingerprint reads
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """What a command works with.
+
+    Attributes:
+        models: by role: base, proxy and, where given, reference (the small base) and aligned (the large aligned one).
+        tokenizer: of the ids that come out, the base's.
+        proxy_tokenizer: the proxy's, if its vocabulary is another; else None.
+    """
+
+    models: dict[str, Any]
+    tokenizer: Any
+    proxy_tokenizer: Any = None
+
+    @property
+    def aligned_tokenizer(self) -> Any:
+        """The one whose chat template is used."""
+        return self.proxy_tokenizer or self.tokenizer
+
+
+def load(places: Mapping[str, str | None], dtype: str = "auto", device: str | None = None) -> Checkpoints:
+    """Checkpoints by role; the embedded pair if neither base nor proxy is named.
+
+    Args:
+        places: folders or hub ids by role.
+        dtype: of the weights: auto, float32, bfloat16 or float16.
+        device: such as cpu or cuda; by default a GPU where there is one.
+
+    Raises:
+        ValueError: only one of base and proxy, or a checkpoint that is not there or cannot be read.
+    """
+    import torch
+    from transformers import AutoTokenizer
+
+    given = {role: place for role, place in places.items() if place is not None}
+    if ("base" in given) != ("proxy" in given):
+        raise ValueError("give both --base and --proxy, or neither for the embedded pair.")
+    if "base" not in given:
+        if given:
+            raise ValueError(f"--{next(iter(given))} needs --base and --proxy beside it.")
+        from . import demo
+
+        pair = demo.load()
+        models = {"base": pair.base, "proxy": pair.proxy, "reference": pair.proxy_base, "aligned": pair.base_aligned}
+        return Checkpoints(models, pair.tokenizer)
+    for role, place in given.items():
+        check_place(role, place)
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    proxy, base = given["proxy"], given["base"]
+    tokenizer = attempt("the proxy's tokenizer", proxy, lambda: AutoTokenizer.from_pretrained(proxy))
+    of_base = attempt("the base's tokenizer", base, lambda: AutoTokenizer.from_pretrained(base))
+    models = {
+        role: attempt(f"the {role}", place, lambda p=place: load_model(p, dtype, device))  # type: ignore[misc]
+        for role, place in given.items()
+    }
+    if of_base.get_vocab() == tokenizer.get_vocab():
+        return Checkpoints(models, tokenizer)
+    return Checkpoints(models, of_base, tokenizer)
+
+
+def check_place(role: str, place: str) -> None:
+    """Raise a ValueError if this is meant to be a folder and holds no model."""
+    if (place.startswith((".", "/", "~")) or place.count("/") > 1) and not Path(place).expanduser().is_dir():
+        raise ValueError(f"there is no folder {place} to load the {role} from.")
+    if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
+        raise ValueError(f"the folder {place} holds no model for the {role} (no config.json).")
+
+
+def load_model(place: str, dtype: str, device: str) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(place, dtype=dtype).to(device).eval()
+
+
+def attempt(what: str, place: str, action: Callable[[], Found]) -> Found:
+    """Run a loader; its failure becomes one sentence that says what could not be loaded, and from where."""
+    try:
+        return action()
+    except Exception as error:
+        reason = " ".join(str(error).strip().split("\n")[0].split()) or type(error).__name__
+        raise ValueError(f"cannot load {what} from {place}: {reason}") from error
+
+
+def fingerprint(model: Any) -> str:
+    """A hash of a model's shapes and of some thousand numbers of every weight: other weights, another hash.
+
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 2)
+    >>> before = fingerprint(layer)
+    >>> _ = torch.nn.init.zeros_(layer.bias)
+    >>> fingerprint(layer) == before
+    False
+    """
+    import torch
+
+    state = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        state.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
+        if weight.device.type != "meta":
+            flat = weight.detach().reshape(-1)
+            sample = flat[:: max(1, len(flat) // SAMPLED)].cpu().contiguous()
+            state.update(sample.view(torch.uint8).numpy().tobytes())
+    return state.hexdigest()[:16]

@@ -1,0 +1,230 @@
+"""What is run: configurations, and plans of them from flags or a YAML file."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from ..mixture import Placement
+from .methods import Method, methods_of
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that a result depends on, but for the question and the seed.
+
+    Attributes:
+        task: its name.
+        method, value: see `Method`.
+        placement: where the temperature enters.
+        window: speculative drafts a round.
+        temperature: of sampling; None for greedy decoding.
+        top_p, top_k, min_p: one common filter on every model's distribution, before the rule.
+        new_tokens: the longest reply.
+        shots: exemplary questions in the prompt.
+        shuffle: seed of the options' order.
+        models: fingerprints of the models by role.
+    """
+
+    task: str
+    method: str
+    value: float | None = None
+    placement: Placement = "models"
+    window: int = 0
+    temperature: float | None = 0.7
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    new_tokens: int = 512
+    shots: int = 0
+    shuffle: int = 0
+    models: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def of(self) -> Method:
+        return Method(self.method, self.value)
+
+    @property
+    def filtered(self) -> str:
+        """The common filter in words; empty without one.
+
+        >>> Configuration("gsm8k", "dual", 0.4, min_p=0.3).filtered
+        'min-p 0.3'
+        """
+        parts = (("top-p", self.top_p), ("top-k", self.top_k), ("min-p", self.min_p))
+        return ", ".join(f"{name} {value:g}" for name, value in parts if value is not None)
+
+    @property
+    def key(self) -> str:
+        """A hash of all of it: results of different configurations never meet."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    @staticmethod
+    def from_dict(fields: Mapping[str, Any]) -> Configuration:
+        """What `dataclasses.asdict` and JSON made of one."""
+        models = tuple((role, mark) for role, mark in fields["models"])
+        return Configuration(**{**fields, "models": models})
+
+
+def seed_of(configuration: Configuration, item: str, seed: int) -> int:
+    """The random seed of one row, from what it is alone: not from its batch, its order or a resumption."""
+    text = f"{configuration.key}/{item}/{seed}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Axes that are crossed with each other.
+
+    Attributes:
+        methods: what to compare.
+        placements, windows, temperatures, filters: see `Configuration`; None as a temperature is greedy decoding.
+    """
+
+    methods: tuple[Method, ...]
+    placements: tuple[Placement, ...] = ("models",)
+    windows: tuple[int, ...] = (0,)
+    temperatures: tuple[float | None, ...] = (0.7,)
+    filters: tuple[tuple[tuple[str, float], ...], ...] = ((),)
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.placements) - set(get_args(Placement)):
+            raise ValueError(f"placement must be one of {', '.join(get_args(Placement))}; got {unknown.pop()!r}.")
+        if any(window < 0 for window in self.windows):
+            raise ValueError(f"the window must be ≥ 0, got {min(self.windows)}.")
+        if any(t is not None and t <= 0 for t in self.temperatures):
+            raise ValueError("a temperature must be positive; for greedy decoding say greedy.")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Tasks times blocks times seeds.
+
+    Attributes:
+        tasks: names, YAML files or import paths.
+        blocks: what is crossed.
+        count: questions of every task, from the first on; None: all.
+        seeds: of sampling; greedy decoding runs once.
+        shots, shuffle, new_tokens: see `Configuration`; ``new_tokens`` None is the task's own.
+    """
+
+    tasks: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    count: int | None = None
+    seeds: tuple[int, ...] = (0,)
+    shots: int = 0
+    shuffle: int = 0
+    new_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.tasks or not self.blocks or not self.seeds:
+            raise ValueError("a plan needs at least one task, one method and one seed.")
+        if self.count is not None and self.count < 1:
+            raise ValueError(f"the number of questions must be ≥ 1, got {self.count}.")
+        if self.shots < 0:
+            raise ValueError(f"the number of shots must be ≥ 0, got {self.shots}.")
+        if self.new_tokens is not None and self.new_tokens < 1:
+            raise ValueError(f"the number of new tokens must be ≥ 1, got {self.new_tokens}.")
+
+    def configurations(
+        self, task: str, new_tokens: int, models: Sequence[tuple[str, str]] = ()
+    ) -> Iterator[Configuration]:
+        """Of one task, in order, none twice.
+
+        What makes no difference is not varied: the placement for one model alone and for greedy decoding, the window for
+        the proxy or another model alone, filters for greedy decoding.
+        """
+        seen = set[Configuration]()
+        for block in self.blocks:
+            axes = (block.temperatures, block.filters, block.methods, block.placements, block.windows)
+            for temperature, filters, method, placement, window in itertools.product(*axes):
+                kind, greedy = method.kind, temperature is None
+                one = Configuration(
+                    task, method.name, method.value,
+                    placement="models" if kind.alone or greedy else placement,
+                    window=0 if kind.base != "base" else window,
+                    temperature=temperature, new_tokens=self.new_tokens or new_tokens, shots=self.shots,
+                    shuffle=self.shuffle, models=tuple(models), **({} if greedy else dict(filters)),  # type: ignore[arg-type]
+                )  # fmt: skip
+                if one not in seen:
+                    seen.add(one)
+                    yield one
+
+    def seeds_of(self, configuration: Configuration) -> tuple[int, ...]:
+        return self.seeds if configuration.temperature is not None else (0,)
+
+
+FILTERS = ("top_p", "top_k", "min_p")
+
+
+def from_yaml(path: Path) -> tuple[Plan, dict[str, Any]]:
+    """A plan, and what the file says beside it (models, data, batch, ...).
+
+    The keys are those of `Plan` (``tasks``, ``n``, ``seeds`` (a number or a list), ``shots``, ``shuffle``,
+    ``new_tokens``), and ``runs``, a list of blocks with ``methods``, ``placements``, ``windows``, ``temperatures``
+    (``greedy`` for none) and ``filters`` (a list of mappings such as ``{min_p: 0.3}``; ``{}`` for none).
+
+    Raises:
+        ValueError: no such file, no YAML, unknown keys or values; one sentence.
+    """
+    try:
+        found: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read the plan {path}: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"the plan {path} is no YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(found, dict) or not isinstance(found.get("runs"), list):
+        raise ValueError(f"the plan {path} must hold tasks and runs, a list of blocks with methods.")
+    own = {"tasks", "n", "seeds", "shots", "shuffle", "new_tokens", "runs"}
+    rest = {key: value for key, value in found.items() if key not in own}
+    blocks = tuple(block_of(block, path) for block in found["runs"])
+    tasks = found.get("tasks") or []
+    plan = Plan(
+        tuple([tasks] if isinstance(tasks, str) else tasks), blocks, found.get("n"), seeds_of(found.get("seeds", 1)),
+        found.get("shots", 0), found.get("shuffle", 0), found.get("new_tokens"),
+    )  # fmt: skip
+    return plan, rest
+
+
+def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """So many seeds from 0, or the seeds themselves."""
+    return tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def block_of(block: Any, path: Path) -> Block:
+    """One entry of ``runs``."""
+    known = {"methods", "placements", "windows", "temperatures", "filters"}
+    if not isinstance(block, dict) or not block.get("methods"):
+        raise ValueError(f"every block of runs in {path} needs methods.")
+    if unknown := sorted(set(map(str, block)) - known):
+        raise ValueError(f"a block of {path} has unknown keys: {', '.join(unknown)}.")
+    methods = list[Method]()
+    for entry in listed(block["methods"]):
+        if isinstance(entry, dict):  # dual: [0.3, 0.4]
+            for name, values in entry.items():
+                methods += methods_of(f"{name}:{','.join(str(v) for v in listed(values))}")
+        else:
+            methods += methods_of(str(entry))
+    filters = []
+    for entry in listed(block.get("filters", {})):
+        if not isinstance(entry or {}, dict) or (unknown := sorted(set(entry or {}) - set(FILTERS))):
+            raise ValueError(f"a filter in {path} is a mapping with {', '.join(FILTERS)}, got {entry!r}.")
+        filters.append(tuple((entry or {}).items()))
+    return Block(
+        tuple(methods),
+        tuple(listed(block.get("placements", "models"))),
+        tuple(listed(block.get("windows", 0))),
+        tuple(None if t in ("greedy", None) else float(t) for t in listed(block.get("temperatures", 0.7))),
+        tuple(filters),
+    )
