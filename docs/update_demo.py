@@ -13,7 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from kad import demo
-from kad.demo.evaluate import Run, rate
+from kad.demo.evaluate import Run
+from kad.statistics import rate
 from kad.demo.problems import held_out
 from kad.demo.report import examples, pick, sampled
 

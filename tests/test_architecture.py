@@ -11,7 +11,7 @@ import kad
 
 ORDER = [
     "version", "distributions", "losses", "cascades", "solvers", "mixture", "decisions",
-    "theory", "vocabulary", "vocabulary_map", "decoding", "testing", "plots", "demo", "checkpoints",
+    "theory", "vocabulary", "vocabulary_map", "decoding", "testing", "plots", "statistics", "demo", "checkpoints",
     "bench", "evaluation", "cli", "__main__",
 ]  # fmt: skip
 ROOT = Path(kad.__file__).parent

@@ -6,7 +6,7 @@ import inspect
 import json as json_module
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import docstring_parser
 from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
@@ -16,6 +16,7 @@ from ..mixture import Placement, Target
 from ..solvers import Solver
 from ..theory.families import Family
 from ..version import VERSION
+from .evaluation import evaluate, report, sweep
 
 
 def generate(
@@ -232,10 +233,17 @@ def bench(
     )  # fmt: skip
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"demo": demo, "generate": generate, "solve": solve, "bench": bench}
-POSITIONAL = {"prompt"}
-REPEATED: dict[str, Callable[[str], object]] = {
-    "stop": str, "budget": float, "batch": int, "gamma": lambda text: text if text == "auto" else int(text),
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo, "generate": generate, "solve": solve, "bench": bench, "eval": evaluate, "sweep": sweep, "report": report,
+}  # fmt: skip
+POSITIONAL: dict[str, dict[str, Any]] = {
+    "prompt": {"nargs": "?", "type": str},
+    "plan": {"type": Path},
+    "folder": {"type": Path},
+}
+REPEATED: dict[str, Callable[[str], object]] = {  # by the annotation of an option that may be given several times
+    "list[str]": str, "list[int]": int, "list[float]": float,
+    'list[int | Literal["auto"]]': lambda text: text if text == "auto" else int(text),
 }  # fmt: skip
 
 
@@ -249,8 +257,8 @@ def parser() -> ArgumentParser:
         one.add_argument("--config", action=ActionConfigFile, help="Read options from this YAML file.")
         texts = {p.arg_name: p.description for p in docstring_parser.parse(function.__doc__ or "").params}
         switches = {p.name for p in inspect.signature(function).parameters.values() if p.default is False}
-        for key in POSITIONAL.intersection(texts):
-            one.add_argument(key, nargs="?", type=str, help=texts[key])
+        for key in POSITIONAL.keys() & texts:
+            one.add_argument(key, help=texts[key], **POSITIONAL[key])
         one.add_function_arguments(function, as_group=False, skip={*switches, *POSITIONAL})
         for key in sorted(switches):
             one.add_argument(f"--{key}", action="store_true", help=texts[key])
@@ -286,7 +294,13 @@ def underscored(argument: str) -> str:
 
 def gathered(arguments: list[str]) -> list[str]:
     """``--stop a --stop b`` is ``--stop ["a", "b"]``, whatever the strings would mean in YAML."""
-    kept, found = list[str](), {key: list[object]() for key in REPEATED}
+    function = COMMANDS.get(arguments[0]) if arguments else None
+    parameters = inspect.signature(function).parameters if function else {}
+    kinds = {
+        name: kind for name, p in parameters.items() for text, kind in REPEATED.items()
+        if str(p.annotation).removesuffix(" | None") == text
+    }  # fmt: skip
+    kept, found = list[str](), {key: list[object]() for key in kinds}
     rest = iter(arguments)
     for argument in rest:
         name, equals, value = argument.partition("=")
@@ -294,7 +308,7 @@ def gathered(arguments: list[str]) -> list[str]:
         if key in found and name.startswith("--"):
             text = value if equals else next(rest, "")
             try:
-                found[key].append(REPEATED[key](text))
+                found[key].append(kinds[key](text))
             except ValueError:
                 raise ValueError(f"--{key} takes a number, got {text!r}.") from None
         else:

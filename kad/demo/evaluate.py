@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -138,50 +137,6 @@ class Plan:
         speculative = [m for m in methods if m.base == "base"]
         runs += [(m, {"window": w, "seed": seeds[0]}) for m in speculative for w in windows]
         return Plan(runs)
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A share with its 95% interval."""
-
-    share: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{100 * self.share:.1f} [{100 * self.low:.0f}-{100 * self.high:.0f}]"
-
-
-def clustered(samples: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """Mean and standard error over problems, of values given per seed and problem.
-
-    Answers of several seeds to one problem are not independent, so the problem is the unit.
-    """
-    import numpy as np
-
-    per_problem = np.mean(np.asarray(samples, dtype=float), axis=0)
-    n = len(per_problem)
-    return float(per_problem.mean()), float(per_problem.std(ddof=1) / math.sqrt(n)) if n > 1 else math.inf
-
-
-def rate(samples: Sequence[Sequence[bool]]) -> Rate:
-    """The share of correct answers with a Wilson interval on the number of answers that the seeds amount to."""
-    from scipy.stats import binomtest
-
-    share, error = clustered([[float(x) for x in row] for row in samples])
-    problems = len(samples[0])
-    n = problems
-    if error > 0 and 0 < share < 1:  # as many independent answers as would have this standard error
-        n = min(len(samples) * problems, max(problems, round(share * (1 - share) / error**2)))
-    interval = binomtest(round(share * n), n).proportion_ci(0.95, method="wilson")
-    return Rate(share, float(interval.low), float(interval.high))
-
-
-def difference(ours: Sequence[Sequence[bool]], theirs: Sequence[Sequence[bool]]) -> tuple[float, float]:
-    """Mean difference and its standard error, paired by problem."""
-    return clustered(
-        [[float(a) - float(b) for a, b in zip(x, y, strict=True)] for x, y in zip(ours, theirs, strict=True)]
-    )
 
 
 def records(runs: Sequence[Run]) -> list[dict[str, Any]]:

@@ -13,8 +13,9 @@ from rich.text import Text
 from ..decoding.colour import LEGEND, coloured
 from ..decoding.generate import generate
 from ..plots import pyplot
+from ..statistics import difference, rate
 from . import Pair
-from .evaluate import TEMPERATURE, Method, Plan, Run, difference, rate
+from .evaluate import TEMPERATURE, Method, Plan, Run
 from .problems import Problem, prompt
 
 ROWS_OF_MIXTURES = "models", "mixture"

@@ -16,10 +16,11 @@ import kad
 from kad.cli.main import main
 from kad.demo import KINDS, MODELS
 from kad.demo.answers import extract, extract_strictly
-from kad.demo.evaluate import METHODS, Plan, clustered, difference, rate, run
+from kad.demo.evaluate import METHODS, Plan, run
 from kad.demo.pages import pages
 from kad.demo.problems import aligned_answer, held_out, prompt
 from kad.demo.train import fit, new_model, packed, probe
+from kad.statistics import clustered, difference, rate
 
 
 @pytest.fixture(scope="module")

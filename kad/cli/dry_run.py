@@ -1,0 +1,73 @@
+"""``--dry-run``: exactly what would run, and what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ..evaluation.estimate import PROMPT, needs, passes
+from ..evaluation.plan import Plan
+from ..evaluation.tasks import task_of
+
+BYTES = {"auto": 2, "bfloat16": 2, "float16": 2, "float32": 4}
+
+
+def show(
+    plan: Plan,
+    places: Mapping[str, str | None],
+    data: Path | None,
+    batch: int,
+    dtype: str,
+    shapes: str | None,
+    console: Console,
+) -> None:
+    """Print the plan, its passes and its memory, and what is missing for it."""
+    found = needs(plan, places, data, shapes)
+    given = {role for role, place in places.items() if place is not None}
+    table = Table(title="What would run", title_justify="left", box=None, pad_edge=False)
+    for name in ("task", "method", "T on", "γ", "T", "filter"):
+        table.add_column(name, no_wrap=name in ("task", "method"))
+    for name in ("n", "seeds", "replies", "base passes"):
+        table.add_column(name, justify="right")
+    replies = most_passes = 0
+    longest = 0
+    for spec in plan.tasks:
+        task = task_of(spec, plan.shuffle)
+        n = found.questions[task.name]
+        for c in plan.configurations(task.name, task.new_tokens):
+            seeds, kind = len(plan.seeds_of(c)), c.of.kind
+            low, high = passes(c, n or 0, seeds, batch)
+            range_of = f"{high}" if low == high else f"{low} to {high}"
+            replies, most_passes, longest = replies + (n or 0) * seeds, most_passes + high, max(longest, c.new_tokens)
+            table.add_row(
+                c.task, c.of.label, "" if kind.alone else c.placement, str(c.window),
+                "greedy" if c.temperature is None else f"{c.temperature:g}", c.filtered, "?" if n is None else str(n),
+                str(seeds), "?" if n is None else str(n * seeds), "?" if n is None else range_of,
+            )  # fmt: skip
+            for needed in {kind.base, kind.needs or kind.base} - given if given else ():
+                found.missing.append(f"{c.of.label} needs --{needed}.")
+    console.print(table)
+    console.print(
+        f"\n{replies} replies, at most {most_passes} base passes (every reply at its full length), batches of {batch}."
+    )
+    size = BYTES.get(dtype, 2)
+    for role, parameters in found.parameters.items():
+        what = (
+            "unknown"
+            if parameters is None
+            else f"{parameters / 1e9:.1f} billion parameters, {parameters * size / 2**30:.1f} GiB"
+        )
+        console.print(f"{role:9} {places[role]}: {what}", highlight=False)
+    tokens = (PROMPT + longest) * batch
+    cache = sum(found.cache.get(role, 0) for role in ("base", "proxy")) * size * tokens
+    if found.parameters:
+        console.print(
+            f"memory: weights {found.weights(size) / 2**30:.1f} GiB, keys and values up to {cache / 2**30:.1f} GiB for {batch} rows "
+            f"of {PROMPT} + {longest} tokens.",
+            highlight=False,
+        )
+    for sentence in dict.fromkeys(found.missing):
+        console.print(f"missing: {sentence}", highlight=False, soft_wrap=True)

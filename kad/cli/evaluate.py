@@ -1,0 +1,216 @@
+"""``kad eval``, ``kad sweep`` and ``kad report``: a plan, a bar, a table."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ..checkpoints import load
+from ..decoding.packed import pack_weights
+from ..evaluation import plan as plans
+from ..evaluation.methods import available, methods_of
+from ..evaluation.plan import Block, Configuration, Plan
+from ..evaluation.presets import preset_of
+from ..evaluation.runner import Job, Unit
+from ..evaluation.runner import run as run_job
+from ..evaluation.store import Store, read
+from ..evaluation.summary import Comparison, Summary, comparisons, summaries
+from .dry_run import show
+
+ROLES = ("base", "proxy", "reference", "aligned")
+
+
+def run(
+    *, task: list[str] | None, method: list[str] | None, base: str | None, proxy: str | None, reference: str | None,
+    aligned: str | None, data: Path | None, n: int | None, seeds: int, window: list[int] | None,
+    placement: list[str] | None, temperature: float, greedy: bool, top_p: float | None, top_k: int | None,
+    min_p: float | None, control: float | None, shots: int, shuffle: int, new_tokens: int | None, batch: int,
+    preset: str | None, dtype: str, device: str | None, compile: bool, pack: bool, output: Path, dry_run: bool,
+    no_report: bool,
+) -> None:  # fmt: skip
+    """See `kad.cli.evaluation.evaluate`."""
+    places = {"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}
+    if seeds < 1:
+        raise ValueError(f"--seeds must be ≥ 1, got {seeds}.")
+    chosen = tuple(m for text in method or [] for m in methods_of(text))
+    filters = tuple((k, v) for k, v in (("top_p", top_p), ("top_k", top_k), ("min_p", min_p)) if v is not None)
+    both = (filters,) if control is None else (filters, (("min_p", control),))
+    heat: tuple[Any, ...] = tuple(placement or ["models"])  # the block checks them
+    block = Block(chosen, heat, tuple(window or [0]), (None if greedy else temperature,), both)
+    options: dict[str, Any] = {"count": n, "shots": shots, "shuffle": shuffle, "new_tokens": new_tokens}
+    shapes = None
+    if preset is not None:
+        found = preset_of(preset)
+        places = {role: place or found.places[role] for role, place in places.items()}
+        shapes = found.shapes
+        options |= {"tasks": tuple(task)} if task else {}
+        options |= {"blocks": (block,)} if chosen else {}
+        plan = found.plan(seeds, **options)
+    else:
+        if task is None and base is not None:
+            raise ValueError("give the tasks with --task, such as --task gsm8k.")
+        plan = Plan(tuple(task or ["embedded"]), (block,), seeds=tuple(range(seeds)), **options)
+    carry_out(plan, places, data, batch, dtype, device, compile, pack, output, dry_run, no_report, shapes)
+
+
+def run_plan(
+    *, plan: Path, base: str | None, proxy: str | None, reference: str | None, aligned: str | None, data: Path | None,
+    n: int | None, seeds: int | None, batch: int | None, dtype: str, device: str | None, compile: bool, pack: bool,
+    output: Path, dry_run: bool, no_report: bool,
+) -> None:  # fmt: skip
+    """See `kad.cli.evaluation.sweep`."""
+    found, rest = plans.from_yaml(plan)
+    known = {*ROLES, "data", "batch"}
+    if unknown := sorted(set(rest) - known):
+        raise ValueError(f"the plan {plan} has unknown keys: {', '.join(unknown)}.")
+    if n is not None:
+        found = replace(found, count=n)
+    if seeds is not None:
+        found = replace(found, seeds=plans.seeds_of(seeds))
+    given = {"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}
+    places = {role: given[role] if given[role] is not None else rest.get(role) for role in ROLES}
+    if data is None and rest.get("data") is not None:
+        data = plan.parent / str(rest["data"])
+    carry_out(
+        found,
+        places,
+        data,
+        batch or int(rest.get("batch", 64)),
+        dtype,
+        device,
+        compile,
+        pack,
+        output,
+        dry_run,
+        no_report,
+    )
+
+
+def carry_out(
+    plan: Plan, places: dict[str, str | None], data: Path | None, batch: int, dtype: str, device: str | None,
+    compile: bool, pack: bool, output: Path, dry_run: bool, no_report: bool, shapes: str | None = None,
+) -> None:  # fmt: skip
+    """Load, run, show, write."""
+    console = Console()
+    if dry_run:
+        roles = {role for role, place in places.items() if place} or set(ROLES)
+        show(
+            replace(plan, blocks=tuple(complete(b, roles) for b in plan.blocks)),
+            places,
+            data,
+            batch,
+            dtype,
+            shapes,
+            console,
+        )
+        return
+    checkpoints = load(places, dtype, device)
+    if pack:
+        for model in checkpoints.models.values():
+            pack_weights(model)
+    plan = replace(plan, blocks=tuple(complete(block, set(checkpoints.models)) for block in plan.blocks))
+    job = Job(plan, checkpoints, data, batch, compile)
+    with Store(output) as store:
+        if store.cut:
+            console.print(f"{output}: a killed run had left {store.cut} bytes of a line; its batch runs again.")
+        answered = with_progress(job, store, console)
+    console.print(f"{answered} questions answered, {sum(len(u.items) for u in job.units()) - answered} were there.")
+    report(output, against="dual", json=False, page=not no_report)
+
+
+def complete(block: Block, roles: set[str]) -> Block:
+    """Without methods: every one that these models allow."""
+    return block if block.methods else replace(block, methods=tuple(available(roles)))
+
+
+def with_progress(job: Job, store: Store, console: Console) -> int:
+    """Run with a bar over questions; those that are there already are counted at once, and not in the estimate."""
+    total = todo = 0
+    for unit in job.units():
+        missing = len(store.missing(unit.configuration, unit.seed, (item.id for item in unit.items)))
+        total, todo = total + len(unit.items), todo + (len(unit.items) if missing else 0)
+    columns = (
+        TextColumn("{task.description:30.30}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=todo)
+
+        def told(unit: Unit, added: int) -> None:
+            c = unit.configuration
+            bar.update(task, description=f"{c.task}: {c.of.label}", advance=len(unit.items) if added else 0)
+
+        return run_job(job, store, told)
+
+
+def report(folder: Path, against: str, json: bool, page: bool = True) -> None:
+    """Numbers, tables and the page of a folder of results."""
+    configurations, rows, _ = read(folder)
+    lines = summaries(configurations, rows)
+    if not lines:
+        raise ValueError(f"{folder} holds no complete results yet.")
+    if not any(against in (c.method, c.of.label) for c in configurations.values()):
+        if against != "dual":
+            raise ValueError(f"{folder} holds no method {against!r} to compare with.")
+        against = lines[0].configuration.of.label
+    compared = comparisons(configurations, rows, against)
+    if json:
+        numbers = {"summaries": [s.as_dict() for s in lines], "comparisons": [c.__dict__ for c in compared]}
+        print(json_module.dumps(numbers, indent=1, ensure_ascii=False))
+        return
+    console = Console()
+    console.print(table_of(lines))
+    if compared:
+        console.print(table_of_comparisons(lines, compared))
+
+
+def table_of(lines: list[Summary]) -> Table:
+    """Accuracy and cost; a column that never varies is left out."""
+    table = Table(box=None, pad_edge=False, title="Accuracy in % [95% Wilson]", title_justify="left")
+    axes: dict[str, Callable[[Configuration], str]] = {
+        "task": lambda c: c.task, "T on": lambda c: "" if c.of.kind.alone else c.placement, "γ": lambda c: str(c.window),
+        "T": lambda c: "greedy" if c.temperature is None else f"{c.temperature:g}", "filter": lambda c: c.filtered,
+    }  # fmt: skip
+    shown = {name: get for name, get in axes.items() if len({get(s.configuration) for s in lines}) > 1}
+    for name in ("method", *shown):
+        table.add_column(name, no_wrap=name == "method")
+    for name in ("n×seeds", "accuracy", "α", "accepted", "tok/pass", "tok/s"):
+        table.add_column(name, justify="right")
+    for s in lines:
+        table.add_row(
+            s.configuration.of.label, *(get(s.configuration) for get in shown.values()), f"{s.questions}×{s.seeds}",
+            str(s.accuracy), number(s.deferred), number(s.acceptance), f"{s.tokens_per_pass:.2f}", f"{s.tokens_per_second:.0f}",
+        )  # fmt: skip
+    return table
+
+
+def number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def table_of_comparisons(lines: list[Summary], compared: list[Comparison]) -> Table:
+    """The reference minus the others."""
+    named = {s.configuration.key: s.configuration for s in lines}
+    first = named[compared[0].key].of.label
+    title = f"{first} minus the others, in points; p by the same questions, after Holm for {len(compared)} comparisons"
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    for name in ("task", "against", "setting"):
+        table.add_column(name)
+    for name in ("n", "difference", "p"):
+        table.add_column(name, justify="right")
+    for c in compared:
+        other = named[c.against]
+        kind = "greedy" if other.temperature is None else f"T {other.temperature:g} on {named[c.key].placement}"
+        parts = [kind, f"γ {other.window}" if other.window else "", other.filtered]
+        table.add_row(
+            other.task, other.of.label, ", ".join(filter(None, parts)), str(c.questions),
+            f"{100 * c.difference:+.1f} ± {100 * c.error:.1f}", "< 0.001" if c.adjusted < 0.001 else f"{c.adjusted:.3f}",
+        )  # fmt: skip
+    return table

@@ -1,0 +1,139 @@
+"""The signatures of ``kad eval``, ``kad sweep`` and ``kad report``; their docstrings are the help texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def evaluate(
+    task: list[str] | None = None,
+    method: list[str] | None = None,
+    base: str | None = None,
+    proxy: str | None = None,
+    reference: str | None = None,
+    aligned: str | None = None,
+    data: Path | None = None,
+    n: int | None = None,
+    seeds: int = 1,
+    window: list[int] | None = None,
+    placement: list[str] | None = None,
+    temperature: float = 0.7,
+    greedy: bool = False,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    min_p: float | None = None,
+    control: float | None = None,
+    shots: int = 0,
+    shuffle: int = 0,
+    new_tokens: int | None = None,
+    batch: int = 64,
+    preset: str | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+    compile: bool = False,
+    pack: bool = False,
+    output: Path = Path("kad-eval"),
+    dry_run: bool = False,
+    no_report: bool = False,
+) -> None:
+    """Score methods on tasks, with intervals and a report; a run that was stopped goes on where it was.
+
+    Without models it uses the embedded pair and its own task. Results are appended to the output folder: other
+    configurations join those that are there.
+
+    Args:
+        task: gsm8k, svamp, math500, arc, csqa, truthfulqa, mmlu, embedded, a YAML file or an import path; may be given several times.
+        method: p, q*, p*, nudging, implicit-reward, dual, primal, fractional, confidence-bet, cascade-chow, -diff, -opt, -token-v1,
+            -token-v2, -token-v3, ensemble, with a value or several as in dual:0.3,0.4, or a target's import path; may be given
+            several times. By default all that the models allow.
+        base: The large base model p: a folder or a hub id.
+        proxy: The small aligned model q*: a folder or a hub id. Its chat template is used for both.
+        reference: The small base model q, for implicit-reward.
+        aligned: The large aligned model, for p*.
+        data: A folder with the tasks' files; by default they come from the hub.
+        n: Questions of every task, from the first on; by default all.
+        seeds: How many samples of every question.
+        window: Speculative drafts a round (default 0); may be given several times.
+        placement: Where the temperature enters: models (default), draws or mixture; may be given several times.
+        temperature: Of sampling.
+        greedy: Decode greedily instead, once.
+        top_p: One common nucleus filter on every model, before the rule.
+        top_k: One common top-k filter.
+        min_p: One common min-p filter.
+        control: Run everything once more under a common min-p filter of this value.
+        shots: Exemplary questions in the prompt, taken from the end of the data.
+        shuffle: Seed of the order of options.
+        new_tokens: The longest reply; by default the task's own.
+        batch: Questions decoded at once.
+        preset: olmo2 or qwen3: the paper's models, tasks and grid.
+        dtype: Of the models' weights: auto, float32, bfloat16 or float16.
+        device: Such as cpu or cuda; by default a GPU where there is one.
+        compile: Compile both models' passes.
+        pack: Lay the models' weights out anew for a CPU.
+        output: The folder of results.
+        dry_run: Say what would run, and what it would take, and stop.
+        no_report: Write no report.html.
+    """
+    from .evaluate import run
+
+    settings = dict(locals())
+    settings.pop("run")
+    run(**settings)
+
+
+def sweep(
+    plan: Path,
+    base: str | None = None,
+    proxy: str | None = None,
+    reference: str | None = None,
+    aligned: str | None = None,
+    data: Path | None = None,
+    n: int | None = None,
+    seeds: int | None = None,
+    batch: int | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+    compile: bool = False,
+    pack: bool = False,
+    output: Path = Path("kad-sweep"),
+    dry_run: bool = False,
+    no_report: bool = False,
+) -> None:
+    """Run a plan from a YAML file: tasks, and blocks of methods, windows, placements, temperatures and filters.
+
+    Args:
+        plan: The YAML file; options given here go before what it says.
+        base: The large base model p: a folder or a hub id.
+        proxy: The small aligned model q*.
+        reference: The small base model q.
+        aligned: The large aligned model p*.
+        data: A folder with the tasks' files.
+        n: Questions of every task.
+        seeds: How many samples of every question.
+        batch: Questions decoded at once (default 64).
+        dtype: Of the models' weights.
+        device: Such as cpu or cuda.
+        compile: Compile both models' passes.
+        pack: Lay the models' weights out anew for a CPU.
+        output: The folder of results.
+        dry_run: Say what would run, and stop.
+        no_report: Write no report.html.
+    """
+    from .evaluate import run_plan
+
+    settings = dict(locals())
+    settings.pop("run_plan")
+    run_plan(**settings)
+
+
+def report(folder: Path, against: str = "dual", json: bool = False) -> None:
+    """Compute every number and figure again from a folder of results.
+
+    Args:
+        folder: What kad eval or kad sweep wrote.
+        against: The method that the others are compared with: a name, or a label such as "dual λ=0.4".
+        json: Print the numbers as JSON, and write nothing.
+    """
+    from .evaluate import report as again
+
+    again(folder, against, json)

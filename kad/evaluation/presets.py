@@ -1,0 +1,76 @@
+"""The pairs, tasks and grids of the paper's experiments (arXiv 2510.27017), by name.
+
+What is stated of its results is what its abstract and text say in words; its tables are to be looked up there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .methods import Method
+from .plan import Block, Plan
+
+TASKS = ("gsm8k", "math500", "svamp", "arc", "csqa", "truthfulqa")
+GRID = (
+    Method("p"), Method("q*"), Method("p*"), *(Method("nudging", x) for x in (0.3, 0.4, 0.5)), Method("implicit-reward", 1.0),
+    *(Method("dual", x) for x in (0.2, 0.3, 0.4, 0.5)), *(Method("primal", x) for x in (0.6, 0.7, 0.8, 0.9)),
+)  # fmt: skip
+SPEED = (Method("dual", 0.3), Method("dual", 0.4), Method("primal", 0.9))
+PUBLISHED = (
+    ("dual, λ 0.3 to 0.4", "above nudging and implicit reward on OLMo 2 (13B + 1B) and Qwen 3 (14B + 1.7B)"),
+    ("primal, b 0.9", "above nudging and implicit reward on the same pairs and tasks"),
+    ("speculation, γ 3 to 5", "1.3 to 1.5 times as fast as without"),
+)
+SOURCE = (
+    'Hammal, Zweigenbaum and Corro, "Kad: A Framework for Proxy-based Test-time Alignment with Knapsack Approximation '
+    'Deferral", EACL 2026, arXiv 2510.27017'
+)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Models by role, and what is run with them.
+
+    Attributes:
+        places: hub ids by role.
+        shapes: name of the shapes in ``kad bench`` that these checkpoints have, for estimates without them.
+    """
+
+    places: dict[str, str]
+    shapes: str
+
+    def plan(self, seeds: int = 1, **changes: Any) -> Plan:
+        """Quality at γ = 0 over the grid, then speed at γ 3 and 5."""
+        blocks = (Block(GRID, temperatures=(0.7,)), Block(SPEED, windows=(3, 5), temperatures=(0.7,)))
+        return Plan(**({"tasks": TASKS, "blocks": blocks, "seeds": tuple(range(seeds))} | changes))
+
+
+PRESETS = {
+    "olmo2": Preset(
+        {
+            "base": "allenai/OLMo-2-1124-13B", "proxy": "allenai/OLMo-2-0425-1B-Instruct",
+            "reference": "allenai/OLMo-2-0425-1B", "aligned": "allenai/OLMo-2-1124-13B-Instruct",
+        }, "olmo2",
+    ),
+    "qwen3": Preset(
+        {
+            "base": "Qwen/Qwen3-14B-Base", "proxy": "Qwen/Qwen3-1.7B", "reference": "Qwen/Qwen3-1.7B-Base",
+            "aligned": "Qwen/Qwen3-14B",
+        }, "qwen3",
+    ),
+}  # fmt: skip
+
+
+def preset_of(name: str) -> Preset:
+    """A preset by its name.
+
+    Raises:
+        ValueError: there is none.
+
+    >>> preset_of("qwen3").places["proxy"]
+    'Qwen/Qwen3-1.7B'
+    """
+    if name not in PRESETS:
+        raise ValueError(f"there is no preset {name!r}; choose from {', '.join(PRESETS)}.")
+    return PRESETS[name]
