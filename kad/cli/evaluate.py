@@ -18,10 +18,12 @@ from ..evaluation import plan as plans
 from ..evaluation.methods import available, methods_of
 from ..evaluation.plan import Block, Configuration, Plan
 from ..evaluation.presets import preset_of
+from ..evaluation.report import chosen_reference, write
 from ..evaluation.runner import Job, Unit
 from ..evaluation.runner import run as run_job
 from ..evaluation.store import Store, read
 from ..evaluation.summary import Comparison, Summary, comparisons, summaries
+from ..evaluation.traces import explain
 from .dry_run import show
 
 ROLES = ("base", "proxy", "reference", "aligned")
@@ -33,7 +35,7 @@ def run(
     placement: list[str] | None, temperature: float, greedy: bool, top_p: float | None, top_k: int | None,
     min_p: float | None, control: float | None, shots: int, shuffle: int, new_tokens: int | None, batch: int,
     preset: str | None, dtype: str, device: str | None, compile: bool, pack: bool, output: Path, dry_run: bool,
-    no_report: bool,
+    no_report: bool, traces: int,
 ) -> None:  # fmt: skip
     """See `kad.cli.evaluation.evaluate`."""
     places = {"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}
@@ -57,13 +59,13 @@ def run(
         if task is None and base is not None:
             raise ValueError("give the tasks with --task, such as --task gsm8k.")
         plan = Plan(tuple(task or ["embedded"]), (block,), seeds=tuple(range(seeds)), **options)
-    carry_out(plan, places, data, batch, dtype, device, compile, pack, output, dry_run, no_report, shapes)
+    carry_out(plan, places, data, batch, dtype, device, compile, pack, output, dry_run, no_report, traces, shapes)
 
 
 def run_plan(
     *, plan: Path, base: str | None, proxy: str | None, reference: str | None, aligned: str | None, data: Path | None,
     n: int | None, seeds: int | None, batch: int | None, dtype: str, device: str | None, compile: bool, pack: bool,
-    output: Path, dry_run: bool, no_report: bool,
+    output: Path, dry_run: bool, no_report: bool, traces: int,
 ) -> None:  # fmt: skip
     """See `kad.cli.evaluation.sweep`."""
     found, rest = plans.from_yaml(plan)
@@ -90,12 +92,14 @@ def run_plan(
         output,
         dry_run,
         no_report,
+        traces,
     )
 
 
 def carry_out(
     plan: Plan, places: dict[str, str | None], data: Path | None, batch: int, dtype: str, device: str | None,
-    compile: bool, pack: bool, output: Path, dry_run: bool, no_report: bool, shapes: str | None = None,
+    compile: bool, pack: bool, output: Path, dry_run: bool, no_report: bool, traces: int,
+    shapes: str | None = None,
 ) -> None:  # fmt: skip
     """Load, run, show, write."""
     console = Console()
@@ -121,6 +125,7 @@ def carry_out(
         if store.cut:
             console.print(f"{output}: a killed run had left {store.cut} bytes of a line; its batch runs again.")
         answered = with_progress(job, store, console)
+        explain(job, store, read(output)[1], traces)
     console.print(f"{answered} questions answered, {sum(len(u.items) for u in job.units()) - answered} were there.")
     report(output, against="dual", json=False, page=not no_report)
 
@@ -156,11 +161,7 @@ def report(folder: Path, against: str, json: bool, page: bool = True) -> None:
     lines = summaries(configurations, rows)
     if not lines:
         raise ValueError(f"{folder} holds no complete results yet.")
-    if not any(against in (c.method, c.of.label) for c in configurations.values()):
-        if against != "dual":
-            raise ValueError(f"{folder} holds no method {against!r} to compare with.")
-        against = lines[0].configuration.of.label
-    compared = comparisons(configurations, rows, against)
+    compared = comparisons(configurations, rows, chosen_reference(configurations, lines, against))
     if json:
         numbers = {"summaries": [s.as_dict() for s in lines], "comparisons": [c.__dict__ for c in compared]}
         print(json_module.dumps(numbers, indent=1, ensure_ascii=False))
@@ -169,6 +170,8 @@ def report(folder: Path, against: str, json: bool, page: bool = True) -> None:
     console.print(table_of(lines))
     if compared:
         console.print(table_of_comparisons(lines, compared))
+    if page:
+        console.print(f"written: {write(folder, against)}", highlight=False, soft_wrap=True)
 
 
 def table_of(lines: list[Summary]) -> Table:

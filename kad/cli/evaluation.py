@@ -33,6 +33,7 @@ def evaluate(
     compile: bool = False,
     pack: bool = False,
     output: Path = Path("kad-eval"),
+    traces: int = 3,
     dry_run: bool = False,
     no_report: bool = False,
 ) -> None:
@@ -71,6 +72,7 @@ def evaluate(
         compile: Compile both models' passes.
         pack: Lay the models' weights out anew for a CPU.
         output: The folder of results.
+        traces: Of so many questions of every task, the tokens of every method's first answer for the report's explorer.
         dry_run: Say what would run, and what it would take, and stop.
         no_report: Write no report.html.
     """
@@ -96,6 +98,7 @@ def sweep(
     compile: bool = False,
     pack: bool = False,
     output: Path = Path("kad-sweep"),
+    traces: int = 3,
     dry_run: bool = False,
     no_report: bool = False,
 ) -> None:
@@ -116,6 +119,7 @@ def sweep(
         compile: Compile both models' passes.
         pack: Lay the models' weights out anew for a CPU.
         output: The folder of results.
+        traces: Of so many questions of every task, the tokens of every method's first answer for the report's explorer.
         dry_run: Say what would run, and stop.
         no_report: Write no report.html.
     """

@@ -1,0 +1,166 @@
+"""The report's pictures, as SVG: accuracy, its dependence on parameters, acceptance, unfilled budgets, throughput."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..plots import fresh, pyplot
+from .plan import Configuration
+from .summary import Summary
+
+COLOURS = ["#2171b5", "#d95f02", "#1b9e77", "#7570b3", "#e7298a", "#66a61e", "#a6761d", "#666666"]
+
+
+def svg(axes: Any) -> str:
+    """The figure of some axes, ready to stand in a page; the same bytes for the same numbers."""
+    plot = pyplot()
+    figure, out = axes.figure, io.StringIO()
+    with plot.rc_context({"svg.hashsalt": "kad", "svg.fonttype": "none"}):
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    plot.close(figure)
+    text = out.getvalue()
+    return re.sub(r'(<svg [^>]*?) width="[^"]*" height="[^"]*"', r"\1", text[text.index("<svg") :], count=1)
+
+
+def variant(c: Configuration) -> str:
+    """What tells two configurations of one method and task apart, in words."""
+    heat = "greedy" if c.temperature is None else f"T {c.temperature:g}"
+    placed = "" if c.of.kind.alone or c.temperature is None or c.placement == "models" else f"on the {c.placement}"
+    return ", ".join(filter(None, [f"{heat} {placed}".strip(), f"γ {c.window}" if c.window else "", c.filtered]))
+
+
+def plainest(lines: Sequence[Summary], task: str) -> list[Summary]:
+    """A task's configurations, of those that differ in the window alone the smallest: the law is the same."""
+    found = dict[Configuration, Summary]()
+    for s in sorted((s for s in lines if s.configuration.task == task), key=lambda s: s.configuration.window):
+        found.setdefault(replace(s.configuration, window=0), s)
+    return list(found.values())
+
+
+def accuracy(lines: Sequence[Summary], task: str) -> Any:
+    """One dot per configuration of a task with its interval, best at the top."""
+    found = sorted(plainest(lines, task), key=lambda s: s.accuracy.share)
+    variants = list(dict.fromkeys(variant(s.configuration) for s in found))
+    axes = fresh(None, (8.0, 1.0 + 0.24 * len(found)))
+    for place, s in enumerate(found):
+        r, colour = s.accuracy, COLOURS[variants.index(variant(s.configuration)) % len(COLOURS)]
+        axes.plot([100 * r.low, 100 * r.high], [place, place], color=colour, lw=2, alpha=0.6)
+        axes.plot(100 * r.share, place, "o", color=colour, ms=5)
+    names = [s.configuration.of.label + (f"  ({variant(s.configuration)})" if len(variants) > 1 else "") for s in found]
+    axes.set_yticks(range(len(found)), names, fontsize=8)
+    axes.set_xlabel("accuracy in %, 95% interval")
+    axes.set_xlim(0, 100)
+    axes.grid(axis="x", alpha=0.3)
+    return axes
+
+
+def series(lines: Sequence[Summary], task: str) -> dict[tuple[str, str], list[Summary]]:
+    """Configurations that differ in the parameter alone, if there are several values."""
+    found: dict[tuple[str, str], list[Summary]] = defaultdict(list)
+    for s in plainest(lines, task):
+        c = s.configuration
+        if c.value is not None and c.of.kind.parameter:
+            found[c.method, variant(c)].append(s)
+    return {
+        key: sorted(values, key=lambda s: s.configuration.value or 0.0)
+        for key, values in found.items()
+        if len(values) > 1
+    }
+
+
+def parameters(lines: Sequence[Summary], task: str) -> Any | None:
+    """Accuracy against λ, b, margin, ...; None if no method has two values."""
+    curves = series(lines, task)
+    if not curves:
+        return None
+    axes = fresh(None)
+    for number, ((method, kind), values) in enumerate(curves.items()):
+        x = [s.configuration.value for s in values]
+        y = [100 * s.accuracy.share for s in values]
+        errors = [[v - 100 * s.accuracy.low for v, s in zip(y, values, strict=True)],
+                  [100 * s.accuracy.high - v for v, s in zip(y, values, strict=True)]]  # fmt: skip
+        symbol = values[0].configuration.of.kind.parameter
+        axes.errorbar(x, y, errors, fmt="o-", ms=4, capsize=2, lw=1.3, color=COLOURS[number % len(COLOURS)],
+                      label=f"{method} ({symbol}), {kind}")  # fmt: skip
+    axes.set_xlabel("parameter of the method (λ, b, m, μ, ...)")
+    axes.set_ylabel("accuracy in %")
+    legend(axes, len(curves))
+    return axes
+
+
+def legend(axes: Any, entries: int) -> None:
+    """Beside the picture if it is long, or would hide something."""
+    if entries > 4:
+        axes.figure.set_size_inches(9.5, 4.6)
+        axes.legend(frameon=False, fontsize=7.5, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    else:
+        axes.legend(frameon=False, fontsize=8)
+
+
+def acceptance(lines: Sequence[Summary], task: str) -> Any | None:
+    """Share of accepted drafts against the window (the form of the paper's Figure 2); None without drafts."""
+    curves: dict[str, list[Summary]] = defaultdict(list)
+    for s in lines:
+        c = s.configuration
+        if c.task == task and s.acceptance is not None:
+            heat = "greedy" if c.temperature is None else f"T {c.temperature:g} on the {c.placement}"
+            curves[", ".join(filter(None, [c.of.label, heat, c.filtered]))].append(s)
+    if not curves:
+        return None
+    axes = fresh(None)
+    for number, (label, values) in enumerate(curves.items()):
+        values.sort(key=lambda s: s.configuration.window)
+        axes.plot([s.configuration.window for s in values], [s.acceptance for s in values], "o-", ms=4, lw=1.3,
+                  color=COLOURS[number % len(COLOURS)], label=label)  # fmt: skip
+    axes.set_xlabel("window γ")
+    axes.set_ylabel("accepted / drafted")
+    axes.set_ylim(0, 1.02)
+    axes.set_xticks(sorted({s.configuration.window for values in curves.values() for s in values}))
+    legend(axes, len(curves))
+    return axes
+
+
+def unfilled(lines: Sequence[Summary], task: str) -> Any | None:
+    """How much of the budget a position leaves (the form of the paper's Figure 4); None without a budget."""
+    found = [s for s in plainest(lines, task) if s.unfilled]
+    if not found:
+        return None
+    axes = fresh(None)
+    bins = [i / 40 for i in range(41)]
+    for number, s in enumerate(found):
+        weights = [1 / len(s.unfilled)] * len(s.unfilled)
+        axes.hist([max(0.0, u) for u in s.unfilled], bins=bins, weights=weights, histtype="step", lw=1.4,
+                  color=COLOURS[number % len(COLOURS)],
+                  label=f"{s.configuration.of.label}, {variant(s.configuration)}")  # fmt: skip
+    axes.set_xlabel("unfilled budget b − α")
+    axes.set_ylabel("share of positions")
+    axes.set_yscale("log")
+    legend(axes, 9)
+    return axes
+
+
+def throughput(lines: Sequence[Summary], task: str) -> Any | None:
+    """Accuracy against tokens a second, a colour per method."""
+    found = [s for s in lines if s.configuration.task == task]
+    if len(found) < 2:
+        return None
+    axes = fresh(None)
+    by_method: dict[str, list[Summary]] = defaultdict(list)
+    for s in found:
+        by_method[s.configuration.method].append(s)
+    for number, (method, values) in enumerate(by_method.items()):
+        for s in values:
+            axes.plot(
+                s.tokens_per_second, 100 * s.accuracy.share, "^" if s.configuration.window else "o", ms=5, ls="none",
+                color=COLOURS[number % len(COLOURS)], mfc="none" if number >= len(COLOURS) else None,
+                label=method if s is values[0] else None,
+            )  # fmt: skip
+    axes.set_xlabel("tokens a second on this machine, whole batches (triangles: with speculation)")
+    axes.set_ylabel("accuracy in %")
+    legend(axes, 9)
+    return axes

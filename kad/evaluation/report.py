@@ -1,0 +1,113 @@
+"""One page with everything that a folder of results says; it needs no network and no other file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..version import VERSION
+from . import figures
+from .methods import KINDS
+from .presets import PRESETS, PUBLISHED, SOURCE
+from .store import read, write_whole
+from .summary import Comparison, Summary, comparisons, summaries
+from .traces import TRACES
+
+PAGE = "report.html"
+PICTURES = {
+    "accuracy": ("Accuracy", "Wilson intervals at 95%, with the question as the unit of sampling."),
+    "parameters": ("Accuracy and the parameter", "Every method with more than one value of its parameter."),
+    "acceptance": ("Acceptance and the window", "Accepted over drafted tokens; the form of the paper's Figure 2."),
+    "unfilled": ("Unfilled budget", "b − α over all positions; the form of the paper's Figure 4. Logarithmic."),
+    "throughput": ("Accuracy and throughput", "Times are of this machine, for whole batches; compare within a run."),
+}
+
+
+def chosen_reference(configurations: dict[str, Any], lines: Sequence[Summary], against: str) -> str:
+    """The method to compare with: the one asked for, or without any dual the first of the results.
+
+    Raises:
+        ValueError: a method was asked for that is not there.
+    """
+    if any(against in (c.method, c.of.label) for c in configurations.values()):
+        return against
+    if against != "dual":
+        raise ValueError(f"there is no method {against!r} to compare with in these results.")
+    return lines[0].configuration.of.label
+
+
+def write(folder: str | Path, against: str = "dual") -> Path:
+    """Make the page from the store; its path.
+
+    Raises:
+        ImportError: jinja2 or matplotlib is missing.
+        ValueError: no results, or the page cannot be written.
+    """
+    try:
+        import jinja2
+    except ImportError as error:
+        raise ImportError("the report needs jinja2: pip install 'kad-align[evaluation]'.") from error
+
+    folder = Path(folder)
+    configurations, rows, manifest = read(folder)
+    lines = summaries(configurations, rows)
+    if not lines:
+        raise ValueError(f"{folder} holds no complete results yet.")
+    compared = comparisons(configurations, rows, chosen_reference(configurations, lines, against))
+    traces = folder / TRACES
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["percent"] = lambda x: "" if x is None else f"{100 * x:.1f}"
+    environment.filters["two"] = lambda x: "" if x is None else f"{x:.2f}"
+    tasks = list(dict.fromkeys(s.configuration.task for s in lines))
+    text = environment.get_template("report.html.j2").render(
+        version=VERSION, folder=folder.name, tasks=tasks, lines=[line_of(s) for s in lines],
+        comparisons=[line_of_comparison(c, {s.configuration.key: s for s in lines}) for c in compared],
+        pictures={task: pictures(lines, task) for task in tasks}, sessions=manifest.get("sessions", []),
+        kinds={name: kind.about for name, kind in KINDS.items() if any(s.configuration.method == name for s in lines)},
+        published=published(manifest), source=SOURCE,
+        traces=explorer(json.loads(traces.read_text(encoding="utf-8")) if traces.exists() else [], lines),
+    )  # fmt: skip
+    write_whole(folder / PAGE, text)
+    return folder / PAGE
+
+
+def line_of(s: Summary) -> dict[str, Any]:
+    return s.as_dict() | {"variant": figures.variant(s.configuration)}
+
+
+def line_of_comparison(c: Comparison, named: dict[str, Summary]) -> dict[str, Any]:
+    ours, theirs = named[c.key].configuration, named[c.against].configuration
+    return c.__dict__ | {
+        "task": ours.task, "ours": ours.of.label, "theirs": theirs.of.label, "variant": figures.variant(ours),
+    }  # fmt: skip
+
+
+def pictures(lines: Sequence[Summary], task: str) -> list[dict[str, str]]:
+    """The task's figures, those that these results allow."""
+    found = []
+    for name, (title, about) in PICTURES.items():
+        axes = getattr(figures, name)(lines, task)
+        if axes is not None:
+            found.append({"name": name, "title": title, "about": about, "svg": figures.svg(axes)})
+    return found
+
+
+def published(manifest: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What the paper says of this pair, if it is one of its."""
+    sessions = manifest.get("sessions", [])
+    own = {model["name"] for session in sessions for model in session["models"].values()}
+    return PUBLISHED if any({p.places["base"], p.places["proxy"]} <= own for p in PRESETS.values()) else ()
+
+
+def explorer(traces: Sequence[dict[str, Any]], lines: Sequence[Summary]) -> list[dict[str, Any]]:
+    """The traces of configurations that are in the results, with their names."""
+    named = {s.configuration.key: s.configuration for s in lines}
+    return [
+        trace | {"task": c.task, "method": f"{c.of.label} ({figures.variant(c)})"}
+        for trace in traces if (c := named.get(trace["key"])) is not None
+    ]  # fmt: skip

@@ -1,0 +1,161 @@
+"""The page in a real browser with the network off, and the traces behind it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from kad.cli.main import main
+from kad.evaluation import report
+from kad.evaluation.presets import PRESETS
+from kad.evaluation.store import read
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+METHODS = ["p", "q*", "dual:0.2,0.4", "primal:0.6,0.9", "implicit-reward", "confidence-bet", "fractional"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report") / "e"
+    methods = [x for method in METHODS for x in ("--method", method)]
+    common = ["--n", "12", "--traces", "2", "--output", str(folder)]
+    assert main(["eval", *common, *methods, "--window", "0", "--window", "3", "--seeds", "2", "--no-report"]) == 0
+    assert (
+        main(
+            ["eval", *common, "--method", "dual", "--placement", "mixture", "--placement", "draws", "--control", "0.3"]
+        )
+        == 0
+    )
+    assert main(["eval", *common, "--method", "dual", "--method", "p", "--greedy"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Iterator[Page]:
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        context = chromium.new_context(offline=True)
+        page, wrong = context.new_page(), list[str]()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text))
+        page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith("file:") else None)
+        page.goto((folder / "report.html").as_uri())
+        yield page
+        assert wrong == []
+        chromium.close()
+
+
+def test_the_table_holds_the_numbers_and_sorts(page: Page, folder: Path, capsys) -> None:
+    assert main(["report", str(folder), "--json"]) == 0
+    numbers = json.loads(capsys.readouterr().out)
+    rows = page.locator("#summary tbody tr")
+    assert rows.count() == len(numbers["summaries"])
+    shown = [rows.nth(i).locator("td").all_inner_texts() for i in range(rows.count())]
+    for cells, s in zip(shown, numbers["summaries"], strict=True):
+        assert cells[1] == s["method"]
+        assert cells[5] == f"{100 * s['accuracy']:.1f}"
+        assert cells[12] == ("" if s["acceptance"] is None else f"{s['acceptance']:.2f}")
+    page.locator("#summary th button").nth(5).click()
+    falling = [float(x) for x in page.locator("#summary tbody td:nth-child(6)").all_inner_texts()]
+    assert falling == sorted(falling, reverse=True)
+    page.locator("#summary th button").nth(5).click()
+    assert [float(x) for x in page.locator("#summary tbody td:nth-child(6)").all_inner_texts()] == falling[::-1]
+    page.locator("#summary th button").nth(1).click()
+    names = page.locator("#summary tbody td:nth-child(2)").all_inner_texts()
+    assert names == sorted(names, key=str.lower)
+    page.locator("#summary th button").nth(12).click()
+    drafted = page.locator("#summary tbody td:nth-child(13)").all_inner_texts()
+    assert "" not in drafted[: sum(bool(x) for x in drafted)]  # empty cells stand last
+    assert page.locator("#compared tbody tr").count() == len(numbers["comparisons"])
+
+
+def test_every_picture_is_there(page: Page) -> None:
+    for name in report.PICTURES:
+        figure = page.locator(f"#embedded-{name} svg")
+        assert figure.count() == 1
+        box = figure.bounding_box()
+        assert box is not None
+        assert box["width"] > 200
+        assert box["height"] > 100
+
+
+def test_the_explorer_shows_what_the_traces_hold(page: Page, folder: Path) -> None:
+    traces = json.loads((folder / "traces.json").read_text())
+    rows = {(r["key"], r["item"], r["seed"]): r for r in read(folder)[1]}
+    assert len(traces) == 2 * len(read(folder)[0])
+    options = page.locator("#method option").all_inner_texts()
+    assert "dual λ=0.4 (T 0.7, γ 3)" in options
+    assert "dual λ=0.4 (greedy)" in options
+    for method in options:
+        page.select_option("#prompt", "embedded / 1")
+        page.select_option("#method", method)
+        spans = page.locator("#text span")
+        assert spans.count() > 3
+        spans.nth(2).hover()
+        assert page.locator("#detail tr").count() == 7
+        assert page.locator("#detail tr.own td").count() == 4
+    page.locator("#text span").first.focus()
+    assert "α =" in page.locator("#detail").inner_text()
+    for trace in traces:
+        row = rows[trace["key"], trace["item"], trace["seed"]]
+        assert "".join(t["text"] for t in trace["tokens"]).replace("<eos>", "").strip() == row["text"].strip()
+        for token in trace["tokens"]:
+            p, q, pi = token["own"]
+            assert pi > 0, "a token that cannot be drawn was drawn"
+            assert all(0 <= x <= 1 for x in (p, q, pi))
+            assert len(token["rivals"]) == 5
+    page.set_viewport_size({"width": 380, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 380
+
+
+def test_traces_agree_with_what_was_decided(folder: Path) -> None:
+    """α read back from both models equals α of the run: the same filters, temperatures and placements."""
+    configurations, _, _ = read(folder)
+    for trace in json.loads((folder / "traces.json").read_text()):
+        c = configurations[trace["key"]]
+        if c.method == "dual" and c.placement == "models":
+            for token in trace["tokens"]:
+                p, q, pi = token["own"]
+                kept = p if p >= (c.value or 0) else 0.0
+                assert pi == pytest.approx(kept + token["alpha"] * q, abs=2e-4)
+        if c.method in ("p", "q*"):
+            assert all(t["own"][0] == t["own"][2] for t in trace["tokens"])
+
+
+def test_again_from_the_folder_alone(folder: Path, capsys, tmp_path: Path) -> None:
+    """The same page, byte for byte, wherever the folder lies."""
+    before = (folder / "report.html").read_text()
+    copy = tmp_path / "e"
+    copy.mkdir()
+    for name in ("results.jsonl", "manifest.json", "traces.json"):
+        shutil.copy(folder / name, copy)
+    assert main(["report", str(copy)]) == 0
+    assert (copy / "report.html").read_text() == before
+    capsys.readouterr()
+    assert main(["report", str(copy), "--against", "magic"]) == 1
+    assert "no method 'magic' to compare with" in capsys.readouterr().err
+
+
+def test_the_paper_is_quoted_for_its_pairs_alone() -> None:
+    own = {role: {"name": place} for role, place in PRESETS["olmo2"].places.items()}
+    assert report.published({"sessions": [{"models": own}]})
+    assert not report.published({"sessions": [{"models": {"base": {"name": "x"}}}]})
+    assert not report.published({})
+
+
+def test_texts_cannot_break_the_page(folder: Path, tmp_path: Path) -> None:
+    hostile = "</script><script>alert(1)</script>"
+    for name in ("results.jsonl", "manifest.json"):
+        shutil.copy(folder / name, tmp_path)
+    traces = json.loads((folder / "traces.json").read_text())[:1]
+    traces[0]["question"] = traces[0]["tokens"][0]["text"] = hostile
+    (tmp_path / "traces.json").write_text(json.dumps(traces))
+    assert hostile not in report.write(tmp_path).read_text()
