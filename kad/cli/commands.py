@@ -249,7 +249,10 @@ REPEATED: dict[str, Callable[[str], object]] = {  # by the annotation of an opti
 
 def parser() -> ArgumentParser:
     """The parser of all commands."""
-    about = "Align a large base language model at decoding time with a small aligned one."
+    about = (
+        "Align a large base language model at decoding time with a small aligned one. Beside the subcommands below, "
+        "`kad lm-eval ...` runs lm-evaluation-harness with the model kad."
+    )
     top = ArgumentParser(prog="kad", description=about, version=VERSION, exit_on_error=False)
     commands = top.add_subcommands()
     for name, function in COMMANDS.items():

@@ -18,6 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
+        if arguments[:1] == ["lm-eval"]:  # its options are the harness's
+            from ..evaluation.harness import run
+
+            return run(arguments[1:])
         from . import commands
 
         return commands.run(arguments)

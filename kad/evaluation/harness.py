@@ -1,0 +1,121 @@
+"""lm-evaluation-harness: the model ``kad``, for any of its tasks. The only file that imports lm_eval.
+
+Importing this module registers the model; ``kad lm-eval`` does so and hands over to the harness's own command line.
+Texts come through the decoder, log-likelihoods are those of π.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+try:
+    from lm_eval.api.registry import register_model
+    from lm_eval.models.huggingface import HFLM
+except ImportError as error:
+    raise ImportError("kad lm-eval needs lm-evaluation-harness: pip install 'kad-align[lm-eval]'.") from error
+
+from ..checkpoints import load
+from ..decisions import decide, law
+from ..decoding.generate import generate
+from ..decoding.sampling import Sampling
+from ..mixture import Placement
+from ..vocabulary import output_size, shared_vocabulary
+from .methods import methods_of
+
+
+@register_model("kad")
+class KadLM(HFLM):  # type: ignore[misc]
+    """The base aligned by the proxy, as the harness sees a model.
+
+    Args:
+        base, proxy, reference, aligned: folders or hub ids; without base and proxy the embedded pair.
+        method: as for ``kad eval``, with one value, such as ``dual:0.4``.
+        placement: where the temperature enters, for tasks that sample.
+        window: speculative drafts a round.
+        seed: of sampling; every prompt has a seed of its own that follows from it.
+        dtype, device: of the weights.
+        batch_size: prompts decoded at once.
+        **options: further options of the harness's Hugging Face model.
+
+    Raises:
+        ValueError: a method with several values, or a pair with different tokenizers, whose π is over the base's.
+    """
+
+    def __init__(
+        self, base: str | None = None, proxy: str | None = None, reference: str | None = None, aligned: str | None = None,
+        method: str = "dual:0.4", placement: Placement = "models", window: int = 0, seed: int = 0, dtype: str = "auto",
+        device: str | None = None, batch_size: int = 1, **options: Any,
+    ) -> None:  # fmt: skip
+        chosen = methods_of(method)
+        if len(chosen) > 1:
+            raise ValueError(f"the harness runs one method at a time, got {method!r}.")
+        places = {"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}
+        checkpoints = load(places, dtype, device)
+        if checkpoints.proxy_tokenizer is not None:
+            raise ValueError("kad lm-eval needs a base and a proxy with the same tokenizer; kad eval maps others.")
+        kind = chosen[0].kind
+        if kind.base not in checkpoints.models:
+            raise ValueError(f"{method} needs {kind.base}=... in --model_args.")
+        self.target = chosen[0].target(placement, checkpoints.models.get("reference"))
+        self.kad_models = checkpoints.models | {"base": checkpoints.models[kind.base]}
+        self.window, self.kad_seed = int(window), int(seed)
+        super().__init__(
+            pretrained=self.kad_models["base"], tokenizer=checkpoints.tokenizer, batch_size=batch_size, backend="causal",
+            **options,
+        )  # fmt: skip
+
+    def _model_generate(self, context: Tensor, max_length: int, stop: list[str], **options: Any) -> Tensor:
+        """The harness's call for texts: greedy unless the task samples."""
+        heat = float(options.pop("temperature", 0.0) or 0.0)
+        options.setdefault("do_sample", heat > 0)
+        if options["do_sample"]:
+            rows = [repr((self.kad_seed, row[row != self.tokenizer.pad_token_id].tolist())) for row in context.cpu()]
+            options |= {
+                "temperature": heat or 1.0,
+                "seed": [int.from_bytes(hashlib.sha256(row.encode()).digest()[:8], "big") for row in rows],
+            }
+        endings = [text for text in stop if text not in self.tokenizer.all_special_tokens]
+        out = generate(
+            self.kad_models["base"], self.kad_models["proxy"], input_ids=context, target=self.target, window=self.window,
+            tokenizer=self.tokenizer, max_new_tokens=max_length - context.shape[1], stop_strings=endings or None, **options,
+        )  # fmt: skip
+        return out.sequences
+
+    @torch.no_grad()
+    def _model_call(self, inps: Tensor, attn_mask: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
+        """log π at every position, ``(B, L, V)``, without temperature or filter."""
+        used = {role: self.kad_models[role] for role in ("base", "proxy")}
+        if self.target.reference is not None:
+            used["reference"] = self.target.reference
+        size, forbidden = shared_vocabulary({n: output_size(m) for n, m in used.items()}, len(self.tokenizer))
+        sampling, lengths = Sampling(False, (), forbidden), torch.zeros(inps.shape, dtype=torch.long)
+        found = {
+            name: sampling.read(
+                model(input_ids=inps.to(model.device)).logits[..., :size].to(inps.device), lambda n: inps, lengths
+            )
+            for name, model in used.items()
+        }
+        decision = decide(self.target, found["base"], found["proxy"])
+        return law(self.target, found["base"], found["proxy"], found.get("reference"), 1.0, decision).log()
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The harness's own command line, with this model unless another is named."""
+    from lm_eval.__main__ import cli_evaluate
+
+    own = (
+        ["run", *arguments]
+        if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")
+        else list(arguments)
+    )
+    if own[:1] == ["run"] and not any(x == "--model" or x.startswith("--model=") or x == "-M" for x in own):
+        own[1:1] = ["--model", "kad"]
+    sys.argv = ["kad lm-eval", *own]
+    cli_evaluate()
+    return 0
