@@ -16,7 +16,7 @@ from ..mixture import Placement, Target
 from ..solvers import Solver
 from ..theory.families import Family
 from ..version import VERSION
-from .evaluation import evaluate, report, sweep
+from .evaluation import evaluate, report, sweep, tune
 
 
 def generate(
@@ -234,7 +234,7 @@ def bench(
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "demo": demo, "generate": generate, "solve": solve, "bench": bench, "eval": evaluate, "sweep": sweep, "report": report,
+    "demo": demo, "generate": generate, "solve": solve, "bench": bench, "eval": evaluate, "sweep": sweep, "tune": tune, "report": report,
 }  # fmt: skip
 POSITIONAL: dict[str, dict[str, Any]] = {
     "prompt": {"nargs": "?", "type": str},

@@ -33,7 +33,7 @@ def run(
     *, task: list[str] | None, method: list[str] | None, base: str | None, proxy: str | None, reference: str | None,
     aligned: str | None, data: Path | None, n: int | None, seeds: int, window: list[int] | None,
     placement: list[str] | None, temperature: float, greedy: bool, top_p: float | None, top_k: int | None,
-    min_p: float | None, control: float | None, shots: int, shuffle: int, new_tokens: int | None, batch: int,
+    min_p: float | None, control: float | None, shots: int, shuffle: int, part: str, new_tokens: int | None, batch: int,
     preset: str | None, dtype: str, device: str | None, compile: bool, pack: bool, output: Path, dry_run: bool,
     no_report: bool, traces: int,
 ) -> None:  # fmt: skip
@@ -46,7 +46,7 @@ def run(
     both = (filters,) if control is None else (filters, (("min_p", control),))
     heat: tuple[Any, ...] = tuple(placement or ["models"])  # the block checks them
     block = Block(chosen, heat, tuple(window or [0]), (None if greedy else temperature,), both)
-    options: dict[str, Any] = {"count": n, "shots": shots, "shuffle": shuffle, "new_tokens": new_tokens}
+    options: dict[str, Any] = {"count": n, "shots": shots, "shuffle": shuffle, "new_tokens": new_tokens, "part": part}
     shapes = None
     if preset is not None:
         found = preset_of(preset)

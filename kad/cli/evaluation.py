@@ -1,4 +1,4 @@
-"""The signatures of ``kad eval``, ``kad sweep`` and ``kad report``; their docstrings are the help texts."""
+"""The signatures of ``kad eval``, ``kad sweep``, ``kad tune`` and ``kad report``; their docstrings are the help texts."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def evaluate(
     control: float | None = None,
     shots: int = 0,
     shuffle: int = 0,
+    part: str = "all",
     new_tokens: int | None = None,
     batch: int = 64,
     preset: str | None = None,
@@ -64,6 +65,7 @@ def evaluate(
         control: Run everything once more under a common min-p filter of this value.
         shots: Exemplary questions in the prompt, taken from the end of the data.
         shuffle: Seed of the order of options.
+        part: all questions, dev (one in five, by a hash) or test (the others).
         new_tokens: The longest reply; by default the task's own.
         batch: Questions decoded at once.
         preset: olmo2 or qwen3: the paper's models, tasks and grid.
@@ -128,6 +130,55 @@ def sweep(
     settings = dict(locals())
     settings.pop("run_plan")
     run_plan(**settings)
+
+
+def tune(
+    task: list[str] | None = None,
+    method: str = "dual",
+    trials: int = 12,
+    placement: list[str] | None = None,
+    base: str | None = None,
+    proxy: str | None = None,
+    reference: str | None = None,
+    aligned: str | None = None,
+    data: Path | None = None,
+    n: int | None = None,
+    seeds: int = 1,
+    temperature: float = 0.7,
+    new_tokens: int | None = None,
+    batch: int = 64,
+    seed: int = 0,
+    dtype: str = "auto",
+    device: str | None = None,
+    output: Path = Path("kad-tune"),
+) -> None:
+    """Choose a method's parameter on development questions, then the window for speed; test questions are not asked.
+
+    Args:
+        task: As for kad eval; may be given several times.
+        method: A method with a parameter: dual, primal, nudging, ...
+        trials: The budget: settings to try.
+        placement: Placements of the temperature to choose from (default models); may be given several times.
+        base: The large base model p: a folder or a hub id.
+        proxy: The small aligned model q*.
+        reference: The small base model q.
+        aligned: The large aligned model p*.
+        data: A folder with the tasks' files.
+        n: Development questions of every task.
+        seeds: How many samples of every question.
+        temperature: Of sampling.
+        new_tokens: The longest reply; by default the task's own.
+        batch: Questions decoded at once.
+        seed: Of the search.
+        dtype: Of the models' weights.
+        device: Such as cpu or cuda.
+        output: The folder of the search; a search that was stopped goes on there.
+    """
+    from .tune import run
+
+    settings = dict(locals())
+    settings.pop("run")
+    run(**settings)
 
 
 def report(folder: Path, against: str = "dual", json: bool = False) -> None:

@@ -91,7 +91,7 @@ def count(config: Any) -> int:
 def questions(task: Task, plan: Plan, data: Path | None, found: Needs) -> int | None:
     """How many; None and a sentence if the data cannot be had."""
     try:
-        return min(len(sources.load(task, data, plan.count)), plan.count or 10**9)
+        return len(sources.items(task, data, plan.count, plan.part))
     except (ValueError, ImportError) as error:
         found.missing.append(str(error))
         return plan.count

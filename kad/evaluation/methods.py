@@ -44,6 +44,7 @@ class Kind:
         base: the model that stands in the base's place; other than "base" it runs alone.
         needs: a further model that must be given.
         budget: the parameter is a budget, so that what is left of it can be shown.
+        range: where tuning looks for the parameter.
     """
 
     about: str
@@ -53,6 +54,7 @@ class Kind:
     base: Role = "base"
     needs: Role | None = None
     budget: bool = False
+    range: tuple[float, float] = (0.05, 0.95)
 
     @property
     def alone(self) -> bool:
@@ -85,7 +87,7 @@ KINDS: dict[str, Kind] = {
         "KAD, the lightest tokens of mass b", lambda value, at, reference: fractional(value, at), "b", 0.9, budget=True
     ),
     "confidence-bet": Kind(
-        "p_v < max q* − m deferred", lambda value, at, reference: confidence_bet(value, at), "m", 0.1
+        "p_v < max q* − m deferred", lambda value, at, reference: confidence_bet(value, at), "m", 0.1, range=(0.0, 0.6)
     ),
     "cascade-chow": Kind("all deferred where max p < 1 − μ", rule(Nudging()), "μ", 0.6),
     "cascade-diff": Kind("all deferred where max p < max q* − μ", rule(cascades.Diff()), "μ", 0.1),

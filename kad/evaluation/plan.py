@@ -14,6 +14,7 @@ import yaml
 
 from ..mixture import Placement
 from .methods import Method, methods_of
+from .task import Part
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ class Plan:
         count: questions of every task, from the first on; None: all.
         seeds: of sampling; greedy decoding runs once.
         shots, shuffle, new_tokens: see `Configuration`; ``new_tokens`` None is the task's own.
+        part: all questions, those for development, or those for the test.
     """
 
     tasks: tuple[str, ...]
@@ -122,6 +124,7 @@ class Plan:
     shots: int = 0
     shuffle: int = 0
     new_tokens: int | None = None
+    part: Part = "all"
 
     def __post_init__(self) -> None:
         if not self.tasks or not self.blocks or not self.seeds:

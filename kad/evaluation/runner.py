@@ -115,16 +115,15 @@ class Job:
             "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "kad": VERSION,
             "torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version(),
             "device": str(self.checkpoints.models["base"].device), "threads": torch.get_num_threads(), "batch": self.batch,
-            "seeds": list(self.plan.seeds), "models": models, "tasks": tasks,
+            "seeds": list(self.plan.seeds), "part": self.plan.part, "models": models, "tasks": tasks,
         }  # fmt: skip
         return {"format": 1, "sessions": [*before.get("sessions", []), session]}
 
 
 def questions_of(spec: str, plan: Plan, data: Path | None) -> Questions:
-    """A task's questions; exemplary ones are taken from the end of the data, and not asked."""
+    """A task's questions; exemplary ones are the last of the data, whatever the count, and are not asked."""
     task = task_of(spec, plan.shuffle)
-    rows = sources.load(task, data, None if plan.shots else plan.count)
-    items = task.items(rows)
+    items = sources.items(task, data, None if plan.shots else plan.count, plan.part)
     if plan.shots >= len(items):
         raise ValueError(f"{task.name} has {len(items)} questions, too few for {plan.shots} shots.")
     examples = items[len(items) - plan.shots :]
@@ -143,7 +142,7 @@ def run(job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit,
     for unit in job.units():
         for item in unit.items:
             known = store.done.get((unit.configuration.key, unit.seed, item.id))
-            if known is not None and known != mark(item):
+            if known is not None and known != mark(item, unit.questions.examples):
                 raise ValueError(
                     f"{store.folder} holds results for other questions of {unit.configuration.task} (question {item.id} has "
                     "changed); choose another folder."
@@ -159,9 +158,10 @@ def run(job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit,
     return answered
 
 
-def mark(item: Item) -> str:
-    """A short hash of a question and its answer."""
-    return hashlib.sha256(repr((item.question, item.gold)).encode()).hexdigest()[:8]
+def mark(item: Item, examples: Sequence[Item]) -> str:
+    """A short hash of a question, its answer and what stands before it."""
+    text = repr((item.question, item.gold, *((e.question, e.solution) for e in examples)))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def answers(job: Job, unit: Unit) -> list[Line]:
@@ -175,7 +175,7 @@ def answers(job: Job, unit: Unit) -> list[Line]:
     for row, (item, text) in enumerate(zip(unit.items, texts, strict=True)):
         answer, correct = kind.score(text, item.gold)
         lines.append(
-            {"key": unit.configuration.key, "seed": unit.seed, "item": item.id, "question": mark(item), "text": text,
+            {"key": unit.configuration.key, "seed": unit.seed, "item": item.id, "question": mark(item, unit.questions.examples), "text": text,
              "answer": answer, "gold": item.gold, "correct": correct, **figures(trace, row),
              "seconds": round(seconds / len(unit.items), 6)}
         )  # fmt: skip

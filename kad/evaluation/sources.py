@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from .task import Row, Task
+from .task import Item, Part, Row, Task
 
 
-def load(task: Task, data: Path | None = None, count: int | None = None) -> list[Row]:
+def load(task: Task, data: Path | None = None, count: int | None = None, part: Part = "all") -> list[Row]:
     """The first ``count`` rows (all by default), from ``data`` if given, else from the hub.
+
+    ``part`` is for tasks that make their own rows; `items` parts those that are loaded.
 
     Raises:
         ValueError: no such file, a file that cannot be read, or no way to the hub; one sentence.
@@ -19,7 +21,7 @@ def load(task: Task, data: Path | None = None, count: int | None = None) -> list
     """
     if count is not None and count < 1:
         raise ValueError(f"the number of questions must be ≥ 1, got {count}.")
-    own = task.generate(count)
+    own = task.generate(count, part)
     if own is not None:
         return own
     absolute = [Path(name) for name in task.files if Path(name).is_absolute()]
@@ -86,3 +88,20 @@ def from_hub(task: Task) -> list[Row]:
         raise ValueError(
             f"cannot load {task.name} from the hub ({path}): {reason}; or give local files with --data."
         ) from error
+
+
+def items(task: Task, data: Path | None, count: int | None, part: Part) -> list[Item]:
+    """The questions of one part, at most ``count`` of them (all by default).
+
+    Raises:
+        ValueError: as `load` and `Task.items`; no question in the part.
+    """
+    if part not in get_args(Part):
+        raise ValueError(f"the part must be one of {', '.join(get_args(Part))}; got {part!r}.")
+    own = task.generate(1, part) is not None
+    found = task.items(load(task, data, count if own or part == "all" else None, part))
+    if not own and part != "all":
+        found = [item for item in found if task.part_of(item) == part]
+    if not found:
+        raise ValueError(f"{task.name} has no questions in its {part} part.")
+    return found[:count]

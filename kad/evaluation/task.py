@@ -8,11 +8,12 @@ import string
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from .answers import Answer
 
 Row = Mapping[str, Any]
+Part = Literal["all", "dev", "test"]
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,13 @@ class Task(ABC):
             found.append(item)
         return found
 
-    def generate(self, count: int | None) -> list[Row] | None:
+    def generate(self, count: int | None, part: Part) -> list[Row] | None:
         """Rows of a task that makes its own data; None (the default) if they are loaded."""
         return None
+
+    def part_of(self, item: Item) -> Part:
+        """Whether a question is for development, one in five by a hash of its id, or for the test."""
+        return "dev" if hashlib.sha256(f"{self.name}/{item.id}".encode()).digest()[0] % 5 == 0 else "test"
 
 
 def shuffled(stem: str, options: Sequence[str], right: int, seed: int, id: str) -> tuple[str, str]:

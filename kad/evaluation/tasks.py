@@ -11,7 +11,7 @@ import yaml
 
 from ..demo import problems
 from .answers import Answer, Boxed, Letter, Number
-from .task import Item, Row, Task, shuffled
+from .task import Item, Part, Row, Task, shuffled
 
 STEP_BY_STEP = "Reason step by step."
 NUMBER = f"{STEP_BY_STEP} End with a line '#### N', where N is the answer as a number."
@@ -179,10 +179,12 @@ class Embedded(Task):
     def item(self, row: Row, index: int) -> Item:
         return Item(str(index), row["question"], row["gold"], row["solution"])
 
-    def generate(self, count: int | None) -> list[Row] | None:
+    def generate(self, count: int | None, part: Part) -> list[Row] | None:
+        """By default the test split, as in ``kad demo``."""
+        split: Literal["dev", "test"] = "dev" if part == "dev" else "test"
         return [
             {"question": p.text, "gold": str(p.answer), "solution": problems.aligned_answer(p)}
-            for p in problems.held_out(400 if count is None else count)
+            for p in problems.held_out(400 if count is None else count, split)
         ]
 
 

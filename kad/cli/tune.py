@@ -1,0 +1,40 @@
+"""``kad tune``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ..checkpoints import load
+from ..evaluation.methods import methods_of
+from ..evaluation.tuning import command, plan_of, tune
+
+
+def run(
+    *, task: list[str] | None, method: str, trials: int, placement: list[str] | None, base: str | None, proxy: str | None,
+    reference: str | None, aligned: str | None, data: Path | None, n: int | None, seeds: int, temperature: float,
+    new_tokens: int | None, batch: int, seed: int, dtype: str, device: str | None, output: Path,
+) -> None:  # fmt: skip
+    """See `kad.cli.evaluation.tune`."""
+    console = Console()
+    if seeds < 1:
+        raise ValueError(f"--seeds must be ≥ 1, got {seeds}.")
+    if task is None and base is not None:
+        raise ValueError("give the tasks with --task, such as --task gsm8k.")
+    (chosen,) = methods_of(method.partition(":")[0])
+    heat: tuple[Any, ...] = tuple(placement or ["models"])
+    plan = plan_of(tuple(task or ["embedded"]), chosen.name, n, seeds, temperature, new_tokens)
+    checkpoints = load({"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}, dtype, device)
+    with console.status("starting") as status:
+        found = tune(chosen.name, plan, checkpoints, output, trials, heat, seed, data, batch, status.update)
+    speeds = ", ".join(f"γ {window}: {speed:.0f}" for window, speed in found.tokens_per_second.items())
+    console.print(
+        f"{found.method} {chosen.kind.parameter}={found.value:g} on the {found.placement}: "
+        f"{100 * found.accuracy:.1f} [{100 * found.low:.0f}-{100 * found.high:.0f}] % of {found.questions} development questions, the "
+        f"best of {found.trials} settings (so it flatters). Test questions asked: none.\n"
+        f"tokens a second: {speeds}; fastest with γ = {found.window}.\n"
+        f"On the test questions: {command(found, plan.tasks)}",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip

@@ -1,0 +1,120 @@
+"""Tuning on development questions: the test's are never asked, and a stopped search goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kad.checkpoints import load
+from kad.cli.main import main
+from kad.evaluation import sources
+from kad.evaluation.runner import Job
+from kad.evaluation.store import read
+from kad.evaluation.task import Item
+from kad.evaluation.tasks import task_of
+from kad.evaluation.tuning import plan_of, tune
+
+from .test_tasks import DATA, real
+
+pytest.importorskip("optuna", reason="needs Optuna: pip install 'kad-align[tune]'")
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+
+
+def test_parts_are_apart() -> None:
+    task = task_of("gsm8k")
+    parts = [task.part_of(Item(str(i), "", "", "")) for i in range(2000)]
+    assert parts.count("dev") == pytest.approx(400, abs=60)
+    dev, test = (sources.items(task_of("embedded"), None, 300, part) for part in ("dev", "test"))
+    assert len(dev) == len(test) == 300
+    assert not {i.question for i in dev} & {i.question for i in test}
+    assert test == sources.items(task_of("embedded"), None, 300, "all")
+    with pytest.raises(ValueError, match="the part must be one of all, dev, test"):
+        sources.items(task, None, 1, "train")  # type: ignore[arg-type]
+
+
+@real
+def test_parts_of_real_files() -> None:
+    task = task_of("svamp")
+    everything, dev, test = ({i.id for i in sources.items(task, DATA, None, part)} for part in ("all", "dev", "test"))
+    assert dev | test == everything
+    assert not dev & test
+    assert len(sources.items(task, DATA, 7, "dev")) == 7
+
+
+def test_a_search_asks_development_questions_alone(tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "t"
+    arguments = [
+        "tune",
+        "--n",
+        "10",
+        "--batch",
+        "10",
+        "--output",
+        str(folder),
+        "--placement",
+        "models",
+        "--placement",
+        "mixture",
+    ]
+    assert main([*arguments, "--trials", "3"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Test questions asked: none" in shown
+    found = json.loads((folder / "tuned.json").read_text())
+    assert found["trials"] == 3
+    assert (
+        f"--part test --method dual:{found['value']:g} --placement {found['placement']} --window {found['window']}"
+        in shown
+    )
+    configurations, rows, manifest = read(folder)
+    assert {s["part"] for s in manifest["sessions"]} == {"dev"}
+    allowed = {i.gold + i.id for i in sources.items(task_of("embedded"), None, 10, "dev")}
+    assert {r["gold"] + r["item"] for r in rows} == allowed
+    best = max(sum(r["correct"] for r in rows if r["key"] == key) / 10 for key in configurations)
+    assert found["accuracy"] == best
+    assert found["test_questions_asked"] == 0
+    # On from where it was: as many trials more as are missing.
+    before = len(rows)
+    assert main([*arguments, "--trials", "3"]) == 0
+    assert len(read(folder)[1]) == before
+    assert main([*arguments, "--trials", "5"]) == 0
+    assert json.loads((folder / "tuned.json").read_text())["trials"] == 5
+    assert main(["report", str(folder), "--against", "dual"]) == 0
+
+
+def test_what_was_tuned_runs_on_the_test(tmp_path: Path) -> None:
+    arguments = [
+        "eval",
+        "--task",
+        "embedded",
+        "--part",
+        "test",
+        "--method",
+        "dual:0.35",
+        "--window",
+        "3",
+        "--n",
+        "5",
+        "--no-report",
+    ]
+    assert main([*arguments, "--output", str(tmp_path / "e")]) == 0
+    assert read(tmp_path / "e")[2]["sessions"][0]["part"] == "test"
+    # Development questions have the same numbers as ids: they are not taken for the test's.
+    arguments[4] = "dev"
+    assert main([*arguments, "--output", str(tmp_path / "e")]) == 1
+
+
+def test_refusals(tmp_path: Path, capsys) -> None:
+    for more, words in (
+        (["--method", "p"], "the method p has no parameter to tune"), (["--trials", "0"], "the number of trials must be ≥ 1"),
+        (["--seeds", "0"], "--seeds must be ≥ 1"), (["--method", "magic"], "there is no method 'magic'"),
+    ):  # fmt: skip
+        assert main(["tune", *more, "--output", str(tmp_path / "t")]) == 1
+        assert words in capsys.readouterr().err
+    plan = plan_of(("embedded",), "dual", 5, 1, 0.7, None)
+    from dataclasses import replace
+
+    with pytest.raises(ValueError, match="development questions alone"):
+        tune("dual", replace(plan, part="test"), load({}), tmp_path / "t", 1, ("models",))
+    assert Job(plan, load({})).questions[0].items == sources.items(task_of("embedded"), None, 5, "dev")
