@@ -17,6 +17,7 @@ from mkdocs.exceptions import PluginError
 from sphobjinv import Inventory
 
 import kad
+import kad.evaluation
 
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\s*\\([(\[])(.*?)\\[)\]]\s*</\1>', re.DOTALL)
 used: set[str] = set()
@@ -38,7 +39,7 @@ def on_page_content(content: str, **_: object) -> str:
 
 def public_names() -> set[str]:
     """Everything that a user may import: of kad itself, and of its modules that are part of the interface."""
-    modules: list[ModuleType] = [kad, kad.theory, kad.testing, kad.plots, kad.demo]
+    modules: list[ModuleType] = [kad, kad.cascades, kad.evaluation, kad.theory, kad.testing, kad.plots, kad.demo]
     names = set()
     for module in modules:
         for name in getattr(module, "__all__", vars(module)):

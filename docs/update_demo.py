@@ -14,9 +14,9 @@ from rich.console import Console
 
 from kad import demo
 from kad.demo.evaluate import Run
-from kad.statistics import rate
 from kad.demo.problems import held_out
 from kad.demo.report import examples, pick, sampled
+from kad.statistics import rate
 
 DOCS = Path(__file__).parent
 

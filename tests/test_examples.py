@@ -18,6 +18,19 @@ PRINTS = {
 }
 
 
+STUDIES = sorted((Path(__file__).parent.parent / "examples" / "studies").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
+def test_study(path: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, path, "--quick"], capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "written: " in done.stdout
+    assert not list(tmp_path.iterdir())  # a quick run leaves nothing behind
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 def test_example(path: Path) -> None:
     assert len(path.read_text().splitlines()) < 60

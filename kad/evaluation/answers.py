@@ -25,6 +25,14 @@ class Answer(ABC):
     """One kind of answer: how to find it in a text, and when two are equal.
 
     Subclass it for another kind; `extract` returns None where a text answers nothing, which is then wrong.
+
+    >>> class YesOrNo(Answer):
+    ...     def extract(self, text):
+    ...         return next((word for word in ("yes", "no") if word in text.lower().split()), None)
+    ...     def equal(self, answer, gold):
+    ...         return answer == gold
+    >>> YesOrNo().score("Well, yes", "yes")
+    ('yes', True)
     """
 
     @abstractmethod
@@ -55,7 +63,7 @@ def announced(text: str) -> list[str]:
     """What stands behind each marker, to the end of its sentence; the last one first.
 
     >>> announced("The answer is 3. No: the answer is 4. Easy.")
-    [' 4', ' 3']
+    ['4', '3']
     """
     spans = []
     for marker in MARKER.finditer(text):

@@ -106,6 +106,9 @@ class Method:
     Attributes:
         name: a key of `KINDS`, or an import path.
         value: the parameter; None if the kind has none.
+
+    >>> Method("dual", 0.4).target("models")
+    Mixture(loss=Logistic(), solver=Dual(multiplier=None, threshold=0.4), placement='models')
     """
 
     name: str

@@ -32,6 +32,9 @@ class Configuration:
         shots: exemplary questions in the prompt.
         shuffle: seed of the options' order.
         models: fingerprints of the models by role.
+
+    >>> Configuration("gsm8k", "dual", 0.4).key == Configuration("gsm8k", "dual", 0.3).key
+    False
     """
 
     task: str
@@ -87,6 +90,12 @@ class Block:
     Attributes:
         methods: what to compare.
         placements, windows, temperatures, filters: see `Configuration`; None as a temperature is greedy decoding.
+
+    Raises:
+        ValueError: an unknown placement, a negative window, or a temperature that is not positive.
+
+    >>> Block((Method("dual", 0.3), Method("dual", 0.4)), windows=(0, 3)).windows
+    (0, 3)
     """
 
     methods: tuple[Method, ...]
@@ -115,6 +124,13 @@ class Plan:
         seeds: of sampling; greedy decoding runs once.
         shots, shuffle, new_tokens: see `Configuration`; ``new_tokens`` None is the task's own.
         part: all questions, those for development, or those for the test.
+
+    Raises:
+        ValueError: nothing to run, or counts that cannot be.
+
+    >>> plan = Plan(("gsm8k",), (Block((Method("p"), Method("dual", 0.4)), windows=(0, 3)),), seeds=(0, 1, 2))
+    >>> [(c.of.label, c.window) for c in plan.configurations("gsm8k", new_tokens=512)]
+    [('p', 0), ('p', 3), ('dual λ=0.4', 0), ('dual λ=0.4', 3)]
     """
 
     tasks: tuple[str, ...]

@@ -56,6 +56,15 @@ class Job:
         data: a folder of local files; None: the hub.
         batch: questions decoded at once.
         compile: see `kad.generate`.
+
+    Raises:
+        ValueError: a task, method or model that is not there; known before anything runs.
+
+    >>> from kad.checkpoints import load
+    >>> from kad.evaluation import Block, Method
+    >>> job = Job(Plan(("embedded",), (Block((Method("dual", 0.4),)),), count=5), load({}), batch=2)
+    >>> [len(unit.items) for unit in job.units()]
+    [2, 2, 1]
     """
 
     plan: Plan
@@ -138,6 +147,15 @@ def run(job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit,
 
     Raises:
         ValueError: the store holds answers to other questions of the same names, or cannot be written.
+
+    >>> import tempfile
+    >>> from kad.checkpoints import load
+    >>> from kad.evaluation import Block, Method
+    >>> job = Job(Plan(("embedded",), (Block((Method("dual", 0.4),)),), count=4), load({}))
+    >>> folder = tempfile.mkdtemp()
+    >>> with Store(folder) as store:
+    ...     run(job, store), run(job, store)
+    (4, 0)
     """
     for unit in job.units():
         for item in unit.items:

@@ -39,6 +39,13 @@ class Store:
     Raises:
         ValueError: a folder that cannot be written, that another run is writing to, that holds something else, or whose
             file is damaged elsewhere than at its end; one sentence.
+
+    >>> folder = tempfile.mkdtemp()
+    >>> row = {"key": Configuration("gsm8k", "p").key, "seed": 0, "item": "7", "question": "ab12cd34", "text": "#### 18"}
+    >>> with Store(folder) as store:
+    ...     store.append(Configuration("gsm8k", "p"), [row])
+    >>> read(folder)[1][0]["text"]
+    '#### 18'
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -196,6 +203,11 @@ def read(folder: str | Path) -> tuple[dict[str, Configuration], list[Line], dict
 
     Raises:
         ValueError: no results there, or a damaged file.
+
+    >>> folder = tempfile.mkdtemp()
+    >>> Store(folder).close()
+    >>> read(folder)
+    ({}, [], {})
     """
     folder = Path(folder)
     path = folder / RESULTS

@@ -33,6 +33,15 @@ class Summary:
         base_fed, proxy_fed: mean tokens fed to each model per question, prompt included.
         tokens_per_second: over all batches, on the machine that ran them.
         unfilled: b − α of every position, for methods with a budget.
+
+    `summaries` makes them.
+
+    >>> c = Configuration("gsm8k", "p")
+    >>> row = {"key": c.key, "seed": 0, "answer": "18", "alphas": [0.0, 0.0], "tokens": 2, "rounds": 2, "drafted": 0}
+    >>> row |= {"accepted": 0, "base_fed": 9, "proxy_fed": 0, "seconds": 0.1}
+    >>> rows = [row | {"item": str(i), "correct": i < 3} for i in range(4)]
+    >>> print(summaries({c.key: c}, rows)[0].accuracy)
+    75.0 [30-95]
     """
 
     configuration: Configuration
@@ -113,7 +122,18 @@ def by_configuration(rows: Iterable[Line]) -> dict[str, list[Line]]:
 
 
 def summaries(configurations: Mapping[str, Configuration], rows: Iterable[Line]) -> list[Summary]:
-    """Every configuration that has answers, in the order of the store."""
+    """Every configuration that has answers, in the order of the store.
+
+    >>> import tempfile
+    >>> from kad.checkpoints import load
+    >>> from kad.evaluation import Block, Job, Method, Plan, Store, read, run
+    >>> job = Job(Plan(("embedded",), (Block((Method("dual", 0.4),)),), count=4), load({}))
+    >>> folder = tempfile.mkdtemp()
+    >>> with Store(folder) as store:
+    ...     _ = run(job, store)
+    >>> [(s.configuration.of.label, s.questions) for s in summaries(*read(folder)[:2])]
+    [('dual λ=0.4', 4)]
+    """
     grouped = by_configuration(rows)
     found = [summarise(c, grouped[key]) for key, c in configurations.items() if key in grouped]
     return [summary for summary in found if summary is not None]
@@ -129,6 +149,10 @@ class Comparison:
         difference, error: mean difference of accuracy (reference minus other) and its standard error, with the question as the unit.
         p: of McNemar's exact test (one seed) or of a permutation test.
         adjusted: p after Holm, for all comparisons of the report.
+
+    >>> c = Comparison("0123", "4567", questions=400, difference=0.12, error=0.014, p=0.0002, adjusted=0.003)
+    >>> f"{100 * c.difference:+.1f} ± {100 * c.error:.1f}"
+    '+12.0 ± 1.4'
     """
 
     key: str
@@ -148,7 +172,11 @@ def setting(c: Configuration) -> tuple[Any, ...]:
 def comparisons(
     configurations: Mapping[str, Configuration], rows: Iterable[Line], reference: str = REFERENCE
 ) -> list[Comparison]:
-    """Every method against the reference (a method's name or label; of several values the first) under its own setting."""
+    """Every method against the reference (a method's name or label; of several values the first) under its own setting.
+
+    >>> comparisons({}, [])
+    []
+    """
     grouped = {key: answers_by_seed(found) for key, found in by_configuration(rows).items()}
     found = list[Comparison]()
     label = next((c.of.label for c in configurations.values() if reference in (c.method, c.of.label)), None)

@@ -25,6 +25,9 @@ class Item:
         question: what the user asks, options included.
         gold: the right answer, as the task's `Answer` compares it.
         solution: what an exemplary reply says, for few-shot prompts.
+
+    >>> Item("1", "2 + 2?", "4", "#### 4").gold
+    '4'
     """
 
     id: str
@@ -43,6 +46,15 @@ class Task(ABC):
         instruction: the system prompt, where the chat template takes one; else it goes before the question.
         new_tokens: how many a reply may take, unless the user says otherwise.
         shuffle: seed of the order of options, where there are some.
+
+    >>> from kad.evaluation import Number
+    >>> class Sums(Task):
+    ...     name = "sums"
+    ...     answer = Number()
+    ...     def item(self, row, index):
+    ...         return Item(str(index), f"{row['a']} + {row['b']}?", str(row["a"] + row["b"]), "")
+    >>> [item.gold for item in Sums().items([{"a": 1, "b": 2}, {"a": 3, "b": 4}])]
+    ['3', '7']
     """
 
     name: str
