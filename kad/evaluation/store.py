@@ -53,9 +53,10 @@ class Store:
         self.configurations: dict[str, Configuration] = {}
         self.done: dict[Place, str] = {}
         self.cut = 0
-        self._prepare()
-        self.lock = FileLock(self.folder / ".lock")
+        check_folder(self.folder)
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.lock = FileLock(self.folder / ".lock")
             self.lock.acquire(timeout=0)
         except Timeout:
             raise ValueError(
@@ -64,25 +65,15 @@ class Store:
         except OSError as error:
             raise ValueError(f"cannot write to {self.folder}: {error.strerror}.") from error
         try:
+            self.file = os.open(self.folder / RESULTS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            self.lock.release()
+            raise ValueError(f"cannot write to {self.folder}: {error.strerror}.") from error
+        try:
             self._read()
         except BaseException:
             self.close()
             raise
-
-    def _prepare(self) -> None:
-        if self.folder.exists() and not self.folder.is_dir():
-            raise ValueError(f"{self.folder} is a file; choose a folder.")
-        if (
-            self.folder.is_dir()
-            and not (self.folder / RESULTS).exists()
-            and any(path.name not in (".lock", MANIFEST) for path in self.folder.iterdir())
-        ):
-            raise ValueError(f"{self.folder} holds other files and no {RESULTS}; choose a new or empty folder.")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.file = os.open(self.folder / RESULTS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            raise ValueError(f"cannot write to {self.folder}: {error.strerror}.") from error
 
     def _read(self) -> None:
         path = self.folder / RESULTS
@@ -148,14 +139,23 @@ class Store:
     def close(self) -> None:
         """Let others write."""
         os.close(self.file)
-        if hasattr(self, "lock"):
-            self.lock.release()
+        self.lock.release()
 
     def __enter__(self) -> Store:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def check_folder(folder: Path) -> None:
+    """Raise a ValueError if this is a file, or a folder with other things in it."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; choose a folder.")
+    if folder.is_dir() and not (folder / RESULTS).exists():
+        others = [path.name for path in folder.iterdir() if path.name not in (".lock", MANIFEST)]
+        if others:
+            raise ValueError(f"{folder} holds other files and no {RESULTS}; choose a new or empty folder.")
 
 
 def write_whole(path: Path, text: str) -> None:
