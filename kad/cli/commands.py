@@ -301,7 +301,7 @@ def gathered(arguments: list[str]) -> list[str]:
     parameters = inspect.signature(function).parameters if function else {}
     kinds = {
         name: kind for name, p in parameters.items() for text, kind in REPEATED.items()
-        if str(p.annotation).removesuffix(" | None") == text
+        if str(p.annotation).replace("'", '"').removesuffix(" | None") == text
     }  # fmt: skip
     kept, found = list[str](), {key: list[object]() for key in kinds}
     rest = iter(arguments)
