@@ -59,6 +59,7 @@ def main() -> None:
             print(f"{method.label:26}" + "".join(f"{cell:<21}" for cell in cells))
         panel.set_title(kind or "no filter", fontsize=10)
         panel.set_xlabel("accuracy in %")
+        panel.set_xlim(20, 100)
         panel.set_yticks([-i for i in range(len(METHODS))], [m.label for m in METHODS], fontsize=8)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False, fontsize=8)

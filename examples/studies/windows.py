@@ -51,6 +51,7 @@ def main() -> None:
         panels, ("accepted / drafted", "tokens per base pass", f"times as fast as γ = 0, c = {COSTS[1]}"), strict=True
     ):
         panel.set_xlabel("window γ")
+        panel.set_xticks([w for w in windows if w != 2], [str(w) for w in windows if w != 2])
         panel.set_ylabel(title)
         panel.set_ylim(bottom=0)
         panel.spines[["top", "right"]].set_visible(False)
