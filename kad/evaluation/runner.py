@@ -211,7 +211,10 @@ def decode(job: Job, unit: Unit) -> Output:
     configuration, models, checkpoints = unit.configuration, job.checkpoints.models, job.checkpoints
     conversations = [messages(unit.questions.task, item, unit.questions.examples) for item in unit.items]
     prompts = [render(checkpoints.aligned_tokenizer, turns) for turns in conversations]
-    options: dict[str, Any] = {"max_new_tokens": configuration.new_tokens, "do_sample": False}
+    # What a checkpoint's own settings would add is not in the configuration, so it is not in the run.
+    options: dict[str, Any] = {
+        "max_new_tokens": configuration.new_tokens, "do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0,
+    }  # fmt: skip
     if configuration.temperature is not None:
         options |= {"do_sample": True, "temperature": configuration.temperature, "top_k": configuration.top_k or 0}
         options |= {"top_p": configuration.top_p or 1.0, "min_p": configuration.min_p}

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import kad
 from kad.cli.main import main
@@ -242,3 +243,31 @@ def test_a_target_of_ones_own(capsys, tmp_path: Path) -> None:
     shown = shell(capsys, "eval", *FEW, "--method", "kad.Proxy", "--method", "dual", "--output", str(tmp_path / "e"))
     assert "kad.Proxy" in shown
     assert kad.Proxy.__doc__
+
+
+def test_a_proxy_with_another_tokenizer(capsys, tmp_path: Path) -> None:
+    """The same proxy with its words numbered otherwise: every answer is the same, and q* alone reads its own ids."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    other, model = tmp_path / "proxy", AutoModelForCausalLM.from_pretrained(MODELS / "proxy")
+    AutoTokenizer.from_pretrained(MODELS / "proxy").save_pretrained(other)
+    words = json.loads((other / "tokenizer.json").read_text())
+    vocabulary = words["model"]["vocab"]
+    size = len(vocabulary)
+    moved = {i: i if i < 4 else 4 + (i - 4 + 17) % (size - 4) for i in range(size)}  # special tokens stay
+    words["model"]["vocab"] = {word: moved[i] for word, i in vocabulary.items()}
+    (other / "tokenizer.json").write_text(json.dumps(words))
+    with torch.no_grad():
+        weight = model.get_input_embeddings().weight
+        weight[torch.tensor([moved[i] for i in range(size)])] = weight.clone()
+    model.save_pretrained(other)
+    found = []
+    for proxy in (MODELS / "proxy", other):
+        folder = tmp_path / f"e{len(found)}"
+        shell(capsys, "eval", *FEW, "--task", "embedded", "--base", str(MODELS / "base"), "--proxy", str(proxy), "--greedy",
+              "--method", "dual", "--method", "confidence-bet", "--method", "q*", "--window", "0", "--window", "3",
+              "--output", str(folder))  # fmt: skip
+        found.append([row["text"] for row in read(folder)[1]])
+    assert len(found[0]) == 8 * 5
+    assert found[0] == found[1]
+    assert main(["lm-eval", "--model_args", f"base={MODELS / 'base'},proxy={other}", "--tasks", "arc_easy"]) != 0
