@@ -57,6 +57,11 @@ class Kind:
     range: tuple[float, float] = (0.05, 0.95)
 
     @property
+    def roles(self) -> set[Role]:
+        """The models whose weights make a difference; the proxy always drafts, and gives the chat template."""
+        return {self.base, "proxy"} | ({self.needs} if self.needs else set())
+
+    @property
     def alone(self) -> bool:
         """One model by itself: the placement of the temperature makes no difference, and nothing is drafted."""
         return self.parameter is None and self.needs != "reference"

@@ -31,7 +31,7 @@ class Configuration:
         new_tokens: the longest reply.
         shots: exemplary questions in the prompt.
         shuffle: seed of the options' order.
-        models: fingerprints of the models by role.
+        models: fingerprints of the models that the method uses, by role.
 
     >>> Configuration("gsm8k", "dual", 0.4).key == Configuration("gsm8k", "dual", 0.3).key
     False
@@ -155,7 +155,7 @@ class Plan:
     def configurations(
         self, task: str, new_tokens: int, models: Sequence[tuple[str, str]] = ()
     ) -> Iterator[Configuration]:
-        """Of one task, in order, none twice.
+        """Of one task, in order, none twice. ``models`` are fingerprints by role, of which each method takes its own.
 
         What makes no difference is not varied: the placement for one model alone and for greedy decoding, the window for
         the proxy or another model alone, filters for greedy decoding.
@@ -165,12 +165,14 @@ class Plan:
             axes = (block.temperatures, block.filters, block.methods, block.placements, block.windows)
             for temperature, filters, method, placement, window in itertools.product(*axes):
                 kind, greedy = method.kind, temperature is None
+                own = tuple((role, mark) for role, mark in models if role in kind.roles)
+                common: dict[str, Any] = {} if greedy else dict(filters)
                 one = Configuration(
                     task, method.name, method.value,
                     placement="models" if kind.alone or greedy else placement,
                     window=0 if kind.base != "base" else window,
                     temperature=temperature, new_tokens=self.new_tokens or new_tokens, shots=self.shots,
-                    shuffle=self.shuffle, models=tuple(models), **({} if greedy else dict(filters)),  # type: ignore[arg-type]
+                    shuffle=self.shuffle, models=own, **common,
                 )  # fmt: skip
                 if one not in seen:
                     seen.add(one)

@@ -86,9 +86,12 @@ class Job:
         for configuration in self.configurations():
             self.target(configuration)  # a missing model or a bad parameter is known before anything runs
 
+    def configurations_of(self, task: Task) -> Iterator[Configuration]:
+        return self.plan.configurations(task.name, task.new_tokens, self.marks)
+
     def configurations(self) -> Iterator[Configuration]:
         for questions in self.questions:
-            yield from self.plan.configurations(questions.task.name, questions.task.new_tokens, self.marks)
+            yield from self.configurations_of(questions.task)
 
     def target(self, configuration: Configuration) -> Any:
         kind, models = configuration.of.kind, self.checkpoints.models
@@ -99,19 +102,14 @@ class Job:
     def units(self) -> Iterator[Unit]:
         """Everything, in order; the batches are the same in every run."""
         for questions in self.questions:
-            task = questions.task
-            for configuration in self.plan.configurations(task.name, task.new_tokens, self.marks):
+            for configuration in self.configurations_of(questions.task):
                 for seed in self.plan.seeds_of(configuration):
                     for start in range(0, len(questions.items), self.batch):
                         items = questions.items[start : start + self.batch]
                         yield Unit(questions, configuration, seed, tuple(items))
 
     def manifest(self, before: dict[str, Any]) -> dict[str, Any]:
-        """What made the results; ``before`` is that of the folder so far.
-
-        Raises:
-            ValueError: it was made with other data.
-        """
+        """What makes the results; ``before`` is that of the folder so far."""
         tasks = {q.task.name: {"questions": len(q.items), "digest": digest(q.items)} for q in self.questions}
         models = {
             role: {

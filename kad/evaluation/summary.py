@@ -164,41 +164,37 @@ class Comparison:
     adjusted: float
 
 
-def setting(c: Configuration) -> tuple[Any, ...]:
-    """What must be equal for two methods to be compared; one model alone has every placement."""
-    return (c.task, c.window, c.temperature, c.filtered, c.shots, c.shuffle, c.new_tokens, c.models)
+def comparable(a: Configuration, b: Configuration) -> bool:
+    """Whether two methods ran under the same settings; one model alone stands for every placement."""
+    same = ("task", "window", "temperature", "filtered", "shots", "shuffle", "new_tokens")
+    if any(getattr(a, name) != getattr(b, name) for name in same):
+        return False
+    ours, theirs = dict(a.models), dict(b.models)
+    shared = ours.keys() & theirs.keys()
+    return all(ours[role] == theirs[role] for role in shared) and (a.placement == b.placement or b.of.kind.alone)
 
 
 def comparisons(
     configurations: Mapping[str, Configuration], rows: Iterable[Line], reference: str = REFERENCE
 ) -> list[Comparison]:
-    """Every method against the reference (a method's name or label; of several values the first) under its own setting.
+    """The reference (a method's name or label; of several values the first) against every other method.
 
     >>> comparisons({}, [])
     []
     """
     grouped = {key: answers_by_seed(found) for key, found in by_configuration(rows).items()}
-    found = list[Comparison]()
     label = next((c.of.label for c in configurations.values() if reference in (c.method, c.of.label)), None)
-    for key, c in configurations.items():
-        rivals = [
-            (other, r) for other, r in configurations.items()
-            if r.of.label == label and setting(r) == setting(c) and (r.placement == c.placement or c.of.kind.alone)
-            and other in grouped
-        ]  # fmt: skip
-        if key not in grouped or not rivals or any(other == key for other, _ in rivals[:1]):
-            continue
-        for other, _ in rivals[:1] if not c.of.kind.alone else first_of_each_placement(rivals):
-            ours, theirs = grouped[other], grouped[key]
-            seeds = [s for s in ours if s in theirs]
-            items = [i for i in ours[seeds[0]] if i in theirs[seeds[0]]] if seeds else []
+    answered = {key: c for key, c in configurations.items() if key in grouped}
+    found = list[Comparison]()
+    for other, theirs in answered.items():
+        for key, ours in answered.items():
+            if ours.of.label != label or theirs.of.label == label or not comparable(ours, theirs):
+                continue
+            seeds = [s for s in grouped[key] if s in grouped[other]]
+            items = [i for i in grouped[key][seeds[0]] if i in grouped[other][seeds[0]]] if seeds else []
             if len(items) < 2:
                 continue
-            a, b = samples({s: ours[s] for s in seeds}, items), samples({s: theirs[s] for s in seeds}, items)
+            a, b = (samples({s: grouped[x][s] for s in seeds}, items) for x in (key, other))
             mean, error = difference(a, b)
-            found.append(Comparison(other, key, len(items), mean, error, paired_p(a, b), 1.0))
+            found.append(Comparison(key, other, len(items), mean, error, paired_p(a, b), 1.0))
     return [replace(c, adjusted=p) for c, p in zip(found, holm([c.p for c in found]), strict=True)]
-
-
-def first_of_each_placement(rivals: Sequence[tuple[str, Configuration]]) -> list[tuple[str, Configuration]]:
-    return list({r.placement: (key, r) for key, r in reversed(rivals)}.values())[::-1]

@@ -13,7 +13,7 @@ import torch
 import kad
 from kad.cli.main import main
 from kad.demo import MODELS
-from kad.evaluation.store import read
+from kad.evaluation import Configuration, Method, comparisons, read
 from kad.statistics import difference, paired_p, rate
 
 from .test_tasks import DATA, real
@@ -81,6 +81,31 @@ def test_every_number_follows_from_the_lines(capsys, tmp_path: Path) -> None:
         assert (c["difference"], c["error"]) == difference(ours, theirs)
         assert c["p"] == paired_p(ours, theirs)
     assert len(found["comparisons"]) == 2  # primal at both windows
+
+
+def test_only_like_is_compared_with_like() -> None:
+    models = {"base": "1", "proxy": "2", "aligned": "3"}
+
+    def one(method: str, value: float | None = None, **more) -> Configuration:
+        roles = Method(method, value).kind.roles
+        return Configuration("t", method, value, models=tuple((r, m) for r, m in models.items() if r in roles), **more)
+
+    configurations = [
+        one("dual", 0.4), one("dual", 0.3), one("dual", 0.4, placement="mixture"), one("p"), one("p*"), one("nudging", 0.4, window=3),
+        one("nudging", 0.4), one("nudging", 0.4, placement="mixture"), one("q*", temperature=None),
+        Configuration("t", "nudging", 0.5, models=(("base", "9"), ("proxy", "2"))),
+    ]  # fmt: skip
+    row = {"seed": 0, "answer": "1", "alphas": [], "tokens": 1}
+    rows = [row | {"key": c.key, "item": str(i), "correct": i % 2 == 0} for c in configurations for i in range(4)]
+    found = comparisons({c.key: c for c in configurations}, rows)
+    named = {c.key: (c.of.label, c.placement) for c in configurations}
+    assert [(*named[c.key], *named[c.against]) for c in found] == [
+        ("dual λ=0.4", "models", "dual λ=0.3", "models"), ("dual λ=0.4", "models", "p", "models"),
+        ("dual λ=0.4", "mixture", "p", "models"), ("dual λ=0.4", "models", "p*", "models"),
+        ("dual λ=0.4", "mixture", "p*", "models"), ("dual λ=0.4", "models", "nudging λ=0.4", "models"),
+        ("dual λ=0.4", "mixture", "nudging λ=0.4", "mixture"),
+    ]  # fmt: skip
+    assert all(c.difference == 0 and c.p == c.adjusted == 1 for c in found)
 
 
 def test_greedy_is_one_run_and_windows_agree(capsys, tmp_path: Path) -> None:

@@ -209,3 +209,6 @@ def test_other_models_are_another_configuration(embedded: Checkpoints) -> None:
     assert Configuration.from_dict(json.loads(json.dumps(one.__dict__))) == one
     keys = {c.key for c in job(embedded).configurations()}
     assert len(keys) == 6
+    # A model that a method does not use makes no difference to it: it can be given later.
+    fewer = Checkpoints({role: embedded.models[role] for role in ("base", "proxy")}, embedded.tokenizer)
+    assert {c.key for c in job(fewer).configurations()} == keys
