@@ -24,14 +24,7 @@ from typing import ClassVar, final
 from torch import Tensor
 
 from .distributions import total_variation
-from .losses import Loss
-
-
-def proxy_of(loss: Loss, q: Tensor | None) -> Tensor:
-    """q*, or one sentence."""
-    if q is None:
-        raise ValueError(f"{type(loss).__name__} reads the proxy: call it with p and q.")
-    return q
+from .losses import Loss, proxy_of
 
 
 @final

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from .errors import said
 
 Found = TypeVar("Found")
 SAMPLED = 4096  # numbers of each weight that its fingerprint reads
@@ -30,6 +33,11 @@ class Checkpoints:
     def aligned_tokenizer(self) -> Any:
         """The one whose chat template is used."""
         return self.proxy_tokenizer or self.tokenizer
+
+    @functools.cached_property
+    def fingerprints(self) -> tuple[tuple[str, str], ...]:
+        """By role; read from the weights once."""
+        return tuple(sorted((role, fingerprint(model)) for role, model in self.models.items()))
 
 
 def load(places: Mapping[str, str | None], dtype: str = "auto", device: str | None = None) -> Checkpoints:
@@ -92,8 +100,7 @@ def attempt(what: str, place: str, action: Callable[[], Found]) -> Found:
     try:
         return action()
     except Exception as error:
-        reason = " ".join(str(error).strip().split("\n")[0].split()) or type(error).__name__
-        raise ValueError(f"cannot load {what} from {place}: {reason}") from error
+        raise ValueError(f"cannot load {what} from {place}: {said(error)}") from error
 
 
 def fingerprint(model: Any) -> str:

@@ -37,6 +37,13 @@ class Loss(ABC):
         """The loss of every token, ``(*batch, V)``, from the distributions ``(*batch, V)``."""
 
 
+def proxy_of(loss: Loss, q: Tensor | None) -> Tensor:
+    """q* for a loss that reads it, or one sentence."""
+    if q is None:
+        raise ValueError(f"{type(loss).__name__} reads the proxy: call it with p and q.")
+    return q
+
+
 @final
 @dataclass(frozen=True)
 class Logistic(Loss):
@@ -154,9 +161,7 @@ class ConfidenceBet(Loss):
     decreasing: ClassVar[bool] = True
 
     def __call__(self, p: Tensor, q: Tensor | None = None) -> Tensor:
-        if q is None:
-            raise ValueError("ConfidenceBet reads the proxy: call it with p and q.")
-        return (q.amax(-1, keepdim=True) - p).clamp_min(0)
+        return (proxy_of(self, q).amax(-1, keepdim=True) - p).clamp_min(0)
 
 
 @final

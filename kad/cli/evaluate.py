@@ -210,8 +210,8 @@ def table_of_comparisons(lines: list[Summary], compared: list[Comparison]) -> Ta
         table.add_column(name, justify="right")
     for c in compared:
         other = named[c.against]
-        kind = "greedy" if other.temperature is None else f"T {other.temperature:g} on {named[c.key].placement}"
-        parts = [kind, f"γ {other.window}" if other.window else "", other.filtered]
+        placed = other.heat if other.temperature is None else f"{other.heat} on {named[c.key].placement}"
+        parts = [placed, f"γ {other.window}" if other.window else "", other.filtered]
         table.add_row(
             other.task, other.of.label, ", ".join(filter(None, parts)), str(c.questions),
             f"{100 * c.difference:+.1f} ± {100 * c.error:.1f}", "< 0.001" if c.adjusted < 0.001 else f"{c.adjusted:.3f}",

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch._inductor.exc import InductorError
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from ..errors import said
 from .huggingface import HuggingFaceLane
 
 CHUNK = 256  # tokens of a prompt that are read at once
@@ -221,5 +222,6 @@ def failures(model: Any) -> Iterator[None]:
     try:
         yield
     except (torch._dynamo.exc.TorchDynamoException, InductorError) as error:
-        reason = " ".join(str(error).strip().split("\n")[0].split())
-        raise RuntimeError(f"{type(model).__name__} cannot be compiled here ({reason}); use compile=False.") from error
+        raise RuntimeError(
+            f"{type(model).__name__} cannot be compiled here ({said(error)}); use compile=False."
+        ) from error

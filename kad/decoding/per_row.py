@@ -40,6 +40,15 @@ class PerRow(Sampled):
         return torch.tensor(drawn, dtype=torch.float64).view(shape).to(like.device, accumulation_dtype(like))
 
 
+def seed_from(text: str) -> int:
+    """A seed of 64 bits from what a row is.
+
+    >>> seed_from("one row") == seed_from("another")
+    False
+    """
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
 def uniforms(key: bytes, count: int) -> list[float]:
     """Numbers in [0, 1) of 53 bits, from a cryptographic hash in place of a generator's state.
 

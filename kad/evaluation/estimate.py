@@ -9,6 +9,7 @@ from typing import Any
 
 from ..bench import pairs
 from ..checkpoints import check_place
+from ..errors import said
 from . import sources
 from .plan import Configuration, Plan
 from .task import Task
@@ -73,8 +74,7 @@ def config_of(role: str, place: str, found: Needs) -> Any:
     except ValueError as error:
         found.missing.append(str(error))
     except Exception as error:
-        reason = " ".join(str(error).strip().split("\n")[0].split())
-        found.missing.append(f"the {role} {place} is not here and cannot be fetched ({reason}).")
+        found.missing.append(f"the {role} {place} is not here and cannot be fetched ({said(error)}).")
     return None
 
 

@@ -29,9 +29,8 @@ def svg(axes: Any) -> str:
 
 def variant(c: Configuration) -> str:
     """What tells two configurations of one method and task apart, in words."""
-    heat = "greedy" if c.temperature is None else f"T {c.temperature:g}"
     placed = "" if c.of.kind.alone or c.temperature is None or c.placement == "models" else f"on the {c.placement}"
-    return ", ".join(filter(None, [f"{heat} {placed}".strip(), f"γ {c.window}" if c.window else "", c.filtered]))
+    return ", ".join(filter(None, [f"{c.heat} {placed}".strip(), f"γ {c.window}" if c.window else "", c.filtered]))
 
 
 def plainest(lines: Sequence[Summary], task: str) -> list[Summary]:
@@ -73,6 +72,12 @@ def series(lines: Sequence[Summary], task: str) -> dict[tuple[str, str], list[Su
     }
 
 
+def whiskers(lines: Sequence[Summary]) -> list[list[float]]:
+    """How far the intervals reach below and above the accuracies, in points, as matplotlib's error bars want it."""
+    rates = [s.accuracy for s in lines]
+    return [[100 * (r.share - r.low) for r in rates], [100 * (r.high - r.share) for r in rates]]
+
+
 def parameters(lines: Sequence[Summary], task: str) -> Any | None:
     """Accuracy against λ, b, margin, ...; None if no method has two values."""
     curves = series(lines, task)
@@ -82,10 +87,8 @@ def parameters(lines: Sequence[Summary], task: str) -> Any | None:
     for number, ((method, kind), values) in enumerate(curves.items()):
         x = [s.configuration.value for s in values]
         y = [100 * s.accuracy.share for s in values]
-        errors = [[v - 100 * s.accuracy.low for v, s in zip(y, values, strict=True)],
-                  [100 * s.accuracy.high - v for v, s in zip(y, values, strict=True)]]  # fmt: skip
         symbol = values[0].configuration.of.kind.parameter
-        axes.errorbar(x, y, errors, fmt="o-", ms=4, capsize=2, lw=1.3, color=COLOURS[number % len(COLOURS)],
+        axes.errorbar(x, y, whiskers(values), fmt="o-", ms=4, capsize=2, lw=1.3, color=COLOURS[number % len(COLOURS)],
                       label=f"{method} ({symbol}), {kind}")  # fmt: skip
     axes.set_xlabel("parameter of the method (λ, b, m, μ, ...)")
     axes.set_ylabel("accuracy in %")
@@ -108,8 +111,8 @@ def acceptance(lines: Sequence[Summary], task: str) -> Any | None:
     for s in lines:
         c = s.configuration
         if c.task == task and s.acceptance is not None:
-            heat = "greedy" if c.temperature is None else f"T {c.temperature:g} on the {c.placement}"
-            curves[", ".join(filter(None, [c.of.label, heat, c.filtered]))].append(s)
+            placed = c.heat if c.temperature is None else f"{c.heat} on the {c.placement}"
+            curves[", ".join(filter(None, [c.of.label, placed, c.filtered]))].append(s)
     if not curves:
         return None
     axes = fresh(None)

@@ -6,12 +6,10 @@ Texts come through the decoder, log-likelihoods are those of π.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 try:
@@ -21,11 +19,10 @@ except ImportError as error:
     raise ImportError("kad lm-eval needs lm-evaluation-harness: pip install 'kad-align[lm-eval]'.") from error
 
 from ..checkpoints import load
-from ..decisions import decide, law
 from ..decoding.generate import generate
-from ..decoding.sampling import Sampling
+from ..decoding.per_row import seed_from
 from ..mixture import Placement
-from ..vocabulary import output_size, shared_vocabulary
+from .full_pass import full_pass
 from .methods import methods_of
 
 
@@ -76,10 +73,7 @@ class KadLM(HFLM):  # type: ignore[misc]
         options.setdefault("do_sample", heat > 0)
         if options["do_sample"]:
             rows = [repr((self.kad_seed, row[row != self.tokenizer.pad_token_id].tolist())) for row in context.cpu()]
-            options |= {
-                "temperature": heat or 1.0,
-                "seed": [int.from_bytes(hashlib.sha256(row.encode()).digest()[:8], "big") for row in rows],
-            }
+            options |= {"temperature": heat or 1.0, "seed": [seed_from(row) for row in rows]}
         endings = [text for text in stop if text not in self.tokenizer.all_special_tokens]
         out = generate(
             self.kad_models["base"], self.kad_models["proxy"], input_ids=context, target=self.target, window=self.window,
@@ -87,22 +81,9 @@ class KadLM(HFLM):  # type: ignore[misc]
         )  # fmt: skip
         return out.sequences
 
-    @torch.no_grad()
     def _model_call(self, inps: Tensor, attn_mask: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
         """log π at every position, ``(B, L, V)``, without temperature or filter."""
-        used = {role: self.kad_models[role] for role in ("base", "proxy")}
-        if self.target.reference is not None:
-            used["reference"] = self.target.reference
-        size, forbidden = shared_vocabulary({n: output_size(m) for n, m in used.items()}, len(self.tokenizer))
-        sampling, lengths = Sampling(False, (), forbidden), torch.zeros(inps.shape, dtype=torch.long)
-        found = {
-            name: sampling.read(
-                model(input_ids=inps.to(model.device)).logits[..., :size].to(inps.device), lambda n: inps, lengths
-            )
-            for name, model in used.items()
-        }
-        decision = decide(self.target, found["base"], found["proxy"])
-        return law(self.target, found["base"], found["proxy"], found.get("reference"), 1.0, decision).log()
+        return full_pass(self.kad_models, self.target, inps, len(self.tokenizer))[-1].log()
 
 
 def run(arguments: Sequence[str]) -> int:

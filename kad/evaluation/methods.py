@@ -6,7 +6,6 @@ in the place of their small model and q* in that of their large one (`kad.cascad
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -27,6 +26,7 @@ from ..mixture import (
     primal,
 )
 from ..solvers import Dual
+from .given import imported
 
 Role = Literal["base", "proxy", "reference", "aligned"]
 Make = Callable[[float, Placement, Any], Target]
@@ -63,7 +63,7 @@ class Kind:
 
     @property
     def alone(self) -> bool:
-        """One model by itself: the placement of the temperature makes no difference, and nothing is drafted."""
+        """What is sampled is one model's own distribution: the placement of the temperature makes no difference."""
         return self.parameter is None and self.needs != "reference"
 
 
@@ -135,11 +135,10 @@ class Method:
 
     def own(self) -> Target:
         """The target at the import path: a value, or a class or function without arguments."""
-        module, _, name = self.name.rpartition(".")
+        found = imported(self.name, "target")
         try:
-            found = getattr(importlib.import_module(module), name)
             target = found if isinstance(found, Target) else found()
-        except (ImportError, AttributeError, TypeError) as error:
+        except TypeError as error:
             raise ValueError(f"cannot load the target {self.name}: {error}.") from error
         if not isinstance(target, Target):
             raise ValueError(f"{self.name} is not a kad.Target.")

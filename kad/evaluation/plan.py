@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -10,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
+from ..decoding.per_row import seed_from
 from ..mixture import Placement
+from .given import read_yaml
 from .methods import Method, methods_of
 from .task import Part
 
@@ -56,6 +57,11 @@ class Configuration:
         return Method(self.method, self.value)
 
     @property
+    def heat(self) -> str:
+        """The temperature in words."""
+        return "greedy" if self.temperature is None else f"T {self.temperature:g}"
+
+    @property
     def filtered(self) -> str:
         """The common filter in words; empty without one.
 
@@ -68,7 +74,7 @@ class Configuration:
     @property
     def key(self) -> str:
         """A hash of all of it: results of different configurations never meet."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        return key_of(self)
 
     @staticmethod
     def from_dict(fields: Mapping[str, Any]) -> Configuration:
@@ -77,10 +83,15 @@ class Configuration:
         return Configuration(**{**fields, "models": models})
 
 
+@functools.cache
+def key_of(configuration: Configuration) -> str:
+    """See `Configuration.key`, which is asked for every row."""
+    return hashlib.sha256(json.dumps(asdict(configuration), sort_keys=True).encode()).hexdigest()[:16]
+
+
 def seed_of(configuration: Configuration, item: str, seed: int) -> int:
     """The random seed of one row, from what it is alone: not from its batch, its order or a resumption."""
-    text = f"{configuration.key}/{item}/{seed}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    return seed_from(f"{configuration.key}/{item}/{seed}")
 
 
 @dataclass(frozen=True)
@@ -195,12 +206,7 @@ def from_yaml(path: Path) -> tuple[Plan, dict[str, Any]]:
     Raises:
         ValueError: no such file, no YAML, unknown keys or values; one sentence.
     """
-    try:
-        found: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read the plan {path}: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"the plan {path} is no YAML: {' '.join(str(error).split())}.") from error
+    found = read_yaml(path, "plan")
     if not isinstance(found, dict) or not isinstance(found.get("runs"), list):
         raise ValueError(f"the plan {path} must hold tasks and runs, a list of blocks with methods.")
     own = {"tasks", "n", "seeds", "shots", "shuffle", "new_tokens", "runs"}

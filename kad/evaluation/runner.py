@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import platform
 import time
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 import transformers
 
-from ..checkpoints import Checkpoints, fingerprint
+from ..checkpoints import Checkpoints
 from ..decoding.generate import Output, generate
 from ..decoding.trace import Trace
 from ..version import VERSION
@@ -33,7 +34,7 @@ class Questions:
 
     task: Task
     items: list[Item]
-    examples: list[Item]
+    examples: tuple[Item, ...]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Job:
         names = [q.task.name for q in self.questions]
         if len(set(names)) < len(names):
             raise ValueError(f"two tasks of the plan have the same name: {', '.join(names)}.")
-        self.marks = tuple(sorted((role, fingerprint(model)) for role, model in self.checkpoints.models.items()))
+        self.marks = self.checkpoints.fingerprints
         for configuration in self.configurations():
             self.target(configuration)  # a missing model or a bad parameter is known before anything runs
 
@@ -111,13 +112,13 @@ class Job:
     def manifest(self, before: dict[str, Any]) -> dict[str, Any]:
         """What makes the results; ``before`` is that of the folder so far."""
         tasks = {q.task.name: {"questions": len(q.items), "digest": digest(q.items)} for q in self.questions}
-        models = {
-            role: {
-                "name": getattr(model, "name_or_path", "") or type(model).__name__, "fingerprint": mark,
+        models = {}
+        for role, fingerprinted in self.marks:
+            model = self.checkpoints.models[role]
+            models[role] = {
+                "name": getattr(model, "name_or_path", "") or type(model).__name__, "fingerprint": fingerprinted,
                 "parameters": sum(p.numel() for p in model.parameters()), "dtype": str(model.dtype).removeprefix("torch."),
-            }
-            for (role, mark), model in zip(self.marks, (self.checkpoints.models[r] for r, _ in self.marks), strict=True)
-        }  # fmt: skip
+            }  # fmt: skip
         session = {
             "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "kad": VERSION,
             "torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version(),
@@ -133,7 +134,7 @@ def questions_of(spec: str, plan: Plan, data: Path | None) -> Questions:
     items = sources.items(task, data, None if plan.shots else plan.count, plan.part)
     if plan.shots >= len(items):
         raise ValueError(f"{task.name} has {len(items)} questions, too few for {plan.shots} shots.")
-    examples = items[len(items) - plan.shots :]
+    examples = tuple(items[len(items) - plan.shots :])
     return Questions(task, items[: len(items) - plan.shots][: plan.count], examples)
 
 
@@ -174,8 +175,9 @@ def run(job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit,
     return answered
 
 
-def mark(item: Item, examples: Sequence[Item]) -> str:
-    """A short hash of a question, its answer and what stands before it."""
+@functools.cache
+def mark(item: Item, examples: tuple[Item, ...]) -> str:
+    """A short hash of a question, its answer and what stands before it; asked under every configuration."""
     text = repr((item.question, item.gold, *((e.question, e.solution) for e in examples)))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+from ..errors import said
 from .task import Item, Part, Row, Task
 
 
@@ -84,9 +85,8 @@ def from_hub(task: Task) -> list[Row]:
     try:
         return list(datasets.load_dataset(path, configuration, split=split))
     except Exception as error:
-        reason = " ".join(str(error).strip().split("\n")[0].split()) or type(error).__name__
         raise ValueError(
-            f"cannot load {task.name} from the hub ({path}): {reason}; or give local files with --data."
+            f"cannot load {task.name} from the hub ({path}): {said(error)}; or give local files with --data."
         ) from error
 
 

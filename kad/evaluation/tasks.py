@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
-import yaml
-
 from ..demo import problems
 from .answers import Answer, Boxed, Letter, Number
+from .given import imported, read_yaml
 from .task import Item, Part, Row, Task, shuffled
 
 STEP_BY_STEP = "Reason step by step."
@@ -28,11 +26,8 @@ class GSM8K(Task):
     hub = ("openai/gsm8k", "main", "test")
     files = ("gsm8k_test.jsonl", "gsm8k.jsonl")
     instruction = NUMBER
+    answer = Number()
     shuffle: int = 0
-
-    @property
-    def answer(self) -> Answer:
-        return Number()
 
     def item(self, row: Row, index: int) -> Item:
         gold = row["answer"].split("####")[1].strip()
@@ -48,11 +43,8 @@ class SVAMP(Task):
     hub = ("ChilleD/SVAMP", None, "test")
     files = ("svamp.json", "svamp.jsonl")
     instruction = NUMBER
+    answer = Number()
     shuffle: int = 0
-
-    @property
-    def answer(self) -> Answer:
-        return Number()
 
     def item(self, row: Row, index: int) -> Item:
         body = row["Body"].strip()
@@ -73,11 +65,8 @@ class MATH500(Task):
     files = ("math500_test.jsonl", "math500.jsonl")
     instruction = BOXED
     new_tokens = 1024
+    answer = Boxed()
     shuffle: int = 0
-
-    @property
-    def answer(self) -> Answer:
-        return Boxed()
 
     def item(self, row: Row, index: int) -> Item:
         return Item(str(row.get("unique_id", index)), row["problem"], row["answer"], row["solution"])
@@ -88,11 +77,8 @@ class Choice(Task):
     """A multiple-choice task: options in an order of their own for every question. Subclass it with `options`."""
 
     instruction = LETTER
+    answer = Letter()
     shuffle: int = 0
-
-    @property
-    def answer(self) -> Answer:
-        return Letter()
 
     def options(self, row: Row) -> tuple[str, list[str], int]:
         """Stem, options and the right one's index, from the form of CommonsenseQA and ARC (their files, or the hub)."""
@@ -170,11 +156,8 @@ class Embedded(Task):
 
     name = "embedded"
     new_tokens = 72
+    answer = Number()
     shuffle: int = 0
-
-    @property
-    def answer(self) -> Answer:
-        return Number()
 
     def item(self, row: Row, index: int) -> Item:
         return Item(str(index), row["question"], row["gold"], row["solution"])
@@ -271,12 +254,8 @@ def task_of(spec: str, shuffle: int = 0) -> Task:
         return BUILTIN[spec](shuffle=shuffle)  # type: ignore[call-arg]
     if spec.endswith((".yaml", ".yml")):
         return from_yaml(Path(spec), shuffle)
-    module, _, name = spec.rpartition(".")
-    if module:
-        try:
-            kind = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise ValueError(f"cannot load the task {spec}: {error}.") from error
+    if "." in spec:
+        kind = imported(spec, "task")
         if isinstance(kind, type) and issubclass(kind, Task):
             task: Task = kind(shuffle=shuffle) if "shuffle" in getattr(kind, "__dataclass_fields__", {}) else kind()  # type: ignore[call-arg]
             return task
@@ -286,12 +265,7 @@ def task_of(spec: str, shuffle: int = 0) -> Task:
 
 def from_yaml(path: Path, shuffle: int = 0) -> FormTask:
     """A `FormTask` whose fields are the keys of the file."""
-    try:
-        found: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read the task {path}: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"the task {path} is no YAML: {' '.join(str(error).split())}.") from error
+    found = read_yaml(path, "task")
     if not isinstance(found, dict):
         raise ValueError(f"the task {path} must hold keys such as name, question, gold and file.")
     if unknown := sorted({str(key) for key in found} - set(FormTask.__dataclass_fields__)):

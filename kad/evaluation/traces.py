@@ -13,10 +13,8 @@ from typing import Any
 import torch
 from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from ..decisions import Reading, decide, law
 from ..decoding.colour import pieces
-from ..decoding.sampling import Sampling
-from ..vocabulary import output_size, shared_vocabulary
+from .full_pass import full_pass
 from .plan import Configuration
 from .runner import Job, ids_of, tokenizer_of
 from .store import Line, Store, write_whole
@@ -35,60 +33,46 @@ def explain(job: Job, store: Store, rows: Sequence[Line], count: int) -> int:
     path = store.folder / TRACES
     known: list[Line] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     have = {(t["key"], t["item"], t["seed"]) for t in known}
-    wanted = [(q, item) for q in job.questions for item in q.items[:count]]
     by_place = {(r["key"], r["item"], r["seed"]): r for r in rows}
     fresh = list[Line]()
-    for configuration in job.configurations():
-        seed = job.plan.seeds_of(configuration)[0]
-        for questions, item in wanted:
-            place = (configuration.key, item.id, seed)
-            if questions.task.name == configuration.task and place in by_place and place not in have:
-                turns = messages(questions.task, item, questions.examples)
-                prompt = render(job.checkpoints.aligned_tokenizer, turns)
-                fresh.append(trace_of(job, configuration, item, prompt, by_place[place]))
+    for questions in job.questions:
+        asked = questions.items[:count]
+        turns = [messages(questions.task, item, questions.examples) for item in asked]
+        prompts = [render(job.checkpoints.aligned_tokenizer, conversation) for conversation in turns]
+        for configuration in job.configurations_of(questions.task):
+            seed = job.plan.seeds_of(configuration)[0]
+            for item, prompt in zip(asked, prompts, strict=True):
+                place = (configuration.key, item.id, seed)
+                if place in by_place and place not in have:
+                    fresh.append(trace_of(job, configuration, item, prompt, by_place[place]))
     if fresh:
         write_whole(path, json.dumps([*known, *fresh], ensure_ascii=False, allow_nan=False) + "\n")
     return len(fresh)
 
 
-def sampling_of(configuration: Configuration, sizes: dict[str, int], tokens: int) -> tuple[int, Sampling]:
-    """The common vocabulary, and the filters in Hugging Face's order."""
-    size, forbidden = shared_vocabulary(sizes, tokens)
-    warpers: list[Any] = []
+def processors_of(configuration: Configuration) -> list[Any]:
+    """Temperature and filters, in Hugging Face's order."""
+    found: list[Any] = []
     if configuration.temperature not in (None, 1.0):
-        warpers.append(TemperatureLogitsWarper(configuration.temperature))
+        found.append(TemperatureLogitsWarper(configuration.temperature))
     if configuration.top_k is not None:
-        warpers.append(TopKLogitsWarper(configuration.top_k))
+        found.append(TopKLogitsWarper(configuration.top_k))
     if configuration.top_p is not None:
-        warpers.append(TopPLogitsWarper(configuration.top_p))
+        found.append(TopPLogitsWarper(configuration.top_p))
     if configuration.min_p is not None:
-        warpers.append(MinPLogitsWarper(configuration.min_p))
-    both = configuration.placement != "models"
-    return size, Sampling(configuration.temperature is not None, warpers, forbidden, both)
+        found.append(MinPLogitsWarper(configuration.min_p))
+    return found
 
 
-@torch.no_grad()
 def trace_of(job: Job, configuration: Configuration, item: Item, prompt: str, row: Line) -> Line:
     """One answer, token by token."""
-    kind, models = configuration.of.kind, job.checkpoints.models
-    tokenizer, target = tokenizer_of(job, configuration), job.target(configuration)
-    used = {"base": models[kind.base], "proxy": models["proxy"]}
-    if target.reference is not None:
-        used["reference"] = target.reference
-    size, sampling = sampling_of(configuration, {n: output_size(m) for n, m in used.items()}, len(tokenizer))
+    tokenizer, target, models = tokenizer_of(job, configuration), job.target(configuration), job.checkpoints.models
     first, emitted = ids_of([prompt], tokenizer)[0], list(row["ids"])
-    found = dict[str, Reading]()
-    for name, model in used.items():
-        ids = torch.tensor([[*first, *emitted[:-1]]], device=model.device)
-        logits = model(input_ids=ids).logits[:, len(first) - 1 :, :size].cpu()
-        lengths = torch.arange(len(first), len(first) + len(emitted)).unsqueeze(0)
-        found[name] = sampling.read(
-            logits, lambda length: torch.zeros(1, length, dtype=torch.long), lengths, name != "reference"
-        )
-    base, proxy = found["base"], found["proxy"]
-    decision = decide(target, base, proxy)
-    pi = law(target, base, proxy, found.get("reference"), sampling.temperature, decision)[0]
-    p, q = base.for_mixture(target)[0], proxy.for_mixture(target)[0]
+    base, proxy, law = full_pass(
+        models | {"base": models[configuration.of.kind.base]}, target, torch.tensor([[*first, *emitted[:-1]]]),
+        len(tokenizer), len(first) - 1, configuration.temperature is not None, processors_of(configuration),
+    )  # fmt: skip
+    p, q, pi = base.for_mixture(target)[0], proxy.for_mixture(target)[0], law[0]
     largest = torch.maximum(torch.maximum(p, q), pi)
     tokens = []
     for i, (id, text) in enumerate(zip(emitted, pieces(tokenizer, emitted), strict=True)):

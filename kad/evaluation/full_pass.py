@@ -1,0 +1,50 @@
+"""π where the text is known: one pass of every model over all of it, instead of decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..decisions import Reading, decide, law
+from ..decoding.sampling import Sampling
+from ..mixture import Target
+from ..vocabulary import output_size, shared_vocabulary
+
+
+@torch.no_grad()
+def full_pass(
+    models: Mapping[str, Any],
+    target: Target,
+    ids: Tensor,
+    tokens: int,
+    start: int = 0,
+    sample: bool = False,
+    processors: Sequence[Any] = (),
+) -> tuple[Reading, Reading, Tensor]:
+    """The base's and the proxy's readings and π after every token from ``start`` on, ``(B, L − start, V)``.
+
+    Args:
+        models: "base" and "proxy"; a reference is the target's own.
+        target: what is sampled.
+        ids: ``(B, L)``, without padding on the left.
+        tokens: the tokenizer's length.
+        start: the first position that is wanted.
+        sample: whether the temperature among the processors counts.
+        processors: logits processors that do not read the prefix, in Hugging Face's order.
+    """
+    used = {role: models[role] for role in ("base", "proxy")}
+    if target.reference is not None:
+        used["reference"] = target.reference
+    size, forbidden = shared_vocabulary({name: output_size(model) for name, model in used.items()}, tokens)
+    sampling = Sampling(sample, processors, forbidden, target.placement != "models")
+    found = dict[str, Reading]()
+    for name, model in used.items():
+        logits = model(input_ids=ids.to(model.device)).logits[:, start:, :size].to(ids.device)
+        lengths = torch.zeros(logits.shape[:2], dtype=torch.long)  # no processor asks for a prefix
+        found[name] = sampling.read(logits, lambda length: ids, lengths, filtered=name != "reference")
+    base, proxy = found["base"], found["proxy"]
+    decision = decide(target, base, proxy)
+    return base, proxy, law(target, base, proxy, found.get("reference"), sampling.temperature, decision)
