@@ -43,12 +43,8 @@ def main() -> None:
     for name, colour in COLOURS.items():
         found = sorted((s for s in lines if s.configuration.method == name), key=lambda s: s.configuration.value)
         shares = [100 * s.accuracy.share for s in found]
-        spread = [
-            [v - 100 * s.accuracy.low for v, s in zip(shares, found, strict=True)],
-            [100 * s.accuracy.high - v for v, s in zip(shares, found, strict=True)],
-        ]
         for panel, x in zip(panels, ([s.configuration.value for s in found], [s.deferred for s in found]), strict=True):
-            panel.errorbar(x, shares, spread, fmt="o-", ms=4, capsize=2, color=colour, label=name)
+            panel.errorbar(x, shares, figures.whiskers(found), fmt="o-", ms=4, capsize=2, color=colour, label=name)
     for panel, title in zip(panels, ("budget b, or threshold λ of the dual", "mean deferred mass α"), strict=True):
         panel.set_xlabel(title)
         panel.set_ylabel("accuracy in %")

@@ -16,7 +16,7 @@ import kad
 from kad.checkpoints import Checkpoints
 from kad.demo import train
 from kad.demo.pages import pages
-from kad.evaluation import Block, Job, Method, Plan, Store, read, run, summaries
+from kad.evaluation import Block, Job, Method, Plan, Store, figures, read, run, summaries
 from kad.plots import pyplot
 
 BATCHES = (0, 5, 25, 80, 312, 624)  # of 16 aligned examples; 312 are all of them once
@@ -74,13 +74,16 @@ def main() -> None:
         print(f"{name:26}" + "".join(f"{row[label].accuracy!s:>22}" for label in shown))
     axes = pyplot().subplots(figsize=(8, 4.2), layout="constrained")[1]
     for label in shown:
-        values = [100 * row[label].accuracy.share for row in table.values()]
-        spread = [
-            [v - 100 * row[label].accuracy.low for v, row in zip(values, table.values(), strict=True)],
-            [100 * row[label].accuracy.high - v for v, row in zip(values, table.values(), strict=True)],
-        ]
+        found = [row[label] for row in table.values()]
+        values = [100 * s.accuracy.share for s in found]
         axes.errorbar(
-            range(len(table)), values, spread, fmt="o-" if label != "p" else "o--", capsize=2, ms=4, label=label
+            range(len(table)),
+            values,
+            figures.whiskers(found),
+            fmt="o-" if label != "p" else "o--",
+            capsize=2,
+            ms=4,
+            label=label,
         )
     axes.set_xticks(range(len(table)), table, rotation=30, ha="right", fontsize=8)
     axes.set_ylabel("accuracy in %")

@@ -38,7 +38,8 @@ def run(
     kind = (torch.bfloat16 if place.startswith("cuda") else torch.float32) if dtype == "auto" else getattr(torch, dtype)
     models = load(base, proxy, place, kind) if base or proxy else build(pair, place, kind, seed)
     if pack:
-        pack_weights(models.base), pack_weights(models.proxy)
+        for model in (models.base, models.proxy):
+            pack_weights(model)
     if acceptance is None and not base and not greedy:
         acceptance = 0.78  # random weights say nothing about it
     generator = torch.Generator().manual_seed(seed)

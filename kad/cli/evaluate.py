@@ -18,11 +18,11 @@ from ..evaluation import plan as plans
 from ..evaluation.methods import available, methods_of
 from ..evaluation.plan import Block, Configuration, Plan
 from ..evaluation.presets import preset_of
-from ..evaluation.report import chosen_reference, write
+from ..evaluation.report import results_of, write
 from ..evaluation.runner import Job, Unit
 from ..evaluation.runner import run as run_job
 from ..evaluation.store import Store, read
-from ..evaluation.summary import Comparison, Summary, comparisons, summaries
+from ..evaluation.summary import Comparison, Summary
 from ..evaluation.traces import explain
 from .dry_run import show
 
@@ -31,11 +31,9 @@ ROLES = ("base", "proxy", "reference", "aligned")
 
 def run(
     *, task: list[str] | None, method: list[str] | None, base: str | None, proxy: str | None, reference: str | None,
-    aligned: str | None, data: Path | None, n: int | None, seeds: int, window: list[int] | None,
-    placement: list[str] | None, temperature: float, greedy: bool, top_p: float | None, top_k: int | None,
-    min_p: float | None, control: float | None, shots: int, shuffle: int, part: str, new_tokens: int | None, batch: int,
-    preset: str | None, dtype: str, device: str | None, compile: bool, pack: bool, output: Path, dry_run: bool,
-    no_report: bool, traces: int,
+    aligned: str | None, n: int | None, seeds: int, window: list[int] | None, placement: list[str] | None,
+    temperature: float, greedy: bool, top_p: float | None, top_k: int | None, min_p: float | None, control: float | None,
+    shots: int, shuffle: int, part: str, new_tokens: int | None, preset: str | None, **how: Any,
 ) -> None:  # fmt: skip
     """See `kad.cli.evaluation.evaluate`."""
     places = {"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}
@@ -59,13 +57,12 @@ def run(
         if task is None and base is not None:
             raise ValueError("give the tasks with --task, such as --task gsm8k.")
         plan = Plan(tuple(task or ["embedded"]), (block,), seeds=tuple(range(seeds)), **options)
-    carry_out(plan, places, data, batch, dtype, device, compile, pack, output, dry_run, no_report, traces, shapes)
+    carry_out(plan, places, shapes, **how)
 
 
 def run_plan(
     *, plan: Path, base: str | None, proxy: str | None, reference: str | None, aligned: str | None, data: Path | None,
-    n: int | None, seeds: int | None, batch: int | None, dtype: str, device: str | None, compile: bool, pack: bool,
-    output: Path, dry_run: bool, no_report: bool, traces: int,
+    n: int | None, seeds: int | None, batch: int | None, **how: Any,
 ) -> None:  # fmt: skip
     """See `kad.cli.evaluation.sweep`."""
     found, rest = plans.from_yaml(plan)
@@ -80,67 +77,45 @@ def run_plan(
     places = {role: given[role] if given[role] is not None else rest.get(role) for role in ROLES}
     if data is None and rest.get("data") is not None:
         data = plan.parent / str(rest["data"])
-    carry_out(
-        found,
-        places,
-        data,
-        batch or int(rest.get("batch", 64)),
-        dtype,
-        device,
-        compile,
-        pack,
-        output,
-        dry_run,
-        no_report,
-        traces,
-    )
+    carry_out(found, places, None, data=data, batch=batch or int(rest.get("batch", 64)), **how)
 
 
 def carry_out(
-    plan: Plan, places: dict[str, str | None], data: Path | None, batch: int, dtype: str, device: str | None,
-    compile: bool, pack: bool, output: Path, dry_run: bool, no_report: bool, traces: int,
-    shapes: str | None = None,
+    plan: Plan, places: dict[str, str | None], shapes: str | None, *, data: Path | None, batch: int, dtype: str,
+    device: str | None, compile: bool, pack: bool, output: Path, dry_run: bool, no_report: bool, traces: int,
 ) -> None:  # fmt: skip
     """Load, run, show, write."""
     console = Console()
     if dry_run:
-        roles = {role for role, place in places.items() if place} or set(ROLES)
-        show(
-            replace(plan, blocks=tuple(complete(b, roles) for b in plan.blocks)),
-            places,
-            data,
-            batch,
-            dtype,
-            shapes,
-            console,
-        )
+        plan = completed(plan, {role for role, place in places.items() if place} or set(ROLES))
+        show(plan, places, data, batch, dtype, shapes, console)
         return
     checkpoints = load(places, dtype, device)
     if pack:
         for model in checkpoints.models.values():
             pack_weights(model)
-    plan = replace(plan, blocks=tuple(complete(block, set(checkpoints.models)) for block in plan.blocks))
-    job = Job(plan, checkpoints, data, batch, compile)
+    job = Job(completed(plan, set(checkpoints.models)), checkpoints, data, batch, compile)
     with Store(output) as store:
         if store.cut:
             console.print(f"{output}: a killed run had left {store.cut} bytes of a line; its batch runs again.")
         answered = with_progress(job, store, console)
         explain(job, store, read(output)[1], traces)
     console.print(f"{answered} questions answered, {sum(len(u.items) for u in job.units()) - answered} were there.")
-    report(output, against="dual", json=False, page=not no_report)
+    report(output, page=not no_report)
 
 
-def complete(block: Block, roles: set[str]) -> Block:
-    """Without methods: every one that these models allow."""
-    return block if block.methods else replace(block, methods=tuple(available(roles)))
+def completed(plan: Plan, roles: set[str]) -> Plan:
+    """The plan with every method that these models allow in the blocks that name none."""
+    every = tuple(available(roles))
+    return replace(plan, blocks=tuple(b if b.methods else replace(b, methods=every) for b in plan.blocks))
 
 
 def with_progress(job: Job, store: Store, console: Console) -> int:
-    """Run with a bar over questions; those that are there already are counted at once, and not in the estimate."""
-    total = todo = 0
-    for unit in job.units():
-        missing = len(store.missing(unit.configuration, unit.seed, (item.id for item in unit.items)))
-        total, todo = total + len(unit.items), todo + (len(unit.items) if missing else 0)
+    """Run with a bar over the questions of batches that are not complete; only these are in the estimate."""
+    todo = sum(
+        len(unit.items) for unit in job.units()
+        if store.missing(unit.configuration, unit.seed, (item.id for item in unit.items))
+    )  # fmt: skip
     columns = (
         TextColumn("{task.description:30.30}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(),
@@ -155,23 +130,18 @@ def with_progress(job: Job, store: Store, console: Console) -> int:
         return run_job(job, store, told)
 
 
-def report(folder: Path, against: str, json: bool, page: bool = True) -> None:
+def report(folder: Path, against: str = "dual", json: bool = False, page: bool = True) -> None:
     """Numbers, tables and the page of a folder of results."""
-    configurations, rows, _ = read(folder)
-    lines = summaries(configurations, rows)
-    if not lines:
-        raise ValueError(f"{folder} holds no complete results yet.")
-    compared = comparisons(configurations, rows, chosen_reference(configurations, lines, against))
+    results = results_of(folder, against)
     if json:
-        numbers = {"summaries": [s.as_dict() for s in lines], "comparisons": [c.__dict__ for c in compared]}
-        print(json_module.dumps(numbers, indent=1, ensure_ascii=False))
+        print(json_module.dumps(results.numbers(), indent=1, ensure_ascii=False))
         return
     console = Console()
-    console.print(table_of(lines))
-    if compared:
-        console.print(table_of_comparisons(lines, compared))
+    console.print(table_of(results.lines))
+    if results.compared:
+        console.print(table_of_comparisons(results.lines, results.compared))
     if page:
-        console.print(f"written: {write(folder, against)}", highlight=False, soft_wrap=True)
+        console.print(f"written: {write(results)}", highlight=False, soft_wrap=True)
 
 
 def table_of(lines: list[Summary]) -> Table:

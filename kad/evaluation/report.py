@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..version import VERSION
 from . import figures
 from .methods import KINDS
+from .plan import Configuration
 from .presets import PRESETS, PUBLISHED, SOURCE
 from .store import read, write_whole
 from .summary import Comparison, Summary, comparisons, summaries
@@ -25,37 +27,57 @@ PICTURES = {
 }
 
 
-def chosen_reference(configurations: dict[str, Any], lines: Sequence[Summary], against: str) -> str:
-    """The method to compare with: the one asked for, or without any dual the first of the results.
+@dataclass(frozen=True)
+class Results:
+    """What a folder says.
+
+    Attributes:
+        folder: where it lies.
+        lines: one per configuration.
+        compared: the reference against the other methods.
+        manifest: what made it.
+    """
+
+    folder: Path
+    lines: list[Summary]
+    compared: list[Comparison]
+    manifest: dict[str, Any]
+
+    def numbers(self) -> dict[str, Any]:
+        """For JSON: every number of the page."""
+        return {"summaries": [s.as_dict() for s in self.lines], "comparisons": [c.__dict__ for c in self.compared]}
+
+
+def results_of(folder: str | Path, against: str = "dual") -> Results:
+    """Read a folder; compare with ``against``, or where that is "dual" and there is none, with the first method.
 
     Raises:
-        ValueError: a method was asked for that is not there.
+        ValueError: no complete results, or another method to compare with that is not there.
     """
-    if any(against in (c.method, c.of.label) for c in configurations.values()):
-        return against
-    if against != "dual":
-        raise ValueError(f"there is no method {against!r} to compare with in these results.")
-    return lines[0].configuration.of.label
+    configurations, rows, manifest = read(folder)
+    lines = summaries(configurations, rows)
+    if not lines:
+        raise ValueError(f"{folder} holds no complete results yet.")
+    if not any(against in (c.method, c.of.label) for c in configurations.values()):
+        if against != "dual":
+            raise ValueError(f"there is no method {against!r} to compare with in these results.")
+        against = lines[0].configuration.of.label
+    return Results(Path(folder), lines, comparisons(configurations, rows, against), manifest)
 
 
-def write(folder: str | Path, against: str = "dual") -> Path:
-    """Make the page from the store; its path.
+def write(results: Results) -> Path:
+    """Make the page; its path.
 
     Raises:
         ImportError: jinja2 or matplotlib is missing.
-        ValueError: no results, or the page cannot be written.
+        ValueError: the page cannot be written.
     """
     try:
         import jinja2
     except ImportError as error:
         raise ImportError("the report needs jinja2: pip install 'kad-align[evaluation]'.") from error
 
-    folder = Path(folder)
-    configurations, rows, manifest = read(folder)
-    lines = summaries(configurations, rows)
-    if not lines:
-        raise ValueError(f"{folder} holds no complete results yet.")
-    compared = comparisons(configurations, rows, chosen_reference(configurations, lines, against))
+    folder, lines, manifest = results.folder, results.lines, results.manifest
     traces = folder / TRACES
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined,
@@ -64,13 +86,14 @@ def write(folder: str | Path, against: str = "dual") -> Path:
     environment.filters["percent"] = lambda x: "" if x is None else f"{100 * x:.1f}"
     environment.filters["two"] = lambda x: "" if x is None else f"{x:.2f}"
     tasks = list(dict.fromkeys(s.configuration.task for s in lines))
+    named = {s.configuration.key: s.configuration for s in lines}
     text = environment.get_template("report.html.j2").render(
         version=VERSION, folder=folder.name, tasks=tasks, lines=[line_of(s) for s in lines],
-        comparisons=[line_of_comparison(c, {s.configuration.key: s for s in lines}) for c in compared],
+        comparisons=[line_of_comparison(c, named) for c in results.compared],
         pictures={task: pictures(lines, task) for task in tasks}, sessions=manifest.get("sessions", []),
         kinds={name: kind.about for name, kind in KINDS.items() if any(s.configuration.method == name for s in lines)},
         published=published(manifest), source=SOURCE,
-        traces=explorer(json.loads(traces.read_text(encoding="utf-8")) if traces.exists() else [], lines),
+        traces=explorer(json.loads(traces.read_text(encoding="utf-8")) if traces.exists() else [], named),
     )  # fmt: skip
     write_whole(folder / PAGE, text)
     return folder / PAGE
@@ -80,8 +103,8 @@ def line_of(s: Summary) -> dict[str, Any]:
     return s.as_dict() | {"variant": figures.variant(s.configuration)}
 
 
-def line_of_comparison(c: Comparison, named: dict[str, Summary]) -> dict[str, Any]:
-    ours, theirs = named[c.key].configuration, named[c.against].configuration
+def line_of_comparison(c: Comparison, named: dict[str, Configuration]) -> dict[str, Any]:
+    ours, theirs = named[c.key], named[c.against]
     return c.__dict__ | {
         "task": ours.task, "ours": ours.of.label, "theirs": theirs.of.label, "variant": figures.variant(ours),
     }  # fmt: skip
@@ -104,9 +127,8 @@ def published(manifest: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     return PUBLISHED if any({p.places["base"], p.places["proxy"]} <= own for p in PRESETS.values()) else ()
 
 
-def explorer(traces: Sequence[dict[str, Any]], lines: Sequence[Summary]) -> list[dict[str, Any]]:
+def explorer(traces: Sequence[dict[str, Any]], named: dict[str, Configuration]) -> list[dict[str, Any]]:
     """The traces of configurations that are in the results, with their names."""
-    named = {s.configuration.key: s.configuration for s in lines}
     return [
         trace | {"task": c.task, "method": f"{c.of.label} ({figures.variant(c)})"}
         for trace in traces if (c := named.get(trace["key"])) is not None

@@ -123,14 +123,7 @@ class Store:
 
     def manifest(self) -> dict[str, Any]:
         """What the last run said about itself; empty in a new folder."""
-        path = self.folder / MANIFEST
-        if not path.exists():
-            return {}
-        try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is damaged ({error.msg}); restore it, or choose another folder.") from error
-        return found
+        return manifest_of(self.folder)
 
     def describe(self, manifest: dict[str, Any]) -> None:
         """Write the manifest, at once and whole."""
@@ -219,5 +212,20 @@ def read(folder: str | Path) -> tuple[dict[str, Configuration], list[Line], dict
     rows = [x for x in lines if "configuration" not in x]
     if orphan := next((x for x in rows if x["key"] not in configurations), None):
         raise ValueError(f"{path} has results of the configuration {orphan['key']}, which it does not describe.")
-    manifest = folder / MANIFEST
-    return configurations, rows, json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+    return configurations, rows, manifest_of(folder)
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """The manifest of a folder; empty if there is none.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error.msg}); restore it, or choose another folder.") from error
+    return found

@@ -11,12 +11,13 @@ import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..checkpoints import Checkpoints
 from ..mixture import Placement
 from .methods import Method
 from .plan import Block, Plan
-from .runner import Job, Unit, answers
+from .runner import Job, answers
 from .runner import run as run_job
 from .store import Store, read, write_whole
 from .summary import Summary, summaries
@@ -82,15 +83,23 @@ def tune(
     if plan.part != "dev":
         raise ValueError("tuning asks development questions alone: its plan has the part 'dev'.")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+    def job_of(value: float, placement: Placement, window: int = 0, count: int | None = plan.count) -> Job:
+        chosen = {"methods": (Method(name, value),), "placements": (placement,), "windows": (window,)}
+        return Job(replace(plan, blocks=(replace(plan.blocks[0], **chosen),), count=count), checkpoints, data, batch)
+
     with Store(folder) as store:
         low, high = kind.range
 
+        def setting_of(parameters: dict[str, Any]) -> tuple[float, Placement]:
+            return round(parameters["value"], 4), parameters.get("placement", placements[0])
+
         def objective(trial: optuna.Trial) -> float:
-            value = round(trial.suggest_float("value", low, high, step=STEP), 4)
-            placement = (
-                trial.suggest_categorical("placement", list(placements)) if len(placements) > 1 else placements[0]
-            )
-            found = score(Method(name, value), placement, plan, checkpoints, store, data, batch)
+            trial.suggest_float("value", low, high, step=STEP)
+            if len(placements) > 1:
+                trial.suggest_categorical("placement", list(placements))
+            value, placement = setting_of(trial.params)
+            found = statistics.mean(s.accuracy.share for s in asked(job_of(value, placement), store))
             told(
                 f"trial {trial.number + 1} of {trials}: {name} {kind.parameter}={value:g} on the {placement}: {found:.3f}"
             )
@@ -102,80 +111,44 @@ def tune(
         )  # fmt: skip
         done = sum(t.state == optuna.trial.TrialState.COMPLETE for t in study.trials)
         study.optimize(objective, n_trials=max(0, trials - done))
-        done = max(done, trials)
-        best = study.best_params
-        value, placement = round(best["value"], 4), best.get("placement", placements[0])
-        speeds = window_speeds(Method(name, value), placement, plan, checkpoints, data, batch, told)
-    lines = of_setting(summaries(*read(folder)[:2]), name, value, placement)
+        value, placement = setting_of(study.best_params)
+        lines = asked(job_of(value, placement), store)  # they are there: nothing is decoded
+        speeds = speeds_of({window: job_of(value, placement, window, batch) for window in WINDOWS}, told)
     share, bottom, top = (statistics.mean(getattr(s.accuracy, x) for s in lines) for x in ("share", "low", "high"))
-    fastest = max(speeds, key=lambda w: speeds[w])
-    found = Tuned(name, value, placement, share, bottom, top, done, sum(s.questions for s in lines), fastest, speeds)
+    fastest = max(speeds, key=lambda window: speeds[window])
+    questions = sum(s.questions for s in lines)
+    found = Tuned(name, value, placement, share, bottom, top, max(done, trials), questions, fastest, speeds)
     write_whole(folder / RESULT, json.dumps(asdict(found) | {"test_questions_asked": 0}, indent=1) + "\n")
     return found
 
 
-def of_setting(lines: list[Summary], name: str, value: float, placement: Placement) -> list[Summary]:
-    """One line per task."""
-    wanted = (name, value)
-    found = [s for s in lines if (s.configuration.method, s.configuration.value) == wanted]
-    return [s for s in found if s.configuration.placement == placement] or found
-
-
-def with_method(plan: Plan, method: Method, placement: Placement, window: int = 0) -> Plan:
-    block = replace(plan.blocks[0], methods=(method,), placements=(placement,), windows=(window,))
-    return replace(plan, blocks=(block,))
-
-
-def score(
-    method: Method,
-    placement: Placement,
-    plan: Plan,
-    checkpoints: Checkpoints,
-    store: Store,
-    data: Path | None,
-    batch: int,
-) -> float:
-    """Accuracy on the development questions, the mean over tasks."""
-    job = Job(with_method(plan, method, placement), checkpoints, data, batch)
+def asked(job: Job, store: Store) -> list[Summary]:
+    """A line per task, after asking what the store lacks."""
     run_job(job, store)
-    keys = {c.key for c in job.configurations()}
-    configurations, rows, _ = read(store.folder)
-    wanted = {key: c for key, c in configurations.items() if key in keys}
-    found = summaries(wanted, [r for r in rows if r["key"] in wanted])
-    return statistics.mean(s.accuracy.share for s in found)
+    rows = read(store.folder)[1]
+    wanted = {c.key: c for c in job.configurations()}
+    return summaries(wanted, [row for row in rows if row["key"] in wanted])
 
 
-def window_speeds(
-    method: Method,
-    placement: Placement,
-    plan: Plan,
-    checkpoints: Checkpoints,
-    data: Path | None,
-    batch: int,
-    told: Told,
-) -> dict[int, float]:
+def speeds_of(jobs: dict[int, Job], told: Told) -> dict[int, float]:
     """Tokens a second at every window, one batch a round in turn; the law is the same at all of them."""
-    units = dict[int, Unit]()
-    jobs = dict[int, Job]()
-    for window in WINDOWS:
-        jobs[window] = Job(with_method(replace(plan, count=batch), method, placement, window), checkpoints, data, batch)
-        units[window] = next(jobs[window].units())
-    found: dict[int, list[float]] = {window: [] for window in WINDOWS}
+    units = {window: next(job.units()) for window, job in jobs.items()}
+    found: dict[int, list[float]] = {window: [] for window in jobs}
     for turn in range(ROUNDS + 1):
-        for window in WINDOWS:
-            rows = answers(jobs[window], units[window])
+        for window, job in jobs.items():
+            rows = answers(job, units[window])
             if turn:  # the first warms up
                 found[window].append(sum(r["tokens"] for r in rows) / sum(r["seconds"] for r in rows))
         told(f"windows: round {turn} of {ROUNDS}")
     return {window: statistics.median(values) for window, values in found.items()}
 
 
-def command(found: Tuned, tasks: tuple[str, ...], rest: str = "") -> str:
+def command(found: Tuned, tasks: tuple[str, ...]) -> str:
     """What to run on the test questions."""
-    asked = " ".join(f"--task {task}" for task in tasks)
+    named = " ".join(f"--task {task}" for task in tasks)
     return (
-        f"kad eval {asked} --part test --method {found.method}:{found.value:g} --placement {found.placement} "
-        f"--window {found.window}{rest}"
+        f"kad eval {named} --part test --method {found.method}:{found.value:g} --placement {found.placement} "
+        f"--window {found.window}"
     )
 
 

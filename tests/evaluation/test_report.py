@@ -158,4 +158,4 @@ def test_texts_cannot_break_the_page(folder: Path, tmp_path: Path) -> None:
     traces = json.loads((folder / "traces.json").read_text())[:1]
     traces[0]["question"] = traces[0]["tokens"][0]["text"] = hostile
     (tmp_path / "traces.json").write_text(json.dumps(traces))
-    assert hostile not in report.write(tmp_path).read_text()
+    assert hostile not in report.write(report.results_of(tmp_path)).read_text()
