@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 import transformers
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -19,6 +18,7 @@ from .. import checkpoints
 from ..decoding.huggingface import check_model
 from ..decoding.packed import pack_weights
 from ..mixture import Target, dual
+from ..terminal import Console
 from ..version import VERSION
 from .contenders import Job, contenders
 from .measure import Result, bandwidth, cost_ratio, measure
