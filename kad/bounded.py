@@ -76,16 +76,16 @@ def check_yaml(text: str) -> None:
             if here.mapping and here.items % 2 == 0:
                 key = (event.value, event.implicit[0])  # 1 and "1" are two keys
                 if key in here.keys:
-                    line = event.start_mark.line + 1
-                    raise ValueError(f"line {line} gives the key {event.value!r} again; a key stands once.")
+                    raise ValueError(f"line {line_of(event)} gives the key {event.value!r} again; a key stands once.")
                 here.keys.add(key)
             if event.anchor:
                 known[event.anchor] = 1
             add(1)
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in known:
-                line = event.start_mark.line + 1
-                raise ValueError(f"the alias *{event.anchor} in line {line} names nothing that has ended before it.")
+                raise ValueError(
+                    f"the alias *{event.anchor} in line {line_of(event)} names nothing that has ended before it."
+                )
             add(known[event.anchor])
         elif isinstance(event, yaml.CollectionStartEvent):
             if len(stack) > DEPTH:
@@ -96,3 +96,7 @@ def check_yaml(text: str) -> None:
             if closed.anchor:
                 known[closed.anchor] = closed.values
             add(closed.values)
+
+
+def line_of(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0

@@ -334,7 +334,7 @@ def quiet() -> None:
 def texts_of(arguments: Sequence[str]) -> Iterator[str]:
     """Every word of the arguments, of the JSON in them and of the configurations that they name, that may be an import path."""
     for name, argument in zip(["", *arguments], arguments, strict=False):
-        key, equals, value = argument.partition("=") if argument.startswith("--") else (name, "", argument)
+        key, _, value = argument.partition("=") if argument.startswith("--") else (name, "", argument)
         yield from PATH.findall(value)
         if key == "--config" and value:
             try:

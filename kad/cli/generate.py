@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-
 from ..checkpoints import load
 from ..decoding.colour import ColourStreamer, coloured
 from ..decoding.generate import generate

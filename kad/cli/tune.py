@@ -29,18 +29,8 @@ def run(
     plan = plan_of(tuple(task or ["embedded"]), chosen.name, n, seeds, temperature, new_tokens)
     checkpoints = load({"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}, dtype, device)
     with console.status("starting") as status:
-        found = tune(
-            chosen.name,
-            plan,
-            checkpoints,
-            output,
-            trials,
-            heat,
-            seed,
-            data,
-            batch,
-            lambda text: status.update(Text(text)),
-        )
+        told = lambda text: status.update(Text(text))  # noqa: E731
+        found = tune(chosen.name, plan, checkpoints, output, trials, heat, seed, data, batch, told)
     speeds = ", ".join(f"γ {window}: {speed:.0f}" for window, speed in found.tokens_per_second.items())
     console.print(
         f"{found.method} {chosen.kind.parameter}={found.value:g} on the {found.placement}: "
