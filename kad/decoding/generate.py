@@ -90,6 +90,9 @@ def generate(
     Defaults (stop tokens, temperature, ...) come from the *aligned* model's generation config; stop tokens are the
     union of both models'. What was used in the end is in ``out.trace.settings``.
 
+    Models come as they are: whether Hugging Face's loader found all of a checkpoint's tensors, or drew some at random, can
+    no longer be seen here. ``kad.checkpoints.load`` and the commands ask it, and refuse such a checkpoint.
+
     Args:
         base: p, a Hugging Face causal language model.
         proxy: q*, one with the same vocabulary.
