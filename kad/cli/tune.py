@@ -9,7 +9,9 @@ from rich.console import Console
 
 from ..checkpoints import load
 from ..evaluation.methods import methods_of
+from ..evaluation.runner import ready
 from ..evaluation.tuning import command, plan_of, tune
+from ..extras import need
 
 
 def run(
@@ -26,6 +28,8 @@ def run(
     (chosen,) = methods_of(method.partition(":")[0])
     heat: tuple[Any, ...] = tuple(placement or ["models"])
     plan = plan_of(tuple(task or ["embedded"]), chosen.name, n, seeds, temperature, new_tokens)
+    need("kad tune", "optuna")
+    ready(plan)
     checkpoints = load({"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}, dtype, device)
     with console.status("starting") as status:
         found = tune(chosen.name, plan, checkpoints, output, trials, heat, seed, data, batch, status.update)

@@ -28,10 +28,10 @@ class Exact(Solver):
     on the CPU. The decision never exceeds the budget (exact summation) and is never worse than `Primal` or than the
     best exchange of two tokens after it. `kad.solve` shows the certificate.
 
-    It searches ``effort`` nodes for a proof and after that only until the gap is within ``tolerance``. OPTIMAL means
-    a gap of at most 1e-11 nats (of the risk, where that is above 1), CERTIFIED_GAP that the solution's ``gap`` is what could be proved, TIME_LIMIT that time
-    was up before it came within the tolerance. With float32 inputs a proof cannot see past their rounding (1e-8 to
-    1e-6): pass float64.
+    It searches ``effort`` nodes for a proof and after that only until the gap is within ``tolerance``. OPTIMAL means a gap
+    of at most 1e-11 nats (of the risk, where that is above 1), CERTIFIED_GAP that the solution's ``gap`` is what could be
+    proved, TIME_LIMIT that time was up before it came within the tolerance. With float32 inputs a proof cannot see past
+    their rounding (1e-8 to 1e-6): pass float64.
 
     Attributes:
         budget: b in [0, 1].
@@ -107,5 +107,7 @@ def conclude(best: Incumbent, lower: float, expired: bool, tolerance: float, eng
     """The decision, its certified bound, and what the gap between the two entitles a solver to say."""
     lower = min(max(lower, 0.0), best.cost)
     gap = best.cost - lower
-    status: Status = "OPTIMAL" if proved(gap, best.cost) else "TIME_LIMIT" if expired and gap > tolerance else "CERTIFIED_GAP"
+    status: Status = (
+        "OPTIMAL" if proved(gap, best.cost) else "TIME_LIMIT" if expired and gap > tolerance else "CERTIFIED_GAP"
+    )
     return best.row.decision(best.kept), lower, status, engine
