@@ -85,7 +85,7 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     def job_of(value: float, placement: Placement, window: int = 0, count: int | None = plan.count) -> Job:
-        chosen = {"methods": (Method(name, value),), "placements": (placement,), "windows": (window,)}
+        chosen: dict[str, Any] = {"methods": (Method(name, value),), "placements": (placement,), "windows": (window,)}
         return Job(replace(plan, blocks=(replace(plan.blocks[0], **chosen),), count=count), checkpoints, data, batch)
 
     with Store(folder) as store:
