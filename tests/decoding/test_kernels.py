@@ -75,7 +75,7 @@ def test_by_the_real_compiler() -> None:
 def test_the_law_with_fused_kernels(name: str) -> None:
     target, models, prompt = targets("models")[name], tables(9, 2), torch.tensor([1, 0])
     kernels = fused({"backend": "eager"})
-    got = emitted_law(lambda chance: decoder(target, models, [prompt], 3, 2, chance, temperature=0.7, kernels=kernels))
+    got = emitted_law(lambda chance: decoder(target, models, prompt, 3, 2, chance, temperature=0.7, kernels=kernels))
     want = chain_law(target, models, prompt, 3, 0.7, None)
     assert max(abs(got.get(key, 0.0) - want.get(key, 0.0)) for key in got.keys() | want.keys()) < 1e-10
 
