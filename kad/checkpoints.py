@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import said
-from .weights import load_causal
+from .loading import model_at, tokenizer_at
 
 Found = TypeVar("Found")
 SAMPLED = 4096  # numbers of each weight that its fingerprint reads
@@ -50,11 +50,9 @@ def load(places: Mapping[str, str | None], dtype: str = "auto", device: str | No
         device: such as cpu or cuda; by default a GPU where there is one.
 
     Raises:
-        ValueError: only one of base and proxy, or a checkpoint that is not there, cannot be read, or is not whole
-            (`load_causal`).
+        ValueError: only one of base and proxy, or a checkpoint that is not there, cannot be read, or is not whole.
     """
     import torch
-    from transformers import AutoTokenizer
 
     given = {role: place for role, place in places.items() if place is not None}
     if ("base" in given) != ("proxy" in given):
@@ -72,10 +70,10 @@ def load(places: Mapping[str, str | None], dtype: str = "auto", device: str | No
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     proxy, base = given["proxy"], given["base"]
-    tokenizer = attempt("the proxy's tokenizer", proxy, lambda: AutoTokenizer.from_pretrained(proxy))
-    of_base = attempt("the base's tokenizer", base, lambda: AutoTokenizer.from_pretrained(base))
+    tokenizer = attempt("the proxy's tokenizer", proxy, lambda: tokenizer_at(proxy))
+    of_base = attempt("the base's tokenizer", base, lambda: tokenizer_at(base))
     models = {
-        role: attempt(f"the {role}", place, lambda p=place: load_causal(p, dtype).to(device))  # type: ignore[misc]
+        role: attempt(f"the {role}", place, lambda p=place: model_at(p, dtype).to(device))  # type: ignore[misc]
         for role, place in given.items()
     }
     if of_base.get_vocab() == tokenizer.get_vocab():

@@ -1,4 +1,4 @@
-"""A causal language model from a checkpoint, whole: what the file lacks is never invented.
+"""Whether a model is its checkpoint, whole: what the file lacks is never invented.
 
 Hugging Face's loader fills what a checkpoint lacks with random numbers and reports it in a log. A model of which one
 layer was drawn at random still writes text, and still gets a row in a table of accuracies, so here its report is read.
@@ -14,32 +14,17 @@ logger = logging.getLogger(__name__)
 NAMED = 12  # tensors that a sentence names
 
 
-def load_causal(place: Any, dtype: Any = "auto") -> Any:
-    """The model in a folder or of a hub id, in eval mode, on the CPU.
-
-    Args:
-        place: as in Hugging Face's ``from_pretrained``.
-        dtype: of the weights.
+def check_whole(model: Any, report: dict[str, Any], place: Any) -> None:
+    """Look at a model that was just loaded, with the loader's own report (``output_loading_info=True``).
 
     Raises:
         ValueError: tensors that the checkpoint lacks, has in another shape, or has where its config says there are
             none; one sentence that names them. Weights that are tied to others need not be there.
-        OSError, and others of the loader: no such checkpoint, or a file that cannot be read.
-
-    >>> from kad import demo
-    >>> load_causal(demo.MODELS / "proxy").training
-    False
     """
-    from transformers import AutoModelForCausalLM
-
-    model, report = AutoModelForCausalLM.from_pretrained(
-        place, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, trust_remote_code=False
-    )
     if problem := flaw(model, report):
         raise ValueError(f"{problem}; a model with other weights than its checkpoint's is not used.")
     if strange := sorted(report["unexpected_keys"]):
         logger.warning("%s: parts that a causal language model does not have are left out: %s", place, named(strange))
-    return model.eval()
 
 
 def flaw(model: Any, report: dict[str, Any]) -> str | None:

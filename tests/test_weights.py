@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, OPTConfig
 
 from kad.cli.main import main
 from kad.demo import KINDS, MODELS
-from kad.weights import load_causal
+from kad.loading import model_at
 
 from .models import VOCABULARY, tiny, tiny_mamba
 
@@ -51,13 +51,13 @@ def test_any_tensor_deleted_or_renamed(saved: tuple[Path, dict[str, Tensor]]) ->
     """Every tensor of every family, deleted, renamed at its end and at its beginning."""
     folder, weights = saved
     rewrite(folder, weights)
-    load_causal(folder)
+    model_at(folder, "auto")
     for name in weights:
         rest = {other: tensor for other, tensor in weights.items() if other != name}
         for further in ({}, {name + "_": weights[name]}, {"module." + name: weights[name]}):
             rewrite(folder, rest | further)
             with pytest.raises(ValueError, match=r"lacks \d of \d+ tensors: .*\b" + name.replace(".", r"\.") + r"\b"):
-                load_causal(folder)
+                model_at(folder, "auto")
 
 
 def test_whole_files_of_the_wrong_kind(saved: tuple[Path, dict[str, Tensor]]) -> None:
@@ -65,11 +65,11 @@ def test_whole_files_of_the_wrong_kind(saved: tuple[Path, dict[str, Tensor]]) ->
     for other in ({"module." + name: tensor for name, tensor in weights.items()}, {}):
         rewrite(folder, other)
         with pytest.raises(ValueError, match="the checkpoint lacks"):
-            load_causal(folder)
+            model_at(folder, "auto")
     name = next(iter(weights))
     rewrite(folder, weights | {name: torch.ones(*weights[name].shape, 2)})
     with pytest.raises(ValueError, match=f"other shapes than its config: {name}"):
-        load_causal(folder)
+        model_at(folder, "auto")
 
 
 def test_what_the_config_does_not_mention(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -79,10 +79,10 @@ def test_what_the_config_does_not_mention(tmp_path: Path, caplog: pytest.LogCapt
     for name in ("model.layers.7.mlp.up_proj.weight", "model.layers.0.self_attn.q_proj.bias", "lm_head.bias"):
         rewrite(tmp_path, weights | {name: torch.ones(2)})
         with pytest.raises(ValueError, match=f"that its config has no place for: {name}"):
-            load_causal(tmp_path)
+            model_at(tmp_path, "auto")
     rewrite(tmp_path, weights | {"v_head.summary.weight": torch.ones(2), "model.visual.proj.weight": torch.ones(2)})
     with caplog.at_level("WARNING"):
-        load_causal(tmp_path)
+        model_at(tmp_path, "auto")
     assert "are left out: model.visual.proj.weight, v_head.summary.weight" in caplog.text
 
 

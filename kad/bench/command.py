@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 import transformers
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -20,6 +19,7 @@ from ..decoding.huggingface import check_model
 from ..decoding.packed import pack_weights
 from ..extras import need
 from ..mixture import Target, dual
+from ..terminal import Console
 from ..version import VERSION
 from .contenders import Job, contenders
 from .measure import Result, bandwidth, cost_ratio, measure

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -26,6 +24,7 @@ from ..evaluation.store import Store, read
 from ..evaluation.summary import Comparison, Summary
 from ..evaluation.traces import explain
 from ..extras import need
+from ..terminal import Console, json_text
 from .dry_run import show
 
 ROLES = ("base", "proxy", "reference", "aligned")
@@ -130,7 +129,7 @@ def with_progress(job: Job, store: Store, console: Console) -> int:
         if store.missing(unit.configuration, unit.seed, (item.id for item in unit.items))
     )  # fmt: skip
     columns = (
-        TextColumn("{task.description:30.30}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TextColumn("{task.description:30.30}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as bar:
@@ -147,14 +146,14 @@ def report(folder: Path, against: str = "dual", json: bool = False, page: bool =
     """Numbers, tables and the page of a folder of results."""
     results = results_of(folder, against)
     if json:
-        print(json_module.dumps(results.numbers(), indent=1, ensure_ascii=False))
+        print(json_text(results.numbers(), indent=1))
         return
     console = Console()
     console.print(table_of(results.lines))
     if results.compared:
         console.print(table_of_comparisons(results.lines, results.compared))
     if page:
-        console.print(f"written: {write(results)}", highlight=False, soft_wrap=True)
+        console.print(f"written: {write(results)}", soft_wrap=True)
 
 
 def table_of(lines: list[Summary]) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json as json_module
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
@@ -26,6 +24,7 @@ from ..losses import Loss
 from ..solvers import Brute, Dual, Exact, Fractional, OrTools, Primal, Solution, Solver
 from ..solvers.base import certify
 from ..solvers.brute import LARGEST
+from ..terminal import Console, json_text
 from ..theory import critical_loss
 from ..theory.families import Family, family
 from .generate import read_prompt
@@ -97,7 +96,7 @@ def run(
     if json:
         steps, vocabulary = problem.p.shape
         head = {"source": problem.source, "steps": steps, "vocabulary": vocabulary, "loss": repr(loss)}
-        print(json_module.dumps(head | {"rows": [asdict(line) for line in lines]}))
+        print(json_text(head | {"rows": [asdict(line) for line in lines]}))
         return
     console = Console()
     console.print(table(lines, problem, loss))

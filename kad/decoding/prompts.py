@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .template import through_template
+
 
 def is_chat(prompt: Any) -> bool:
     return isinstance(prompt, Sequence) and bool(prompt) and isinstance(prompt[0], Mapping)
@@ -20,7 +22,7 @@ def encode(prompt: Any, tokenizer: Any, pad: int) -> tuple[Tensor, Tensor]:
     go through the tokenizer's chat template, with the header of the assistant's turn at the end.
 
     Raises:
-        ValueError: an empty prompt, or text without a tokenizer.
+        ValueError: an empty prompt, text without a tokenizer, or a chat template that fails or takes too long.
     """
     if isinstance(prompt, Tensor):
         prompt = [prompt] if prompt.ndim == 1 else list(prompt)
@@ -47,8 +49,7 @@ def encode_one(prompt: Any, tokenizer: Any, row: int) -> list[int]:
         if isinstance(prompt, str):
             ids = list(tokenizer(prompt)["input_ids"]) if prompt.strip() else []
         else:
-            text = tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
-            ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])
+            ids = list(tokenizer(through_template(tokenizer, prompt), add_special_tokens=False)["input_ids"])
     else:
         ids = [int(i) for i in prompt]
     if not ids:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..weights import load_causal
+from ..loading import model_at, tokenizer_at
 
 MODELS = Path(__file__).parent / "models"
 KINDS = ("base", "proxy", "proxy-base", "base-aligned")
@@ -42,11 +42,10 @@ def load(folder: str | Path = MODELS) -> Pair:
         ValueError: one of them is not whole.
     """
     import torch
-    from transformers import AutoTokenizer
 
     folder = Path(folder)
     missing = [kind for kind in KINDS if not (folder / kind / "config.json").is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} holds no model {missing[0]!r}; `kad demo --retrain` trains all four.")
-    base, proxy, proxy_base, base_aligned = (load_causal(folder / kind, torch.float32) for kind in KINDS)
-    return Pair(base, proxy, proxy_base, base_aligned, AutoTokenizer.from_pretrained(folder / "base"))
+    base, proxy, proxy_base, base_aligned = (model_at(folder / kind, torch.float32) for kind in KINDS)
+    return Pair(base, proxy, proxy_base, base_aligned, tokenizer_at(folder / "base"))

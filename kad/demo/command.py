@@ -11,10 +11,10 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..extras import need
+from ..terminal import Console
 from ..version import VERSION
 from . import MODELS, Pair, load
 from .evaluate import Plan, Run, records
@@ -49,13 +49,12 @@ def run(
     write(output, problems, runs, plan, seconds)
     console.print(
         f"{len(runs)} runs in {seconds:.0f} s. Wrote {output}/results.json, accuracy.png, acceptance.png.",
-        highlight=False,
     )
 
 
 def progress(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description:22}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
+        TextColumn("{task.description:22}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
         transient=True,
     )  # fmt: skip
 
@@ -92,7 +91,7 @@ def retrained(folder: Path, seed: int, console: Console) -> None:
             folder.rmdir()
         shutil.move(Path(scratch) / "models", folder)
     for name, value in figures.items():
-        console.print(f"{name}: {value:.3f}", highlight=False)
+        console.print(f"{name}: {value:.3f}")
 
 
 def free_folder(output: Path | None) -> Path:

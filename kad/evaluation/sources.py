@@ -81,7 +81,7 @@ def from_hub(task: Task) -> list[Row]:
 
     path, configuration, split = task.hub
     try:
-        return list(datasets.load_dataset(path, configuration, split=split))
+        return list(datasets.load_dataset(path, configuration, split=split, trust_remote_code=False))
     except Exception as error:
         raise ValueError(
             f"cannot load {task.name} from the hub ({path}): {said(error)}; or give local files with --data."
