@@ -99,4 +99,5 @@ def check_yaml(text: str) -> None:
 
 
 def line_of(event: yaml.Event) -> int:
+    """Where it begins."""
     return event.start_mark.line + 1 if event.start_mark else 0

@@ -50,7 +50,7 @@ def load(places: Mapping[str, str | None], dtype: str = "auto", device: str | No
         device: such as cpu or cuda; by default a GPU where there is one.
 
     Raises:
-        ValueError: only one of base and proxy, or a checkpoint that is not there or cannot be read.
+        ValueError: only one of base and proxy, or a checkpoint that is not there, cannot be read, or is not whole.
     """
     import torch
 

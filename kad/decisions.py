@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .distributions import blockwise_sum, temper
+from .distributions import deferred_mass, temper
 from .mixture import Target
 from .solvers import Cut
 
@@ -43,7 +43,7 @@ class Decision:
 
     Attributes:
         rule: the masses that the rule read, ``(*batch, V)``.
-        alpha: α = Σ_v p_v d_v under the masses that are mixed, ``(*batch,)``.
+        alpha: α = Σ_v p_v d_v under the masses that are mixed, ``(*batch,)``; 1 where all are deferred.
         kind: d itself, ``(*batch, V)``, or a cut of ``rule``, which is then what is mixed too.
     """
 
@@ -84,16 +84,6 @@ def decide(target: Target, base: Reading, proxy: Reading | None = None) -> Decis
         return Decision(rule, cut.alpha, cut)
     d = target.defer(rule, proxy.for_rule(target)) if target.reads_proxy and proxy is not None else target.defer(rule)
     return None if d is None else Decision(rule, deferred_mass(mixed, d), d)
-
-
-def deferred_mass(p: Tensor, d: Tensor) -> Tensor:
-    """α = Σ_v p_v d_v, ``(*batch,)``.
-
-    >>> import torch
-    >>> deferred_mass(torch.tensor([0.75, 0.25]), torch.tensor([0.0, 1.0]))
-    tensor(0.2500)
-    """
-    return blockwise_sum(p * d).to(p.dtype)
 
 
 def law(

@@ -6,6 +6,8 @@ knapsack is about.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -133,6 +135,33 @@ def blockwise_sum(x: Tensor) -> Tensor:
     blocks, rest = block_sums(x)
     wide = accumulation_dtype(x)
     return blocks.sum(-1, dtype=wide) + rest.squeeze(-1).to(wide)
+
+
+NEARLY = 1e-3  # how far a sum that should be 1 may be off: as `check_distribution` has it
+
+
+def deferred_mass(p: Tensor, d: Tensor) -> Tensor:
+    """α = Σ_v p_v d_v, ``(*batch,)``: in [0, 1], and exactly 1 where nothing is kept.
+
+    >>> import torch
+    >>> deferred_mass(torch.tensor([0.75, 0.25]), torch.tensor([0.0, 1.0]))
+    tensor(0.2500)
+    >>> float(deferred_mass(torch.full((49,), 1 / 49), torch.ones(49)))
+    1.0
+    """
+    rejected = p * d
+    return whole_where(lambda: (p - rejected).amax(-1) <= 0, blockwise_sum(rejected)).to(p.dtype)
+
+
+def whole_where(nothing_kept: Callable[[], Tensor], alpha: Tensor) -> Tensor:
+    """A deferred mass without the rounding of p's own sum at its upper end: 1 where nothing is kept, never above.
+
+    Who is deferred as a whole is only looked up where it may be so, if to ask that is cheap.
+    """
+    alpha = alpha.clamp(max=1)
+    if by_numpy(alpha) and not bool((alpha >= 1 - NEARLY).any()):
+        return alpha
+    return torch.where(nothing_kept(), 1.0, alpha)
 
 
 def by_numpy(x: Tensor) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .weights import check_whole
+
 Found = TypeVar("Found")
 Place = str | Path
 
@@ -37,12 +39,17 @@ def tokenizer_at(place: Place) -> Any:
 
 
 def model_at(place: Place, dtype: Any) -> Any:
-    """The causal language model, to be evaluated; errors as for `config_at`."""
+    """The causal language model, to be evaluated; errors as for `config_at`, and a ValueError if it is not whole."""
     from transformers import AutoModelForCausalLM
 
-    model = without_code(
-        lambda: AutoModelForCausalLM.from_pretrained(place, dtype=dtype, trust_remote_code=False, weights_only=True)
+    options = {"dtype": dtype, "trust_remote_code": False, "weights_only": True}
+    model, report = without_code(
+        # Tensors of other shapes are in the report, where we read them.
+        lambda: AutoModelForCausalLM.from_pretrained(
+            place, output_loading_info=True, ignore_mismatched_sizes=True, **options
+        )
     )
+    check_whole(model, report, place)
     return model.eval()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 
 import torch
 from hypothesis import HealthCheck, settings
@@ -14,3 +16,8 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 torch.set_num_threads(1)  # tiny models: threads cost more than they bring, and pytest-xdist has its own processes
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing in the tests may reach for a network
+if limit := os.environ.get("ATEN_CPU_CAPABILITY"):
+    # torch.compile's kernels on disk are found by the processor, not by this limit on it: written for narrower vectors,
+    # they would be taken up by the next run without the limit, and abort it.
+    apart = Path(tempfile.gettempdir()) / f"torchinductor_{os.getuid()}_{limit}"
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(apart))

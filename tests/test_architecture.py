@@ -10,8 +10,9 @@ from pathlib import Path
 import kad
 
 ORDER = [
-    "version", "started", "errors", "imports", "loading", "bounded", "terminal", "distributions", "losses", "cascades", "solvers",
-    "mixture", "decisions", "theory", "vocabulary", "vocabulary_map", "decoding", "testing", "plots", "statistics", "demo", "checkpoints",
+    "version", "started", "errors", "extras", "imports", "weights", "loading", "bounded", "terminal",
+    "distributions", "losses", "cascades", "solvers", "mixture", "decisions",
+    "theory", "vocabulary", "vocabulary_map", "decoding", "testing", "plots", "statistics", "demo", "checkpoints",
     "bench", "evaluation", "cli", "__main__",
 ]  # fmt: skip
 ROOT = Path(kad.__file__).parent

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from ..decoding.generate import generate
+from ..decoding.huggingface import cache_name
 from ..decoding.trace import Trace
 from ..decoding.verify import Sampled, passed
 from ..decoding.window import AutoWindow
@@ -131,13 +132,12 @@ def verdicts(acceptance: float | None) -> Iterator[None]:
 @torch.no_grad()
 def two_models(job: Job) -> tuple[Tensor, Trace | None]:
     """The textbook loop: both models at every step, π over the vocabulary, one draw."""
-    ids, caches, emitted = job.prompts, (DynamicCache(), DynamicCache()), []
+    ids, pair, emitted = job.prompts, (job.models.base, job.models.proxy), []
+    caches = [{cache_name(model.forward): DynamicCache()} for model in pair]
     for _ in range(job.tokens):
         p, q = (
-            torch.softmax(
-                model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1].float(), -1
-            )
-            for model, cache in zip((job.models.base, job.models.proxy), caches, strict=True)
+            torch.softmax(model(input_ids=ids, use_cache=True, logits_to_keep=1, **cache).logits[:, -1].float(), -1)
+            for model, cache in zip(pair, caches, strict=True)
         )
         pi = job.target(p, q)
         ids = torch.multinomial(pi, 1) if job.sample else pi.argmax(-1, keepdim=True)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..decoding.compiled import CompiledLane
-from ..decoding.huggingface import HuggingFaceLane
+from ..decoding.huggingface import HuggingFaceLane, cache_name
 from .contenders import Contender, Job
 from .pairs import Models, weight_bytes
 
@@ -141,11 +141,11 @@ def cost_ratio(models: Models, repeats: int = 20) -> float:
     prompt, one = torch.ones(1, 64, dtype=torch.long), torch.ones(1, 1, dtype=torch.long)
     found = []
     for model in (models.base, models.proxy):
-        cache = DynamicCache()
-        model(input_ids=prompt.to(models.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache = {cache_name(model.forward): DynamicCache()}
+        model(input_ids=prompt.to(models.device), use_cache=True, logits_to_keep=1, **cache)
 
         def step(model: Any = model, cache: Any = cache) -> None:
-            model(input_ids=one.to(models.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
+            model(input_ids=one.to(models.device), use_cache=True, logits_to_keep=1, **cache)
 
         found.append(seconds(step, models.device, repeats))
     return found[1] / found[0]

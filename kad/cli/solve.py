@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..checkpoints import load
 from ..distributions import check_budget, check_distribution, softmax
+from ..extras import need
 from ..losses import Loss
 from ..solvers import Brute, Dual, Exact, Fractional, OrTools, Primal, Solution, Solver
 from ..solvers.base import certify
@@ -72,6 +73,7 @@ def run(
     for b in budgets:
         check_budget(b)
     if plots is not None:
+        need("--plots", "matplotlib")
         claim_folder(plots)
     if file is not None and family is not None:
         raise ValueError("choose one of --file and --family.")

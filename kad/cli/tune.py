@@ -9,7 +9,9 @@ from rich.text import Text
 
 from ..checkpoints import load
 from ..evaluation.methods import methods_of
+from ..evaluation.runner import ready
 from ..evaluation.tuning import command, plan_of, tune
+from ..extras import need
 from ..terminal import Console
 
 
@@ -27,6 +29,8 @@ def run(
     (chosen,) = methods_of(method.partition(":")[0])
     heat: tuple[Any, ...] = tuple(placement or ["models"])
     plan = plan_of(tuple(task or ["embedded"]), chosen.name, n, seeds, temperature, new_tokens)
+    need("kad tune", "optuna")
+    ready(plan)
     checkpoints = load({"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}, dtype, device)
     with console.status("starting") as status:
         told = lambda text: status.update(Text(text))  # noqa: E731

@@ -18,7 +18,7 @@ from torch._inductor.exc import InductorError
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from ..errors import said
-from .huggingface import HuggingFaceLane
+from .huggingface import HuggingFaceLane, cache_name
 
 CHUNK = 256  # tokens of a prompt that are read at once
 SHORTEST = 128  # slots of the shortest cache that attention reads; the next ones double
@@ -142,7 +142,7 @@ def allocated(model: Any, rows: int, capacity: int, device: torch.device) -> Cac
     probe = Probe(model.config.get_text_config().num_hidden_layers)
     one = torch.zeros(1, 1, dtype=torch.long, device=device)
     with torch.no_grad():
-        model(input_ids=one, position_ids=one, past_key_values=probe, use_cache=True)
+        model(input_ids=one, position_ids=one, use_cache=True, **{cache_name(model.forward): probe})
     layers = []
     for seen in probe.layers:
         layer = StaticLayer(capacity)
@@ -184,7 +184,7 @@ def compiled(model: Any, options: dict[str, Any]) -> Any:
     Raises:
         RuntimeError: torch.compile cannot run here; one sentence.
     """
-    store, key = kept_for(model), repr(sorted(options.items()))
+    store, key, name = kept_for(model), repr(sorted(options.items())), cache_name(model.forward)
     if key in store:
         return store[key]
 
@@ -193,8 +193,8 @@ def compiled(model: Any, options: dict[str, Any]) -> Any:
             input_ids=tokens,
             position_ids=positions,
             attention_mask=mask,
-            past_key_values=cache,
             use_cache=True,
+            **{name: cache},
             **extra,
         )
         logits: Tensor = out.logits

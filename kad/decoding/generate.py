@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import (
     EosTokenCriteria,
     GenerationConfig,
+    GenerationMixin,
     LogitsProcessorList,
     MaxLengthCriteria,
     StoppingCriteriaList,
@@ -24,7 +25,7 @@ from ..mixture import Target
 from ..vocabulary import output_size, shared_vocabulary
 from ..vocabulary_map import VocabularyMap
 from .columns import Columns, StopStrings
-from .huggingface import adopt, check_model, is_parallel, is_recurrent, lane_for
+from .huggingface import adopt, cache_name, check_model, is_parallel, is_recurrent, lane_for
 from .journal import Journal
 from .kernels import PLAIN, Kernels, fused
 from .lane import Lane
@@ -39,6 +40,7 @@ from .verify import Agreed, Chance, Greedy, Sampled
 from .window import AutoWindow
 
 logger = logging.getLogger(__name__)
+CACHE = cache_name(GenerationMixin.prepare_inputs_for_generation)  # what Hugging Face's generate calls a user's
 REFUSED = {"output_attentions": "attentions", "output_hidden_states": "hidden states", "output_logits": "raw logits"}
 
 
@@ -89,6 +91,9 @@ def generate(
 
     Defaults (stop tokens, temperature, ...) come from the *aligned* model's generation config; stop tokens are the
     union of both models'. What was used in the end is in ``out.trace.settings``.
+
+    Models come as they are: whether Hugging Face's loader found all of a checkpoint's tensors, or drew some at random, can
+    no longer be seen here. ``kad.checkpoints.load`` and the commands ask it, and refuse such a checkpoint.
 
     Args:
         base: p, a Hugging Face causal language model.
@@ -188,7 +193,7 @@ def generate(
         stopping_criteria=criteria,
         logits_processor=LogitsProcessorList(logits_processor or []),
         custom_generate=decode,
-        **({"past_key_values": past_key_values} if past_key_values is not None else {}),
+        **({CACHE: past_key_values} if past_key_values is not None else {}),
     )
     return output
 
@@ -317,7 +322,7 @@ def decode(
         if name == "proxy" and vocabulary_map is not None:
             room *= max([1, *map(len, vocabulary_map.pieces.values())])
         lanes[name] = lane_for(name, one, rows, room, ids, options)
-    for name, user_cache in (("base", model_kwargs.get("past_key_values")), ("proxy", proxy_cache)):
+    for name, user_cache in (("base", model_kwargs.get(CACHE)), ("proxy", proxy_cache)):
         if user_cache is not None and user_cache.get_seq_length() > 0:
             columns = proxy_input_ids if name == "proxy" and proxy_input_ids is not None else input_ids
             adopt(lanes[name], user_cache, columns.shape[1])

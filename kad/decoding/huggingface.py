@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +21,16 @@ def check_model(model: Any, name: str) -> None:
         raise ValueError(f"the {name} must be a Hugging Face causal language model, got {type(model).__name__}.")
     if getattr(model.config, "is_encoder_decoder", False):
         raise ValueError(f"the {name} is an encoder-decoder; kad decodes with causal language models.")
+
+
+def cache_name(function: Callable[..., Any]) -> str:
+    """What a model's pass, or another function that takes one, calls the cache: the name changes in transformers 5.24.
+
+    >>> cache_name(lambda input_ids, past_key_values: None), cache_name(lambda input_ids, cache: None)
+    ('past_key_values', 'cache')
+    """
+    parameters = inspect.signature(function).parameters
+    return next((name for name in ("cache", "cache_params") if name in parameters), "past_key_values")
 
 
 def is_recurrent(model: Any) -> bool:
@@ -50,7 +60,7 @@ class HuggingFaceLane(Lane):
             raise ValueError(
                 f"the {name} ({type(model).__name__}) takes no position_ids, so kad cannot place its tokens."
             )
-        self.keeps = "logits_to_keep" in parameters
+        self.keeps, self.cache_name = "logits_to_keep" in parameters, cache_name(model.forward)
         implementation = getattr(config, "_attn_implementation", "eager")
         if implementation not in ("eager", "sdpa"):
             raise ValueError(
@@ -70,8 +80,8 @@ class HuggingFaceLane(Lane):
             input_ids=tokens,
             attention_mask=self.masks(positions, used),
             position_ids=positions,
-            past_key_values=self.cache,
             use_cache=True,
+            **{self.cache_name: self.cache},
             **extra,
         )
         logits: Tensor = out.logits[:, -keep:]
@@ -161,8 +171,7 @@ class RecurrentLane(Lane):
     def __init__(self, name: str, model: Any, prompts: Sequence[Tensor], room: int, vocabulary: int) -> None:
         super().__init__(name, prompts, room, model.get_input_embeddings().weight.device)
         self.model, self.vocabulary = model, vocabulary
-        parameters = inspect.signature(model.forward).parameters
-        self.key = "cache_params" if "cache_params" in parameters else "past_key_values"
+        self.key = cache_name(model.forward)
         self.memory: list[Any] = [None] * len(prompts)
 
     @torch.no_grad()

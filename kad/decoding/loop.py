@@ -106,7 +106,7 @@ class Decoder:
             q = self.sampling.read(logits, self.prefix, lengths).at((slice(None), 0))
             self.check(q, self.proxy, where)
             settles = owed if step == 0 else torch.zeros_like(owed)
-            chance = self.ask("draft", step)
+            chance = self.ask("draft", where, step)
             token = self.settle(q, settles) if bool(settles.any()) else chance.pick(q.tempered)
             drafted = where & ~settles
             self.write(token, journal.length[self.rows] + count, drafted)
@@ -153,7 +153,7 @@ class Decoder:
 
         pi = self.drafted_law(base, reference, decision, drafts)
         ratio = self.ratios(drafts, base, decision, pi)
-        accepted = self.ask("accept").leading(ratio).cpu()
+        accepted = self.ask("accept", running).leading(ratio).cpu()
         journal.record(self.rows[running], count[running], accepted[running], ratio.cpu()[running])
 
         # The place after the drafts that stand: a replacement, the last token, or nothing after a stop token.
@@ -225,7 +225,11 @@ class Decoder:
             rest: what their replacement is drawn from.
         """
         if decision is None or not bool(ends.any()):
-            token = rest.pick(self.ask("replace")) if rest is not None else torch.zeros(len(ends), dtype=torch.long)
+            token = (
+                rest.pick(self.ask("replace", replaced))
+                if rest is not None
+                else torch.zeros(len(ends), dtype=torch.long)
+            )
             return token, torch.zeros_like(ends)
         p = base.for_mixture(self.target)
         if self.greedy:
@@ -235,12 +239,12 @@ class Decoder:
             if rest is not None:
                 token = torch.where(replaced.to(token.device), rest.pick(self.chance), token)
             return token, sure
-        token = self.ask("last").pick(p)
+        token = self.ask("last", ends).pick(p)
         px = p.gather(1, token.unsqueeze(-1)).squeeze(-1)
         stays = 1 - decision.of(token, px)
-        coin = self.ask("keep").coin(torch.where(ends.to(stays.device), stays, torch.ones_like(stays)))
+        coin = self.ask("keep", ends).coin(torch.where(ends.to(stays.device), stays, torch.ones_like(stays)))
         if rest is not None:
-            token = torch.where(replaced.to(token.device), rest.pick(self.ask("replace")), token)
+            token = torch.where(replaced.to(token.device), rest.pick(self.ask("replace", replaced)), token)
         return token, ends & coin.cpu()
 
     def read_all(self, lane: Lane, running: Tensor, count: Tensor, lengths: Tensor, filtered: bool = True) -> Reading:
@@ -308,9 +312,9 @@ class Decoder:
         last = drafts.tokens.cpu().gather(1, (count - 1).clamp_min(0).unsqueeze(-1)).squeeze(-1)
         return (count > 0) & self.journal.is_stop(last)
 
-    def ask(self, what: str, step: int = 0) -> Chance:
-        """The source of chance, told what it decides next."""
-        self.chance.about(self.rows, self.journal.length[self.rows], what, step)
+    def ask(self, what: str, where: Tensor, step: int = 0) -> Chance:
+        """The source of chance, told what it decides next, and for which rows that counts."""
+        self.chance.about(self.rows, self.journal.length[self.rows], where, what, step)
         return self.chance
 
     # -- rows: the lanes hold those that are still running, the journal all of them -------------------------------

@@ -7,6 +7,7 @@ does not. A speculative base pass over γ + 1 tokens, and a batch, are such prod
 
 from __future__ import annotations
 
+import functools
 from typing import Any, TypeVar
 
 import torch
@@ -22,14 +23,15 @@ def pack_weights(model: Model) -> Model:
     plain weights are dropped (but for one that is tied to the input embedding, which is then held twice).
 
     Args:
-        model: float32 or bfloat16, on the CPU; on other devices there is nothing to gain.
+        model: float32 or bfloat16, on the CPU; on other devices there is nothing to gain. Layers in bfloat16 beside others
+            in float32 stay as they are where the processor has no kernels for them.
 
     Returns:
         The model.
 
     Raises:
         ValueError: no linear layer of the model is on a CPU, in float32 or bfloat16 (or all of them are packed).
-        RuntimeError: this build of PyTorch has no oneDNN.
+        RuntimeError: this build of PyTorch has no oneDNN, or oneDNN has no bfloat16 kernels for this processor.
 
     >>> import torch
     >>> layer = torch.nn.Sequential(torch.nn.Linear(4, 2))
@@ -41,7 +43,13 @@ def pack_weights(model: Model) -> Model:
     if not available or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         raise RuntimeError("this build of PyTorch has no oneDNN; use the model as it is.")
     layers = [(name, module) for name, module in model.named_modules() if type(module) is nn.Linear]
-    found = [(name, layer) for name, layer in layers if packable(layer)]
+    candidates = [(name, layer) for name, layer in layers if packable(layer)]
+    found = [(name, layer) for name, layer in candidates if layer.weight.dtype == torch.float32 or packs_bfloat16()]
+    if candidates and not found:
+        raise RuntimeError(
+            "oneDNN has no bfloat16 kernels for this processor (on x86 they need AVX-512 with BW, VL and DQ); use the model "
+            "as it is, or in float32."
+        )
     if not found:
         raise ValueError(
             f"{type(model).__name__} has no linear layer on a CPU, in float32 or bfloat16, that is not packed yet."
@@ -56,6 +64,16 @@ def pack_weights(model: Model) -> Model:
         setattr(model.get_submodule(parent), child, PackedLinear(layer, tied))
     model.__dict__.pop("_kad_compiled", None)  # passes that were compiled with the plain weights
     return model
+
+
+@functools.cache
+def packs_bfloat16() -> bool:
+    """Whether oneDNN multiplies by packed bfloat16 weights here: a question to the processor, answered by trying."""
+    try:
+        PackedLinear(nn.Linear(8, 8, dtype=torch.bfloat16), tied=False)(torch.zeros(1, 8, dtype=torch.bfloat16))
+    except RuntimeError:
+        return False
+    return True
 
 
 def packable(layer: nn.Linear) -> bool:

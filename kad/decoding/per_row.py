@@ -28,7 +28,7 @@ class PerRow(Sampled):
         self.seeds = [int(seed) for seed in seeds]
         self.keys: list[bytes] = []
 
-    def about(self, rows: Tensor, place: Tensor, what: str, step: int = 0) -> None:
+    def about(self, rows: Tensor, place: Tensor, where: Tensor, what: str, step: int = 0) -> None:
         self.keys = [
             struct.pack("<QII", self.seeds[row] % 2**64, at, step) + what.encode()
             for row, at in zip(rows.tolist(), place.tolist(), strict=True)

@@ -22,7 +22,8 @@ class TokenTrace:
         origin: "base" (the base's own draw, kept; also the replacement of a rejected draft, which is drawn from the
             kept tokens), "proxy" (drawn from q*: an accepted draft, or because the base's draw was deferred), or
             "target" (drawn from a π that does not tell, such as implicit reward's).
-        alpha: the mass that the target deferred at this position; NaN if the target is not a mixture.
+        alpha: the mass that the target deferred at this position, in [0, 1] and exactly 1 where everything was; NaN if
+            the target is not a mixture. It is shown to four places: further ones are the rounding of a float32 sum.
         accepted: True for an accepted draft, False for the replacement of a rejected one, None if nothing was
             drafted for this position.
     """
@@ -31,6 +32,10 @@ class TokenTrace:
     origin: Origin
     alpha: float
     accepted: bool | None
+
+    def __repr__(self) -> str:
+        shown = f"id={self.id}, origin={self.origin!r}, alpha={round(self.alpha, 4)}, accepted={self.accepted}"
+        return f"TokenTrace({shown})"
 
 
 @dataclass(frozen=True)

@@ -144,12 +144,13 @@ class Chance(ABC):
     def leading(self, probability: Tensor) -> Tensor:
         """How many coins of a row come up before its first failure; ``(B, n) -> (B,)``."""
 
-    def about(self, rows: Tensor, place: Tensor, what: str, step: int = 0) -> None:
+    def about(self, rows: Tensor, place: Tensor, where: Tensor, what: str, step: int = 0) -> None:
         """What the next decision is about, for sources that want to know.
 
         Args:
             rows: ``(B,)``, numbers of the rows in the original batch.
             place: ``(B,)``, tokens that each has emitted.
+            where: ``(B,)``, the rows whose decision counts; the others' is asked for with them, and ignored.
             what: "draft", "accept", "last", "keep" or "replace"; asked once per row, place and step.
             step: of a draft.
         """
@@ -218,8 +219,8 @@ class Agreed(Chance):
     def __init__(self, inner: Chance) -> None:
         self.inner = inner
 
-    def about(self, rows: Tensor, place: Tensor, what: str, step: int = 0) -> None:
-        self.inner.about(rows, place, what, step)
+    def about(self, rows: Tensor, place: Tensor, where: Tensor, what: str, step: int = 0) -> None:
+        self.inner.about(rows, place, where, what, step)
 
     def settled(self, value: Tensor) -> Tensor:
         shared = value.to(torch.int64).contiguous()

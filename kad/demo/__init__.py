@@ -39,6 +39,7 @@ def load(folder: str | Path = MODELS) -> Pair:
 
     Raises:
         FileNotFoundError: the folder lacks one of the four models.
+        ValueError: one of them is not whole.
     """
     import torch
 

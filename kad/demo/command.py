@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..extras import need
 from ..terminal import Console
 from ..version import VERSION
 from . import MODELS, Pair, load
@@ -28,6 +29,7 @@ def run(
     *, output: Path | None, quick: bool, full: bool, retrain: bool, models: Path | None, n: int | None, seed: int
 ) -> None:
     """See `kad.cli.commands.demo`."""
+    need("kad demo", "matplotlib")
     console = Console()
     n = n if n is not None else QUICK_PROBLEMS if quick else PROBLEMS
     if n < 2:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..errors import said
+from ..extras import need
 from .task import Item, Part, Row, Task
 
 
@@ -75,12 +76,9 @@ def from_hub(task: Task) -> list[Row]:
     """Rows through the library ``datasets``."""
     if task.hub is None:
         raise ValueError(f"{task.name} is not on the hub; give the folder of its file with --data.")
-    try:
-        import datasets
-    except ImportError as error:
-        raise ImportError(
-            "loading tasks from the hub needs datasets: pip install 'kad-align[evaluation]'; or give local files with --data."
-        ) from error
+    need(f"loading {task.name} from the hub (instead of local files with --data)", "datasets")
+    import datasets
+
     path, configuration, split = task.hub
     try:
         return list(datasets.load_dataset(path, configuration, split=split, trust_remote_code=False))

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..distributions import accumulation_dtype, check_budget, check_distribution, check_same_shape
+from ..distributions import accumulation_dtype, check_budget, check_distribution, check_same_shape, deferred_mass
 from .cut import Cut
 
 Status = Literal["OPTIMAL", "CERTIFIED_GAP", "TIME_LIMIT", "FEASIBLE", "OVER_BUDGET"]
@@ -192,7 +192,7 @@ def certify(loss: Tensor, mass: Tensor, solver: Solver, decided: Proof | Tensor,
     d = decided.d if isinstance(decided, Proof) else decided
     wide = accumulation_dtype(mass)
     loss, mass, dd = loss.to(wide), mass.to(wide), d.to(wide)
-    deferred = (mass * dd).sum(-1)
+    deferred = deferred_mass(mass, dd)
     given = budget if budget is not None else solver.limit
     limit = deferred if given is None else torch.full_like(deferred, given)
     risk = risk_of(loss, mass, dd)

@@ -23,7 +23,7 @@ class Cut:
 
     Attributes:
         value: mass of the critical token; a threshold where there is none.
-        alpha: the deferred mass Σ P_v d_v, of masses that sum to 1.
+        alpha: the deferred mass Σ P_v d_v, of masses that sum to 1: in [0, 1], exactly 1 where all is deferred.
         critical: id of the first token that is not deferred as a whole, 0 where no token is critical; None if no row
             has one.
         share: d of the critical token, in [0, 1); None if it is 0 in every row.

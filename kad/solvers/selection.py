@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..distributions import accumulation_dtype, blockwise_sum, by_numpy
+from ..distributions import accumulation_dtype, blockwise_sum, by_numpy, whole_where
 from .base import descending
 from .cut import Cut
 
@@ -131,7 +131,8 @@ MARGIN = 8  # looked-at tokens by which the bracket is wider than the guess says
 def mass_below(mass: Tensor, threshold: float) -> Tensor:
     """Σ_v P_v [P_v < threshold], ``(*batch,)``, of masses that sum to 1."""
     if not by_numpy(mass) or threshold < HEAVY or mass.shape[-1] <= SORTED:
-        return blockwise_sum(torch.where(mass < threshold, mass, 0)).to(mass.dtype)
+        below = blockwise_sum(torch.where(mass < threshold, mass, 0))
+        return whole_where(lambda: mass.amax(-1) < threshold, below).to(mass.dtype)
     rows = mass.reshape(-1, mass.shape[-1]).numpy()  # on a CPU: what is left after the few heavy tokens
     above = [float(p[np.flatnonzero(p >= p.dtype.type(threshold))].sum(dtype=np.float64)) for p in rows]
     return mass.new_tensor([max(0.0, 1.0 - x) for x in above]).view(mass.shape[:-1])
@@ -145,8 +146,8 @@ def lightest_cut(mass: Tensor, budget: float, fill: bool) -> Cut:
     mass = mass.detach()
     shape, size = mass.shape[:-1], mass.shape[-1]
     if budget >= 1:  # everything, whatever the rounded sum: every mass is below 2
-        total = blockwise_sum(mass)
-        return with_share(mass.new_full(shape, 2.0), torch.zeros_like(total, dtype=torch.long), total, 0.0, False)
+        every = mass.new_ones(shape)
+        return Cut(2 * every, every, torch.zeros_like(every, dtype=torch.long))
     if not by_numpy(mass) or size <= SORTED:
         return sorted_cut(mass, budget, fill)
     found = [border_of_masses(p, budget) for p in mass.reshape(-1, size).numpy()]
@@ -168,6 +169,7 @@ def sorted_cut(mass: Tensor, budget: float, fill: bool) -> Cut:
 
 def with_share(value: Tensor, critical: Tensor, deferred: Tensor, fill: float, tied: bool) -> Cut:
     """A cut that defers ``deferred`` in whole tokens, and of the critical one what brings that up to ``fill``."""
+    deferred = torch.where(value < 2, deferred.clamp(max=1), 1.0)
     if not fill:
         return Cut(value, deferred.to(value.dtype), critical, tied=tied)
     left = torch.where(value < 2, fill - deferred, 0.0).clamp_min(0)

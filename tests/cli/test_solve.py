@@ -65,10 +65,16 @@ def test_files_of_probabilities_and_logits(capsys, tmp_path: Path, kind: str) ->
 
 
 @pytest.mark.parametrize("family", ["zipf", "gaussian", "peaked", "uniform"])
-def test_families_at_vocabulary_size(capsys, family: str) -> None:
+def test_families_at_vocabulary_size(capsys, family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Exact`, whose gap is looked at, is given more time than the command says: its nodes end it."""
+    limits = []
+    monkeypatch.setattr(
+        "kad.cli.solve.Exact", lambda b, time_limit: limits.append(time_limit) or kad.Exact(b, time_limit=600)
+    )
     out = rows(capsys, "--family", family, "--budget", "0.6", "--time-limit", "0.3")
     assert out["vocabulary"] == 151_936
     exact = next(r for r in out["rows"] if r["solver"] == "Exact")
+    assert limits == [0.3]
     assert exact["gap"] <= 5e-7
     assert all(r["above"] >= -1e-9 for r in out["rows"] if r["solver"] != "Fractional")
 
@@ -84,6 +90,8 @@ def test_a_prompt_and_the_embedded_pair(capsys, tmp_path: Path) -> None:
         "ConfidenceBet",
         "--budget",
         "0.5",
+        "--time-limit",
+        "0.05",
         "--plots",
         str(folder),
     ]

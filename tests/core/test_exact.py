@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -22,8 +22,18 @@ LOSSES: list[kad.Loss] = [
     kad.Nudging(), kad.ConfidenceBet(),
 ]  # fmt: skip
 VOCABULARY = 151_936
+UNHURRIED = 600.0  # seconds: searches that are looked at end by their nodes (`effort`), or because the problem is small
 BUDGETS = (0.05, 0.1, 0.3, 0.6, 0.9, 0.99)
 ROUNDING = 1e-15  # of a float64 sum of 14 terms of at most 1 each, twice
+
+
+def exact(budget: float) -> kad.Exact:
+    return kad.Exact(budget, time_limit=UNHURRIED)
+
+
+def or_tools(budget: float) -> kad.OrTools:
+    """For problems so small that its search, which has no bound on nodes, ends at once."""
+    return kad.OrTools(budget, time_limit=UNHURRIED)
 
 
 @cache
@@ -78,20 +88,36 @@ def mistakes(solver: Callable[[float], kad.Solver], cases: int, seed: int) -> It
 
 @pytest.mark.parametrize("seed", range(6))
 def test_exact_against_enumeration(seed: int) -> None:
-    assert next(mistakes(kad.Exact, 2000, seed), None) is None
+    assert next(mistakes(exact, 2000, seed), None) is None
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_or_tools_against_enumeration(seed: int) -> None:
-    assert next(mistakes(kad.OrTools, 1500, 100 + seed), None) is None
+    assert next(mistakes(or_tools, 1500, 100 + seed), None) is None
 
 
 def test_exact_proves_nearly_all_small_problems() -> None:
     g = np.random.default_rng(7)
     proved = [
-        kad.solve(l, m, kad.Exact(b)).status == ["OPTIMAL"] for l, m, b in (small_problem(g, i % 6) for i in range(600))
+        kad.solve(l, m, exact(b)).status == ["OPTIMAL"] for l, m, b in (small_problem(g, i % 6) for i in range(600))
     ]
     assert sum(proved) >= 590
+
+
+@pytest.mark.parametrize("dear", [1e2, 1e5, 1e8])
+@pytest.mark.parametrize("size", [2, 3, 6, 11])
+def test_a_loss_far_above_the_risk_does_not_hide_a_proof(size: int, dear: float) -> None:
+    """One loss is ``dear`` times the others: the proof is not drowned in the rounding of sums with it in them."""
+    g = np.random.default_rng(size)
+    for i in range(100):
+        p = torch.from_numpy(g.dirichlet(np.ones(size)))
+        loss = torch.from_numpy(g.random(size))
+        loss[i % size] *= dear
+        budget = float(g.random())
+        found, best = kad.solve(loss, p, kad.Exact(budget)), kad.solve(loss, p, kad.Brute(budget))
+        assert found.status == ["OPTIMAL"], (p, loss, budget)
+        assert abs(float(found.risk - best.risk)) <= 1e-11 * max(1.0, float(best.risk))
+        assert float(found.lower_bound) <= float(best.risk) * (1 + 1e-15)
 
 
 @pytest.mark.parametrize(
@@ -128,11 +154,14 @@ def test_a_wrong_search_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) 
             self.relaxed = self.demand + 1e-3
 
         monkeypatch.setattr(Row, "__init__", tightened)
-    assert next(mistakes(kad.Exact, 2000, 0), None) is not None
+    assert next(mistakes(exact, 2000, 0), None) is not None
 
 
-@pytest.mark.parametrize("solver", [kad.Exact, kad.OrTools])
-def test_against_or_tools_dynamic_programme(solver: Callable[[float], kad.Solver]) -> None:
+HURRIED = 0.2  # seconds, where only what holds whenever a search ends is asked of it
+
+
+@pytest.mark.parametrize("name", ["Exact", "OrTools"])
+def test_against_or_tools_dynamic_programme(name: str) -> None:
     """Integer masses k/4096 and integer losses: the programme is exact, and so must be the proofs."""
     from ortools.algorithms.python import knapsack_solver
 
@@ -147,18 +176,20 @@ def test_against_or_tools_dynamic_programme(solver: Callable[[float], kad.Solver
         programme.init((units * loss).tolist(), [units.tolist()], [room])
         best = (int((units * loss).sum()) - programme.solve()) / 4096
         mass = torch.from_numpy(units / 4096)
-        s = kad.solve(torch.from_numpy(loss + 0.0), mass, solver(room / 4096))
+        small = size <= 80  # OR-Tools then proves it at once; larger ones it may never finish
+        or_tools = partial(kad.OrTools, time_limit=UNHURRIED if small else HURRIED)
+        s = kad.solve(torch.from_numpy(loss + 0.0), mass, (exact if name == "Exact" else or_tools)(room / 4096))
         assert float(s.lower_bound) <= best + 1e-12
         assert float(s.risk) >= best - 1e-12
         if s.status == ["OPTIMAL"]:
-            proved += 1
+            proved += small or name == "Exact"
             assert abs(float(s.risk) - best) <= 1e-10
         assert float(s.deferred_mass) <= room / 4096
-    assert proved >= 30
+    assert proved >= (30 if name == "Exact" else 20)
 
 
 @pytest.mark.parametrize("solver", [kad.Exact, kad.OrTools])
-def test_against_scipy_milp(solver: Callable[[float], kad.Solver]) -> None:
+def test_against_scipy_milp(solver: Callable[..., kad.Solver]) -> None:
     """HiGHS stops at its own tolerances: it has been up to 4e-7 worse than feasible decisions that were found here."""
     from scipy.optimize import Bounds, LinearConstraint, milp
 
@@ -172,7 +203,7 @@ def test_against_scipy_milp(solver: Callable[[float], kad.Solver]) -> None:
                 row = LinearConstraint(p.numpy()[None], ub=budget)
                 found = milp(-saving, integrality=np.ones(size), bounds=Bounds(0, 1), constraints=row)
                 other = saving.sum() + found.fun
-                s = kad.solve(values, p, solver(budget))
+                s = kad.solve(values, p, solver(budget, time_limit=HURRIED))
                 assert float(s.risk) <= other + highs or s.status != ["OPTIMAL"]
                 assert float(s.lower_bound) <= other + highs
 
@@ -202,7 +233,8 @@ def best_single_swap(loss: torch.Tensor, p: torch.Tensor, budget: float) -> floa
     """
     d = kad.Primal(budget).defer(loss, p)
     kept, gone = p[d == 0].numpy(), np.sort(p[d == 1].numpy())
-    cost = lambda m: m * np.interp(m, *np.unique(np.stack([p.numpy(), loss.numpy()]), axis=1))  # noqa: E731
+    masses, at = np.unique(p.numpy(), return_index=True)
+    cost = lambda m: m * np.interp(m, masses, loss.numpy()[at])  # noqa: E731
     risk = float((p * loss)[d == 0].sum())
     spare = budget - float(p[d == 1].sum()) - 1e-12
     first = np.searchsorted(gone, kept - spare)
@@ -221,7 +253,7 @@ def test_exact_at_vocabulary_size(name: str, tied: bool) -> None:
     for loss in (kad.Logistic(), kad.Perceptron("log")):
         values = loss(p)
         for budget in BUDGETS:
-            s = kad.solve(values, p, kad.Exact(budget))
+            s = kad.solve(values, p, exact(budget))
             assert math.fsum(p[s.d > 0].tolist()) <= budget
             assert float(s.gap) <= 5e-7
             assert s.status in (["OPTIMAL"], ["CERTIFIED_GAP"])
@@ -241,8 +273,8 @@ def test_or_tools_at_vocabulary_size(name: str) -> None:
         (kad.ZeroOne(), 0.6),
     ):
         values = loss(p)
-        s = kad.solve(values, p, kad.OrTools(budget, time_limit=0.4))
-        proof = kad.solve(values, p, kad.Exact(budget, time_limit=0.4))
+        s = kad.solve(values, p, kad.OrTools(budget, time_limit=HURRIED))
+        proof = kad.solve(values, p, exact(budget))
         assert math.fsum(p[s.d > 0].tolist()) <= budget
         assert float(s.risk) <= float(kad.solve(values, p, kad.Primal(budget)).risk) + 1e-14
         assert float(s.lower_bound) <= float(proof.risk) + 1e-14
@@ -267,7 +299,7 @@ def test_other_losses_at_vocabulary_size(loss: kad.Loss) -> None:
         q = torch.softmax(0.8 * logits, -1)
         values = loss(p, q)
         for budget in (0.1, 0.9):
-            s = kad.solve(values, p, kad.Exact(budget, time_limit=0.3))
+            s = kad.solve(values, p, exact(budget))
             assert s.engine == ["majorisation"] or loss == kad.ConfidenceBet()
             assert float(s.gap) <= 5e-7
             assert math.fsum(p[s.d > 0].tolist()) <= budget
@@ -279,7 +311,7 @@ def test_losses_of_another_distribution_are_noticed() -> None:
     """ℓ must come from the p that weighs; from another one the majorisation bound would be false, so it is not used."""
     g = torch.Generator().manual_seed(0)
     p, other = (torch.softmax(2 * torch.randn(12, generator=g, dtype=torch.float64), -1) for _ in range(2))
-    s = kad.solve(-other.log(), p, kad.Exact(0.5))
+    s = kad.solve(-other.log(), p, exact(0.5))
     assert s.engine == ["relaxation"]
     assert abs(float(s.risk) - float(kad.solve(-other.log(), p, kad.Brute(0.5)).risk)) < 1e-12
 
@@ -316,7 +348,7 @@ def test_incumbents_are_summed_exactly_where_rounding_decides() -> None:
 def test_batches_dtypes_and_time_limits() -> None:
     g = torch.Generator().manual_seed(0)
     p = torch.softmax(2 * torch.randn(2, 3, 30, generator=g, dtype=torch.float64), -1)
-    for solver in (kad.Exact(0.4), kad.OrTools(0.4)):
+    for solver in (exact(0.4), or_tools(0.4)):
         whole = kad.solve(-p.log(), p, solver)
         assert whole.d.shape == p.shape
         assert whole.risk.shape == (2, 3)
@@ -331,14 +363,14 @@ def test_batches_dtypes_and_time_limits() -> None:
         assert bool((rounded.gap <= 1e-6).all())
     uniform = torch.softmax(0.01 * torch.randn(20_000, generator=g, dtype=torch.float64), -1)
     other = torch.softmax(0.01 * torch.randn(20_000, generator=g, dtype=torch.float64), -1)
-    s = kad.solve(-other.log(), uniform, kad.Exact(0.3, tolerance=0.0, time_limit=0.02))
+    s = kad.solve(-other.log(), uniform, kad.Exact(0.3, tolerance=0.0, time_limit=1e-9))
     assert s.status == ["TIME_LIMIT"]
     assert float(s.gap) > 0
 
 
 def test_everything_and_nothing() -> None:
     p = torch.tensor([0.5, 0.25, 0.25, 0.0], dtype=torch.float64)
-    for solver in (kad.Exact, kad.OrTools):
+    for solver in (exact, or_tools):
         assert kad.solve(-p.log(), p, solver(1.0)).d.tolist() == [1, 1, 1, 1]
         nothing = kad.solve(-p.log(), p, solver(0.0))
         assert nothing.d.tolist() == [0, 0, 0, 1]

@@ -95,7 +95,7 @@ def test_dual_and_mixture(dtype: torch.dtype, device: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_exact_solvers_and_certificates(dtype: torch.dtype, device: str) -> None:
     p, _ = pair(dtype, device, size=12)
-    for solver in (kad.Exact(0.4), kad.OrTools(0.4), kad.Brute(0.4)):
+    for solver in (kad.Exact(0.4, time_limit=600), kad.OrTools(0.4, time_limit=600), kad.Brute(0.4)):
         s = kad.solve(-p.log(), p, solver)
         assert s.d.device.type == device
         for row, values, risk in zip(wide(p), wide(-p.log()), wide(s.risk), strict=True):

@@ -1,4 +1,4 @@
-"""The exact law of what the loop emits: run it once per outcome of its random decisions."""
+"""The exact law of what the loop emits: one row of a batch per outcome of its random decisions."""
 
 from __future__ import annotations
 
@@ -20,39 +20,54 @@ from kad.decoding.verify import Chance
 DOUBLE = torch.float64
 
 
+TOGETHER = 256  # outcomes that are run in one batch
+
+
 class Script(Chance):
-    """Replays a list of choices; past its end takes the first outcome and notes the alternatives. Batch of one."""
+    """Replays a list of choices per row; past its end takes the first outcome and notes the alternatives.
 
-    def __init__(self, choices: list[int]) -> None:
-        self.choices, self.at, self.weight = choices, 0, 1.0
+    Rows whose decision does not count (they have ended, say, and others have not) choose nothing.
+    """
+
+    def __init__(self, choices: list[list[int]]) -> None:
+        self.choices, self.at, self.weight = choices, [0] * len(choices), [1.0] * len(choices)
         self.open: list[list[int]] = []
+        self.rows: list[int] = []
+        self.counts: list[bool] = []
 
-    def choose(self, weights: list[float]) -> int:
+    def __len__(self) -> int:
+        return len(self.choices)
+
+    def about(self, rows: Tensor, place: Tensor, where: Tensor, what: str, step: int = 0) -> None:
+        self.rows, self.counts = rows.tolist(), where.tolist()
+
+    def choose(self, row: int, weights: list[float]) -> int:
         possible = [i for i, w in enumerate(weights) if w > 0]
         if len(possible) == 1:
             return possible[0]
-        if self.at < len(self.choices):
-            choice = self.choices[self.at]
+        if self.at[row] < len(self.choices[row]):
+            choice = self.choices[row][self.at[row]]
         else:
             choice = possible[0]
-            self.open += [[*self.choices, i] for i in possible[1:]]
-            self.choices = [*self.choices, choice]
-        self.at += 1
-        self.weight *= weights[choice] / sum(weights)
+            self.open += [[*self.choices[row], i] for i in possible[1:]]
+            self.choices[row] = [*self.choices[row], choice]
+        self.at[row] += 1
+        self.weight[row] *= weights[choice] / sum(weights)
         return choice
 
     def pick(self, weights: Tensor) -> Tensor:
-        return torch.tensor([self.choose(weights[0].tolist())])
+        decisions = zip(self.rows, self.counts, weights.tolist(), strict=True)
+        return torch.tensor([self.choose(row, w) if counts else 0 for row, counts, w in decisions])
 
     def coin(self, probability: Tensor) -> Tensor:
-        p = float(probability[0])
-        return torch.tensor([bool(self.choose([1 - p, p]))])
+        return self.pick(torch.stack([1 - probability, probability], -1)).bool()
 
     def leading(self, probability: Tensor) -> Tensor:
-        for i, p in enumerate(probability[0].tolist()):
-            if not self.choose([1 - p, p]):
-                return torch.tensor([i])
-        return torch.tensor([probability.shape[1]])
+        found = []
+        for row, counts, chances in zip(self.rows, self.counts, probability.tolist(), strict=True):
+            fails = (i for i, p in enumerate(chances) if not self.choose(row, [1 - p, p]))
+            found.append(next(fails, len(chances)) if counts else 0)
+        return torch.tensor(found)
 
 
 def tables(seed: int, vocabulary: int, count: int = 3, order: int = 2) -> list[Tensor]:
@@ -63,34 +78,39 @@ def tables(seed: int, vocabulary: int, count: int = 3, order: int = 2) -> list[T
 
 
 def decoder(
-    target: kad.Target, models: list[Tensor], prompts: list[Tensor], length: int, window: int | kad.AutoWindow, chance: Chance, *,
+    target: kad.Target, models: list[Tensor], prompt: Tensor, length: int, window: int | kad.AutoWindow, chance: Script, *,
     temperature: float = 1.0, stop: int | None = None, keep_scores: bool = False,
     kernels: Kernels = PLAIN,
 ) -> Decoder:  # fmt: skip
+    """A decoder of table models with one row of the same prompt for each of the chance's scripts."""
+    prompts = [prompt] * len(chance)
     lanes = [
         TableLane(name, table, prompts, length) for name, table in zip(("base", "proxy", "q"), models, strict=True)
     ]
-    width = max(len(p) for p in prompts)
-    text = torch.stack([torch.nn.functional.pad(p, (width - len(p), 0)) for p in prompts])
     warpers = [] if temperature == 1 else [TemperatureLogitsWarper(temperature)]
     return Decoder(
         lanes[0], lanes[1], target, window=window, chance=chance,
         sampling=Sampling(processors=warpers, both=target.placement != "models", kernels=kernels),
-        journal=Journal(text, length, [] if stop is None else [stop], pad=0, keep_scores=keep_scores),
+        journal=Journal(torch.stack(prompts), length, [] if stop is None else [stop], pad=0, keep_scores=keep_scores),
         reference=lanes[2] if target.reference is not None else None,
     )  # fmt: skip
 
 
-def emitted_law(build: Callable[[Script], Decoder]) -> dict[tuple[int, ...], float]:
-    """The probability of every emitted sequence."""
+def emitted_law(build: Callable[[Script], Decoder], together: int = TOGETHER) -> dict[tuple[int, ...], float]:
+    """The probability of every emitted sequence, from a decoder with one row for every script of its chance.
+
+    Outcomes share batches, so rows part ways and end at different times; ``together=1`` runs each alone.
+    """
     found: dict[tuple[int, ...], float] = {}
     stack: list[list[int]] = [[]]
     while stack:
-        script = Script(stack.pop())
+        script = Script(stack[-together:])
+        del stack[-together:]
         trace = build(script).run()
         stack += script.open
-        sequence = tuple(trace.ids[0, : int(trace.lengths[0])].tolist())
-        found[sequence] = found.get(sequence, 0.0) + script.weight
+        for ids, length, weight in zip(trace.ids.tolist(), trace.lengths.tolist(), script.weight, strict=True):
+            sequence = tuple(ids[:length])
+            found[sequence] = found.get(sequence, 0.0) + weight
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +12,7 @@ import transformers
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 import kad
+from kad.decoding.huggingface import cache_name
 
 from ..models import SMALL, ragged, tiny
 
@@ -105,3 +108,32 @@ def test_flash_attention_is_refused_with_the_way_out() -> None:
     base.config._attn_implementation_internal = "flash_attention_2"
     with pytest.raises(ValueError, match="attn_implementation='sdpa'"):
         kad.generate(base, proxy, [[3, 4]], target=kad.dual(0.4), max_new_tokens=3)
+
+
+@pytest.mark.parametrize("name", ["past_key_values", "cache"])
+def test_either_name_of_the_cache(name: str) -> None:
+    """What transformers calls it until 5.23 and from 5.24 on, whichever is installed: chosen by the signature."""
+    base, proxy = tiny("llama", 1), tiny("qwen3", 2)
+    options = {"target": kad.dual(0.3), "max_new_tokens": 8}
+    for window in (0, 3):
+        want = kad.generate(base, proxy, [[3, 4, 5]], window=window, **options).sequences
+        got = kad.generate(renamed(base, name), renamed(proxy, name), [[3, 4, 5]], window=window, **options).sequences
+        assert torch.equal(got, want)
+
+
+def renamed(model, name: str):
+    """The same model, whose pass takes its cache by this name alone."""
+    model = copy.deepcopy(model)
+    right, own = model.forward, cache_name(model.forward)
+
+    def forward(input_ids=None, attention_mask=None, position_ids=None, use_cache=None, logits_to_keep=0, **more):
+        cache = more.pop(name)
+        assert not more, "the other name was used"
+        return right(input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=use_cache,
+                     logits_to_keep=logits_to_keep, **{own: cache})  # fmt: skip
+
+    parameters = [p for n, p in inspect.signature(forward).parameters.items() if n != "more"]
+    parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None))
+    forward.__signature__ = inspect.Signature(parameters)
+    model.forward = forward
+    return model

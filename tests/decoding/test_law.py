@@ -8,7 +8,7 @@ import torch
 import kad
 from kad.mixture import Placement, Target
 
-from .enumeration import chain_law, decoder, emitted_law, tables
+from .enumeration import TOGETHER, chain_law, decoder, emitted_law, tables
 
 
 def targets(placement: Placement) -> dict[str, Target]:
@@ -31,12 +31,16 @@ def targets(placement: Placement) -> dict[str, Target]:
 NAMES = list(targets("models"))
 
 
-def compare(target: Target, window: int, vocabulary: int, length: int, temperature: float, stop: int | None, **more):
+def compare(
+    target: Target, window: int, vocabulary: int, length: int, temperature: float, stop: int | None,
+    together: int = TOGETHER, **more,
+):  # fmt: skip
     models, prompt = tables(7 + window, vocabulary), torch.tensor([1, 0])
     got = emitted_law(
         lambda chance: decoder(
-            target, models, [prompt], length, window, chance, temperature=temperature, stop=stop, **more
-        )
+            target, models, prompt, length, window, chance, temperature=temperature, stop=stop, **more
+        ),
+        together,
     )
     want = chain_law(target, models, prompt, length, temperature, stop)
     assert abs(sum(want.values()) - 1) < 1e-10
@@ -47,18 +51,25 @@ def compare(target: Target, window: int, vocabulary: int, length: int, temperatu
 @pytest.mark.parametrize("window", range(5))
 @pytest.mark.parametrize("name", NAMES)
 def test_emitted_law_is_the_chain(name: str, window: int) -> None:
-    compare(targets("models")[name], window, vocabulary=2, length=4 if window < 4 else 5, temperature=0.7, stop=None)
+    compare(targets("models")[name], window, vocabulary=2, length=5, temperature=0.7, stop=None)
 
 
 @pytest.mark.parametrize("placement", ["draws", "mixture"])
 @pytest.mark.parametrize("window", range(5))
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("base", "proxy")])  # one model: no placement
 def test_every_placement(name: str, window: int, placement: Placement) -> None:
-    compare(targets(placement)[name], window, vocabulary=2, length=4 if window < 4 else 5, temperature=0.6, stop=None)
+    compare(targets(placement)[name], window, vocabulary=2, length=5, temperature=0.6, stop=None)
 
 
-@pytest.mark.parametrize("window", [0, 1, 2, 4])
-@pytest.mark.parametrize("name", ["dual", "fractional", "confidence bet", "implicit reward"])
+@pytest.mark.parametrize("window", range(4))
+@pytest.mark.parametrize("name", NAMES)
+def test_alone(name: str, window: int) -> None:
+    """The same with every outcome in a batch of its own."""
+    compare(targets("models")[name], window, vocabulary=2, length=3, temperature=0.7, stop=None, together=1)
+
+
+@pytest.mark.parametrize("window", range(5))
+@pytest.mark.parametrize("name", NAMES)
 def test_with_three_tokens_and_a_stop(name: str, window: int) -> None:
     compare(targets("models")[name], window, vocabulary=3, length=3, temperature=1.0, stop=2)
 

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, DynamicCache
 
 import kad
-from kad.decoding.huggingface import HuggingFaceLane
+from kad.decoding.huggingface import HuggingFaceLane, cache_name
 
 from ..models import ragged, tiny
 from .test_greedy import continuation
@@ -75,6 +75,11 @@ def test_a_window_of_fifteen_and_a_batch_of_sixty_four() -> None:
     assert sampled.trace.lengths.min() >= 1
 
 
+def read(model, cache: DynamicCache, **inputs: torch.Tensor) -> None:
+    """Fill a cache as a user would, in any version of transformers."""
+    model(**inputs, **{cache_name(model.forward): cache})
+
+
 @pytest.mark.parametrize("window", [0, 3])
 @pytest.mark.parametrize("compile", [False, {"backend": "eager"}], ids=["plain", "compiled"])
 def test_continuing_from_a_cache(window: int, compile) -> None:
@@ -87,7 +92,7 @@ def test_continuing_from_a_cache(window: int, compile) -> None:
     for model in (base, proxy):
         cache = DynamicCache()
         position = (mask.cumsum(-1) - 1).clamp_min(0)
-        model(input_ids=ids[:, :6], attention_mask=mask[:, :6], position_ids=position[:, :6], past_key_values=cache)
+        read(model, cache, input_ids=ids[:, :6], attention_mask=mask[:, :6], position_ids=position[:, :6])
         caches.append(cache)
     before = caches[0].layers[0].keys.clone()
     got = kad.generate(
@@ -95,9 +100,9 @@ def test_continuing_from_a_cache(window: int, compile) -> None:
     )
     torch._dynamo.reset()
     assert continuation(got) == continuation(want)
-    read = mask[:, :6].sum(-1)
-    assert (want.trace.base_fed - got.trace.base_fed).tolist() == read.tolist()
-    assert (want.trace.proxy_fed - got.trace.proxy_fed).tolist() == read.tolist()
+    known = mask[:, :6].sum(-1)
+    assert (want.trace.base_fed - got.trace.base_fed).tolist() == known.tolist()
+    assert (want.trace.proxy_fed - got.trace.proxy_fed).tolist() == known.tolist()
     assert torch.equal(caches[0].layers[0].keys, before)  # the user's cache is copied, never written
 
 
@@ -105,15 +110,15 @@ def test_caches_that_do_not_fit_are_refused() -> None:
     base, proxy, slides = tiny("llama", 1), tiny("qwen3", 2), tiny("mistral", 3)
     ids = torch.randint(3, 30, (2, 9))
     cache, other = DynamicCache(), DynamicCache(config=slides.config)
-    base(input_ids=ids[:1, :4], past_key_values=cache)
-    slides(input_ids=ids[:, :8], past_key_values=other)
+    read(base, cache, input_ids=ids[:1, :4])
+    read(slides, other, input_ids=ids[:, :8])
     common = {"input_ids": torch.cat([ids, ids[:1]]), "target": TARGET, "max_new_tokens": 4}
     ok = kad.generate(base, proxy, past_key_values=cache, **{**common, "input_ids": ids[:1].repeat(3, 1)})
     assert ok.trace.lengths.min() >= 1  # one row of a cache serves several rows of one prompt
     with pytest.raises(ValueError, match="cache has layers that forget"):
         kad.generate(slides, proxy, past_key_values=other, **{**common, "input_ids": ids})
     two = DynamicCache()
-    base(input_ids=ids[:, :4], past_key_values=two)
+    read(base, two, input_ids=ids[:, :4])
     with pytest.raises(ValueError, match="cache has 2 rows, the prompts have 3"):
         kad.generate(base, proxy, past_key_values=two, **common)
 

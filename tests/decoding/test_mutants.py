@@ -21,7 +21,7 @@ def error(
     target = target or kad.fractional(0.45)
     models, prompt = tables(3, 2), torch.tensor([1, 0])
     got = emitted_law(
-        lambda chance: decoder(target, models, [prompt], 3, window, chance, temperature=temperature, kernels=kernels)
+        lambda chance: decoder(target, models, prompt, 3, window, chance, temperature=temperature, kernels=kernels)
     )
     want = chain_law(target, models, prompt, 3, temperature, None)
     return max(abs(got.get(k, 0.0) - w) for k, w in want.items())
@@ -82,7 +82,7 @@ def test_a_last_token_without_deferral_is_caught(monkeypatch: pytest.MonkeyPatch
     """Keeping the base's draw after a fully accepted window, whatever d says."""
     from .enumeration import Script
 
-    monkeypatch.setattr(Script, "coin", lambda self, probability: torch.tensor([True]))
+    monkeypatch.setattr(Script, "coin", lambda self, probability: torch.ones_like(probability).bool())
     assert error() > 1e-3
 
 

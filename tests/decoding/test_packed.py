@@ -9,13 +9,18 @@ import pytest
 import torch
 
 import kad
-from kad.decoding.packed import PackedLinear
+from kad.decoding import packed
+from kad.decoding.packed import PackedLinear, packs_bfloat16
 
 from ..models import CONFIGS, ragged, tiny
 from .test_greedy import continuation
 
+NEEDS_BFLOAT16 = pytest.mark.skipif(
+    not packs_bfloat16(), reason="oneDNN has no bfloat16 kernels for this processor; see test_without_bfloat16"
+)
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=NEEDS_BFLOAT16)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_same_products(dtype: torch.dtype, bias: bool) -> None:
     torch.manual_seed(0)
@@ -85,3 +90,28 @@ def test_without_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     with pytest.raises(RuntimeError, match="no oneDNN"):
         kad.pack_weights(tiny("llama", 1))
+
+
+def test_without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor without the kernels is asked before anything is packed: nothing half done, and one sentence."""
+    monkeypatch.setattr(packed, "packs_bfloat16", lambda: False)
+    half, single = (torch.nn.Linear(4, 4, dtype=dtype) for dtype in (torch.bfloat16, torch.float32))
+    with pytest.raises(RuntimeError, match="no bfloat16 kernels for this processor") as caught:
+        kad.pack_weights(torch.nn.Sequential(half))
+    assert "\n" not in str(caught.value)
+    mixed = kad.pack_weights(torch.nn.Sequential(half, single))
+    assert mixed[0] is half
+    assert isinstance(mixed[1], PackedLinear)
+
+
+def test_the_processor_is_asked_by_trying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is the kernels' own refusal, and no other error is taken for one."""
+
+    def refuse(plain: torch.nn.Linear, tied: bool) -> None:
+        raise RuntimeError("bf16 path needs the cpu support")
+
+    ask = packs_bfloat16.__wrapped__
+    monkeypatch.setattr(packed, "PackedLinear", refuse)
+    assert ask() is False
+    monkeypatch.setattr(packed, "PackedLinear", lambda plain, tied: plain)
+    assert ask() is True

@@ -21,7 +21,7 @@ from kad.decoding.sampling import Sampling
 from kad.vocabulary_map import byte_alphabet, plain_bytes, segments
 
 from ..models import ragged, tiny
-from .enumeration import emitted_law, tables
+from .enumeration import TOGETHER, emitted_law, tables
 from .test_law import targets
 
 
@@ -107,15 +107,15 @@ def test_the_law_of_what_is_emitted(name: str, window: int | kad.AutoWindow) -> 
     base_table, proxy_table = tables(5, 3)[0], tables(6, 4)[0]
 
     def build(chance):
-        ids, own = torch.tensor(prompt), torch.tensor([0, 3])
-        inner = TableLane("proxy", proxy_table, [own], 2 * length)
+        ids, own = [torch.tensor(prompt)] * len(chance), [torch.tensor([0, 3])] * len(chance)
+        inner = TableLane("proxy", proxy_table, own, 2 * length)
         return Decoder(
-            TableLane("base", base_table, [ids], length), MappedLane(inner, MAP, length), target, window=window,
+            TableLane("base", base_table, ids, length), MappedLane(inner, MAP, length), target, window=window,
             chance=chance, sampling=Sampling(processors=[TemperatureLogitsWarper(0.7)]),
-            journal=Journal(ids.unsqueeze(0), length, [], pad=0),
+            journal=Journal(torch.stack(ids), length, [], pad=0),
         )  # fmt: skip
 
-    got = emitted_law(build)
+    got = emitted_law(build, together=TOGETHER if isinstance(window, int) else 1)  # rows would share what is learnt
     for sequence in itertools.product(range(3), repeat=length):
         context, own, weight = list(prompt), [0, 3], 1.0
         for token in sequence:

@@ -17,10 +17,13 @@ AUTO = [kad.AutoWindow(longest, cost) for longest, cost in ((1, 0.1), (3, 0.02),
 @pytest.mark.parametrize("auto", AUTO, ids=str)
 @pytest.mark.parametrize("name", ["dual", "fractional", "confidence bet", "implicit reward", "base"])
 def test_the_law_does_not_change(name: str, auto: kad.AutoWindow, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every outcome, on a chooser that is past its first rounds: what it drafts depends on what was accepted before."""
+    """Every outcome, on a chooser that is past its first rounds: what it drafts depends on what was accepted before.
+
+    One outcome at a time: rows of a batch share the chooser, so that what one drafts would depend on the others.
+    """
     monkeypatch.setattr("kad.decoding.window.FIRST", ())
     target, models, prompt, length = targets("models")[name], tables(11, 2), torch.tensor([1, 0]), 4
-    got = emitted_law(lambda chance: decoder(target, models, [prompt], length, auto, chance, temperature=0.7))
+    got = emitted_law(lambda chance: decoder(target, models, prompt, length, auto, chance, temperature=0.7), together=1)
     want = chain_law(target, models, prompt, length, 0.7, None)
     assert max(abs(got.get(key, 0.0) - want.get(key, 0.0)) for key in got.keys() | want.keys()) < 1e-10
 
