@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
+from ..bounded import read_text
 from ..checkpoints import load
 from ..decoding.colour import ColourStreamer, coloured
 from ..decoding.generate import generate
@@ -79,15 +80,8 @@ def read_prompt(prompt: str | None, file: Path | None) -> str:
     if prompt is not None and file is not None:
         raise ValueError("give the prompt or --file, not both.")
     if file is not None:
-        try:
-            text = Path(file).read_text(encoding="utf-8")
-        except OSError as error:
-            raise ValueError(f"cannot read the prompt from {file}: {error.strerror}.") from error
-        except UnicodeDecodeError as error:
-            raise ValueError(f"cannot read the prompt from {file}: it is not UTF-8 text.") from error
-    else:
-        text = sys.stdin.read() if prompt is None else prompt
-    text = text.rstrip("\n")
+        prompt = read_text(Path(file), f"the prompt from {file}")
+    text = (sys.stdin.read() if prompt is None else prompt).rstrip("\n")
     if not text.strip():
         raise ValueError("the prompt is empty; give it as an argument, with --file, or on standard input.")
     return text

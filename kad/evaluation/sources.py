@@ -7,9 +7,12 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+from ..bounded import read_text
 from ..errors import said
 from ..extras import need
 from .task import Item, Part, Row, Task
+
+LARGEST = 2**30  # characters of a file of rows
 
 
 def load(task: Task, data: Path | None = None, count: int | None = None, part: Part = "all") -> list[Row]:
@@ -50,16 +53,11 @@ def local(task: Task, folder: Path) -> Path:
 
 
 def read(path: Path) -> list[Row]:
-    """Rows of a .jsonl, .json or .csv file."""
+    """Rows of a .jsonl, .json or .csv file of at most `LARGEST` characters."""
+    text = read_text(path, str(path), LARGEST)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"cannot read {path}: it is not UTF-8 text.") from error
-    if path.suffix == ".csv":
-        return list(csv.DictReader(text.splitlines(keepends=True)))
-    try:
+        if path.suffix == ".csv":
+            return list(csv.DictReader(text.splitlines(keepends=True)))
         if path.suffix == ".json":
             found: Any = json.loads(text)
             rows = found if isinstance(found, list) else None
@@ -67,6 +65,12 @@ def read(path: Path) -> list[Row]:
             rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is no JSON: {error.msg} in {error.doc[:60]!r}.") from error
+    except (
+        csv.Error,
+        ValueError,
+        RecursionError,
+    ) as error:  # a field without end, a number without end, lists in lists
+        raise ValueError(f"cannot read {path}: {said(error)}.") from error
     if rows is None or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path} must hold one JSON object per row.")
     return rows
