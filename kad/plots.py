@@ -6,12 +6,15 @@ Every function draws on the Axes it is given, or on a new figure, and returns th
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .errors import visible
 from .extras import need
 from .mixture import mix
 from .solvers import Exact, Fractional, Primal, solve
@@ -26,12 +29,24 @@ KEPT, DEFERRED, OPTIMUM, BOUND = "#2171b5", "#e6867a", "#111111", "#8a8a8a"
 def pyplot() -> Any:
     """matplotlib's pyplot, drawing to files; one sentence if it is missing."""
     need("a figure", "matplotlib")
+    first = "matplotlib" not in sys.modules
     import matplotlib
 
+    if first and matplotlib.matplotlib_fname() == os.path.join(os.getcwd(), "matplotlibrc"):
+        matplotlib.rcdefaults()  # a file of settings that lies beside someone's results is not the user's own
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     return pyplot
+
+
+def literal(text: str) -> str:
+    """Text of others for a label: no formula begins at a dollar, and control characters are shown.
+
+    >>> print(literal("$5 and $6"))
+    \\$5 and \\$6
+    """
+    return visible(text).replace("$", r"\$")
 
 
 def fresh(axes: Any, size: tuple[float, float] = (7.0, 4.2)) -> Any:
@@ -141,7 +156,7 @@ def step(
     axes.bar(place, gone, bottom=kept, color=DEFERRED, label="deferred to the proxy")
     if q is not None:
         axes.plot(place, mix(p, q, d)[shown].tolist(), "_", color=OPTIMUM, ms=11, mew=1.8, label="π, what is sampled")
-    names = [str(int(v)) if tokens is None else tokens[int(v)] for v in shown]
+    names = [str(int(v)) if tokens is None else literal(tokens[int(v)]) for v in shown]
     axes.set_xticks(place, names, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_ylabel("probability")
     axes.set_title(f"deferred mass {float((p * d).sum()):.3f}", fontsize=10, loc="left")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..plots import fresh, pyplot
+from ..plots import fresh, literal, pyplot
 from .plan import Configuration
 from .summary import Summary
 
@@ -50,7 +50,10 @@ def accuracy(lines: Sequence[Summary], task: str) -> Any:
         r, colour = s.accuracy, COLOURS[variants.index(variant(s.configuration)) % len(COLOURS)]
         axes.plot([100 * r.low, 100 * r.high], [place, place], color=colour, lw=2, alpha=0.6)
         axes.plot(100 * r.share, place, "o", color=colour, ms=5)
-    names = [s.configuration.of.label + (f"  ({variant(s.configuration)})" if len(variants) > 1 else "") for s in found]
+    names = [
+        literal(s.configuration.of.label) + (f"  ({variant(s.configuration)})" if len(variants) > 1 else "")
+        for s in found
+    ]
     axes.set_yticks(range(len(found)), names, fontsize=8)
     axes.set_xlabel("accuracy in %, 95% interval")
     axes.set_xlim(0, 100)
@@ -89,7 +92,7 @@ def parameters(lines: Sequence[Summary], task: str) -> Any | None:
         y = [100 * s.accuracy.share for s in values]
         symbol = values[0].configuration.of.kind.parameter
         axes.errorbar(x, y, whiskers(values), fmt="o-", ms=4, capsize=2, lw=1.3, color=COLOURS[number % len(COLOURS)],
-                      label=f"{method} ({symbol}), {kind}")  # fmt: skip
+                      label=literal(f"{method} ({symbol}), {kind}"))  # fmt: skip
     axes.set_xlabel("parameter of the method (λ, b, m, μ, ...)")
     axes.set_ylabel("accuracy in %")
     legend(axes, len(curves))
@@ -119,7 +122,7 @@ def acceptance(lines: Sequence[Summary], task: str) -> Any | None:
     for number, (label, values) in enumerate(curves.items()):
         values.sort(key=lambda s: s.configuration.window)
         axes.plot([s.configuration.window for s in values], [s.acceptance for s in values], "o-", ms=4, lw=1.3,
-                  color=COLOURS[number % len(COLOURS)], label=label)  # fmt: skip
+                  color=COLOURS[number % len(COLOURS)], label=literal(label))  # fmt: skip
     axes.set_xlabel("window γ")
     axes.set_ylabel("accepted / drafted")
     axes.set_ylim(0, 1.02)
@@ -139,7 +142,7 @@ def unfilled(lines: Sequence[Summary], task: str) -> Any | None:
         weights = [1 / len(s.unfilled)] * len(s.unfilled)
         axes.hist([max(0.0, u) for u in s.unfilled], bins=bins, weights=weights, histtype="step", lw=1.4,
                   color=COLOURS[number % len(COLOURS)],
-                  label=f"{s.configuration.of.label}, {variant(s.configuration)}")  # fmt: skip
+                  label=literal(f"{s.configuration.of.label}, {variant(s.configuration)}"))  # fmt: skip
     axes.set_xlabel("unfilled budget b − α")
     axes.set_ylabel("share of positions")
     axes.set_yscale("log")
@@ -161,7 +164,7 @@ def throughput(lines: Sequence[Summary], task: str) -> Any | None:
             axes.plot(
                 s.tokens_per_second, 100 * s.accuracy.share, "^" if s.configuration.window else "o", ms=5, ls="none",
                 color=COLOURS[number % len(COLOURS)], mfc="none" if number >= len(COLOURS) else None,
-                label=method if s is values[0] else None,
+                label=literal(method) if s is values[0] else None,
             )  # fmt: skip
     axes.set_xlabel("tokens a second on this machine, whole batches (triangles: with speculation)")
     axes.set_ylabel("accuracy in %")
