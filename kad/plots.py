@@ -32,7 +32,7 @@ def pyplot() -> Any:
     first = "matplotlib" not in sys.modules
     import matplotlib
 
-    if first and matplotlib.matplotlib_fname() == os.path.join(os.getcwd(), "matplotlibrc"):
+    if first and os.path.abspath(matplotlib.matplotlib_fname()) == os.path.join(os.getcwd(), "matplotlibrc"):
         matplotlib.rcdefaults()  # a file of settings that lies beside someone's results is not the user's own
     matplotlib.use("Agg")
     from matplotlib import pyplot
