@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from playwright.sync_api import Page, sync_playwright
 
+import kad
 from kad.cli.main import main
-from kad.evaluation import report
+from kad.evaluation import figures, report
+from kad.evaluation.plan import Configuration
 from kad.evaluation.presets import PRESETS
 from kad.evaluation.store import read
+from kad.evaluation.summary import summaries
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 METHODS = ["p", "q*", "dual:0.2,0.4", "primal:0.6,0.9", "implicit-reward", "confidence-bet", "fractional"]
@@ -142,6 +146,49 @@ def test_again_from_the_folder_alone(folder: Path, capsys, tmp_path: Path) -> No
     capsys.readouterr()
     assert main(["report", str(copy), "--against", "magic"]) == 1
     assert "no method 'magic' to compare with" in capsys.readouterr().err
+
+
+def test_scripts_and_styles_of_others_are_blocked(page: Page, folder: Path, tmp_path: Path) -> None:
+    """Were a field ever to break out of its place, the page's policy would not let it do anything."""
+    text = (folder / "report.html").read_text()
+    assert "'unsafe" not in text[: text.index("<title>")]
+    assert "script-src &#39;sha256-" in text
+    hostile = (
+        "<script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
+        "<h1 id=hostile style='color: rgb(1, 2, 3)'>x</h1><style>h1 { color: rgb(1, 2, 3) }</style>"
+        "<iframe srcdoc=\"<script>parent.document.title = 'run'</script>\"></iframe>"
+        "<script src='https://example.org/x.js'></script><link rel=stylesheet href='https://example.org/x.css'>"
+    )
+    broken = tmp_path / "report.html"
+    broken.write_text(text.replace("<h1>", f"{hostile}<h1>", 1))
+    other, blocked = page.context.new_page(), list[str]()
+    other.on("console", lambda message: blocked.append(message.text))
+    other.goto(broken.as_uri())
+    assert other.title() == "kad: e"
+    assert other.evaluate("getComputedStyle(document.getElementById('hostile')).color") != "rgb(1, 2, 3)"
+    assert sum("Content Security Policy" in x for x in blocked) >= 6
+    assert other.locator("#text span").count() > 3  # the page's own script runs
+    other.close()
+
+
+def test_names_of_others_are_no_formulas() -> None:
+    """A dollar in a method's name or a token begins no formula in a picture."""
+    name = r"x.$\frac{$b"
+    c = Configuration("t", name)
+    row = {
+        "key": c.key,
+        "seed": 0,
+        "answer": "18",
+        "alphas": [0.0],
+        "tokens": 1,
+        "rounds": 1,
+        "drafted": 0,
+        "accepted": 0,
+    }
+    row |= {"base_fed": 9, "proxy_fed": 0, "seconds": 0.1, "item": "0", "correct": True}
+    assert name in figures.svg(figures.accuracy(summaries({c.key: c}, [row]), "t"))
+    p = torch.tensor([0.25, 0.75], dtype=torch.float64)
+    assert name in figures.svg(kad.plots.step(p, p, tokens=[name, "$"]))
 
 
 def test_the_paper_is_quoted_for_its_pairs_alone() -> None:
