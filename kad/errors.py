@@ -18,7 +18,7 @@ def said(error: BaseException) -> str:
 
 
 def visible(text: str, keep: str = "") -> str:
-    """The text with its control characters as Python writes them, but for those in ``keep``.
+    r"""The text with its control characters as Python writes them, but for those in ``keep``.
 
     A terminal obeys the raw ones: it moves its cursor, sets its title, or hides what follows.
 

@@ -97,8 +97,9 @@ def made(path: str, what: str, kind: type[Found], options: Mapping[str, Any] | N
     Raises:
         ValueError: nothing there, something else there, or it fails; one sentence.
 
-    >>> made("fractions.Fraction", "number", object).numerator
-    0
+    >>> import decimal
+    >>> made("decimal.Decimal", "number", decimal.Decimal)
+    Decimal('0')
     >>> made("os.abort", "number", int)
     Traceback (most recent call last):
     ...
