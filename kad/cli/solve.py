@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.box import SIMPLE_HEAD
 from rich.progress import track
@@ -27,6 +26,7 @@ from ..solvers.brute import LARGEST
 from ..terminal import Console, json_text
 from ..theory import critical_loss
 from ..theory.families import Family, family
+from .arrays import read_array
 from .generate import read_prompt
 
 BUDGETS = (0.1, 0.3, 0.6, 0.9)
@@ -113,16 +113,8 @@ def of_family(name: Family, size: int, exponent: float, spread: float, peak: flo
 def of_file(file: Path, logits: bool, temperature: float) -> Problem:
     """Probabilities, or with ``logits`` logits: a vector, or one row per step."""
     try:
-        if file.suffix == ".npy":
-            numbers = np.load(file, allow_pickle=False)
-        elif file.suffix == ".pt":
-            numbers = torch.load(file, map_location="cpu", weights_only=True).double().numpy()
-        elif file.suffix == ".csv":
-            numbers = np.loadtxt(file, delimiter=",", ndmin=2)
-            numbers = numbers.T if numbers.shape[1] == 1 else numbers
-        else:
-            raise ValueError("it must end in .npy, .pt or .csv.")
-        values = torch.from_numpy(np.atleast_2d(np.asarray(numbers, dtype=np.float64)))
+        found = read_array(file)
+        values = found.reshape(1, -1) if found.ndim < 2 else found
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror or 'not such a file'}.") from error
     except Exception as error:

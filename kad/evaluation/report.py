@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,6 +80,9 @@ def results_of(folder: str | Path, against: str = "dual") -> Results:
 def write(results: Results) -> Path:
     """Make the page; its path.
 
+    Questions, answers and names in it are others' texts. They are escaped, and besides the page allows no script but its own
+    (by its hash) and nothing from anywhere.
+
     Raises:
         ImportError: jinja2 or matplotlib is missing.
         ValueError: the page cannot be written.
@@ -94,7 +99,9 @@ def write(results: Results) -> Path:
     environment.filters["two"] = lambda x: "" if x is None else f"{x:.2f}"
     tasks = list(dict.fromkeys(s.configuration.task for s in lines))
     named = {s.configuration.key: s.configuration for s in lines}
+    script = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
     text = environment.get_template("report.html.j2").render(
+        script=script, hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
         version=VERSION, folder=folder.name, tasks=tasks, lines=[line_of(s) for s in lines],
         comparisons=[line_of_comparison(c, named) for c in results.compared],
         pictures={task: pictures(lines, task) for task in tasks}, sessions=manifest.get("sessions", []),

@@ -57,9 +57,9 @@ def read(path: Path) -> list[Row]:
         raise ValueError(f"cannot read {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"cannot read {path}: it is not UTF-8 text.") from error
-    if path.suffix == ".csv":
-        return list(csv.DictReader(text.splitlines(keepends=True)))
     try:
+        if path.suffix == ".csv":
+            return list(csv.DictReader(text.splitlines(keepends=True)))
         if path.suffix == ".json":
             found: Any = json.loads(text)
             rows = found if isinstance(found, list) else None
@@ -67,6 +67,8 @@ def read(path: Path) -> list[Row]:
             rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is no JSON: {error.msg} in {error.doc[:60]!r}.") from error
+    except (ValueError, RecursionError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read: {said(error)}.") from error
     if rows is None or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path} must hold one JSON object per row.")
     return rows
