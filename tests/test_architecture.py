@@ -10,7 +10,7 @@ from pathlib import Path
 import kad
 
 ORDER = [
-    "version", "started", "errors", "extras", "imports", "weights", "loading", "bounded", "terminal",
+    "version", "started", "errors", "checks", "extras", "imports", "weights", "loading", "bounded", "terminal",
     "distributions", "losses", "cascades", "solvers", "mixture", "decisions",
     "theory", "vocabulary", "vocabulary_map", "decoding", "testing", "plots", "statistics", "demo", "checkpoints",
     "bench", "evaluation", "cli", "__main__",

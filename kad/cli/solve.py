@@ -26,8 +26,8 @@ from ..solvers.brute import LARGEST
 from ..terminal import Console, json_text
 from ..theory import critical_loss
 from ..theory.families import Family, family
+from .arrays import read_array
 from .generate import read_prompt
-from .numbers import read_numbers
 
 BUDGETS = (0.1, 0.3, 0.6, 0.9)
 PROVERS = ("Brute", "Exact", "OrTools")
@@ -112,7 +112,15 @@ def of_family(name: Family, size: int, exponent: float, spread: float, peak: flo
 
 def of_file(file: Path, logits: bool, temperature: float) -> Problem:
     """Probabilities, or with ``logits`` logits: a vector, or one row per step."""
-    values = read_numbers(file)
+    try:
+        found = read_array(file)
+        values = found.reshape(1, -1) if found.ndim < 2 else found
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror or 'not such a file'}.") from error
+    except Exception as error:
+        raise ValueError(f"cannot read a distribution from {file}: {' '.join(str(error).split())}") from error
+    if values.ndim != 2 or values.numel() == 0:
+        raise ValueError(f"{file} must hold a vector, or one row per step; its shape is {tuple(values.shape)}.")
     if logits:
         if bool(torch.isnan(values).any()) or bool((values == math.inf).any()):
             raise ValueError(f"{file} contains NaN or +inf logits.")

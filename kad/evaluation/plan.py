@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from ..checks import distinct, number, text, whole
 from ..decoding.per_row import seed_from
 from ..mixture import Placement, check_placement
-from .checks import distinct, number, text, whole
 from .given import read_yaml
 from .methods import Method, methods_of
 from .task import Part

@@ -82,6 +82,9 @@ def results_of(folder: str | Path, against: str = "dual") -> Results:
 def write(results: Results) -> Path:
     """Make the page; its path.
 
+    Questions, answers and names in it are others' texts. They are escaped, and besides the page allows no script but its own
+    (by its hash) and nothing from anywhere.
+
     Raises:
         ImportError: jinja2 or matplotlib is missing.
         ValueError: the page cannot be written.

@@ -16,13 +16,13 @@ import torch
 import transformers
 
 from ..checkpoints import Checkpoints
+from ..checks import whole
 from ..decoding.generate import Output, generate
 from ..decoding.trace import Trace
 from ..extras import need
 from ..version import VERSION
 from . import sources
 from .attempts import Attempts, Refused
-from .checks import whole
 from .failures import Failure, Unanswered
 from .plan import Configuration, Plan, seed_of
 from .schema import Line

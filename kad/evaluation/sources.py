@@ -65,12 +65,8 @@ def read(path: Path) -> list[Row]:
             rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is no JSON: {error.msg} in {error.doc[:60]!r}.") from error
-    except (
-        csv.Error,
-        ValueError,
-        RecursionError,
-    ) as error:  # a field without end, a number without end, lists in lists
-        raise ValueError(f"cannot read {path}: {said(error)}.") from error
+    except (ValueError, RecursionError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read: {said(error)}.") from error
     if rows is None or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path} must hold one JSON object per row.")
     return rows

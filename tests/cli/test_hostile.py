@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import kad
+from kad.cli.arrays import read_array
 from kad.cli.main import main
-from kad.cli.numbers import read_numbers
 from kad.decoding import template
 from kad.decoding.template import TemplateFailed, through_template
 from kad.demo import MODELS
@@ -262,33 +262,33 @@ def test_rows_are_bounded(capsys, tmp_path: Path, name: str, text: str) -> None:
 def test_tensors_are_bounded(tmp_path: Path) -> None:
     half = torch.tensor([0.5])
     for number, (thing, words) in enumerate((
-        (half.expand(10**9), "holds 1,000,000,000 numbers"), (half.expand(10**6), "claims 1,000,000 numbers and stores 1"),
-        (torch.sparse_coo_tensor(torch.tensor([[0]]), half, (10**12,)), "one dense tensor"), ({"a": half}, "one dense tensor"),
-        (torch.empty(10**12, device="meta"), "one dense tensor"), (half.to(torch.complex64), "not real numbers"),
+        (half.expand(10**9), "stands for 1,000,000,000 numbers"), (half.expand(10**6), "repeats fewer stored ones"),
+        (torch.sparse_coo_tensor(torch.tensor([[0]]), half, (10**12,)), "no plain tensor"), ({"a": half}, "no plain tensor"),
+        (torch.empty(10**12, device="meta"), "stands for 1,000,000,000,000"), (half.to(torch.complex64), "complex numbers"),
     )):  # fmt: skip
         file = tmp_path / f"{number}.pt"
         torch.save(thing, file)
         with pytest.raises(ValueError, match=words):
-            read_numbers(file)
+            read_array(file)
     code = tmp_path / "code.pt"
     torch.save(kad.dual(0.4), code)
     with pytest.raises(ValueError, match="no tensor saved"):
-        read_numbers(code)
+        read_array(code)
     torch.save(torch.tensor([[0.25, 0.75]]), tmp_path / "good.pt")
-    assert read_numbers(tmp_path / "good.pt").tolist() == [[0.25, 0.75]]
+    assert read_array(tmp_path / "good.pt").tolist() == [[0.25, 0.75]]
     for shape, dtype, words in (
         ("(1000000000000,)", "<f8", "less than it claims"),
-        ("(1000000000000,)", "|V0", "1,000,000,000,000 numbers"),
+        ("(1000000000000,)", "|V0", "no numbers"),
     ):
         header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
         (tmp_path / "x.npy").write_bytes(
             b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + b"\0" * 64
         )
         with pytest.raises(ValueError, match=words):
-            read_numbers(tmp_path / "x.npy")
+            read_array(tmp_path / "x.npy")
     np.save(tmp_path / "o.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(ValueError, match="no array of numbers"):
-        read_numbers(tmp_path / "o.npy")
+        read_array(tmp_path / "o.npy")
 
 
 LOOP = "{% for i in range(99999) %}{% for j in range(99999) %}" + "{% endfor %}" * 2

@@ -1,4 +1,4 @@
-"""Values from plans, files and callers: of the right type and in range, or one sentence.
+"""Values from plans, files, options and callers: of the right type and in range, or one sentence.
 
 YAML reads ``n: yes`` as True and ``n: 1e3`` as text; Python counts True as 1. None of it passes for a number here.
 """
@@ -53,6 +53,21 @@ def text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} must be a text, got {value!r}.")
     return value
+
+
+def seed(value: Any, name: str = "seed") -> int:
+    """A seed of PyTorch's generators: a whole number of 64 bits, with or without a sign.
+
+    >>> seed(3)
+    3
+    >>> seed(2**70)
+    Traceback (most recent call last):
+    ValueError: seed must lie in [-2^63, 2^64), got 1180591620717411303424.
+    """
+    found = whole(name, value)
+    if not -(2**63) <= found < 2**64:
+        raise ValueError(f"{name} must lie in [-2^63, 2^64), got {found}.")
+    return found
 
 
 def distinct(name: str, values: Sequence[Any]) -> None:
