@@ -45,13 +45,14 @@ class Console(rich_console.Console):
             else:
                 yield Segment(visible(segment.text, KEPT), segment.style)
 
-    def generated(self, shown: Text, text: str, end: str = "\n") -> None:
-        """A model's text: ``shown`` on a terminal, ``text`` as it is anywhere else."""
-        if self.is_terminal:
-            self.print(shown, end=end, soft_wrap=True)
-        else:
-            self.file.write(text + end)
-            self.file.flush()
+
+def generated(console: rich_console.Console, shown: Text, text: str, end: str = "\n") -> None:
+    """A model's text: ``shown`` on a terminal, ``text`` as it is anywhere else."""
+    if console.is_terminal:
+        console.print(shown, end=end, soft_wrap=True)
+    else:
+        console.file.write(text + end)
+        console.file.flush()
 
 
 def json_text(value: Any, **options: Any) -> str:

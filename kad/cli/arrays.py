@@ -47,7 +47,7 @@ def of_npy(path: Path) -> Tensor:
     if found.dtype.kind not in "biufc":
         raise ValueError(f"it holds {found.dtype}, no numbers.")
     check(found.size, str(found.dtype))
-    return torch.from_numpy(np.asarray(found, dtype=np.float64))
+    return torch.from_numpy(np.array(found, dtype=np.float64))
 
 
 def of_pt(path: Path) -> Tensor:

@@ -13,7 +13,7 @@ from ..decoding.packed import pack_weights
 from ..losses import Logistic, Loss
 from ..mixture import ImplicitReward, Mixture, Placement, Target
 from ..solvers import Dual, Primal, Solver
-from ..terminal import Console, json_text
+from ..terminal import Console, generated, json_text
 
 THRESHOLD, BUDGET, TEMPERATURE = 0.4, 0.9, 0.7
 
@@ -71,7 +71,7 @@ def run(
         print(json_text({"text": text, "tokens": tokens, "totals": out.trace.summary()}))
     elif not stream:
         ids = [t.id for t in out.trace.tokens()]
-        console.generated(coloured(out.trace, tokenizer), tokenizer.decode(ids, skip_special_tokens=True))
+        generated(console, coloured(out.trace, tokenizer), tokenizer.decode(ids, skip_special_tokens=True))
 
 
 def read_prompt(prompt: str | None, file: Path | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from ..errors import visible
-from ..terminal import KEPT, Console
+from ..terminal import KEPT, Console, generated
 from .trace import ORIGINS, Trace
 
 # Blue and orange keep apart for colour-blind readers; the underline keeps apart without any colour.
@@ -72,8 +72,8 @@ class ColourStreamer:
         if text.endswith("\ufffd"):
             return
         new = text[len(self.shown) :]
-        self.console.generated(styled(new, ORIGINS[self.origin]), new, end="")
+        generated(self.console, styled(new, ORIGINS[self.origin]), new, end="")
         self.shown = text
 
     def end(self) -> None:
-        self.console.generated(Text(), "")
+        generated(self.console, Text(), "")
