@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-long docs docs-check format clean
+.PHONY: demo test test-long test-narrow docs docs-check format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/kad demo
 
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -17,6 +17,12 @@ test: $(VENV)/.test
 # Every property on 2,000 examples instead of 150.
 test-long: $(VENV)/.test
 	HYPOTHESIS_PROFILE=long OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q tests/core tests/theory
+
+# Where arithmetic matters, as on a processor without vector units: PyTorch's and oneDNN's kernels of the lowest level.
+test-narrow: $(VENV)/.test
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q \
+		tests/core tests/decoding/test_packed.py tests/decoding/test_kernels.py tests/decoding/test_draws.py \
+		tests/decoding/test_generate.py tests/test_readme.py tests/docs/test_pages.py README.md
 
 # MkDocs' theme announces its successor at every start; that is no warning about these pages.
 docs: $(VENV)/.test

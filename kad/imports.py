@@ -84,7 +84,7 @@ def imported(path: str, what: str) -> Any:
         raise ValueError(f"cannot load the {what} {path}: its import failed ({blamed(error)}).") from error
 
 
-def made(path: str, what: str, kind: type[Found], public: str, options: Mapping[str, Any] | None = None) -> Found:
+def made(path: str, what: str, kind: type[Found], options: Mapping[str, Any] | None = None) -> Found:
     """The ``kind`` at an import path: an instance, or what a subclass or a function declared to return one makes.
 
     Nothing else is called.
@@ -92,25 +92,26 @@ def made(path: str, what: str, kind: type[Found], public: str, options: Mapping[
     Args:
         path, what: as for `imported`.
         kind: the class.
-        public: its name for users.
         options: arguments that a subclass is made with, those of them that are fields of it as a dataclass.
 
     Raises:
         ValueError: nothing there, something else there, or it fails; one sentence.
 
-    >>> made("math.pi", "number", float, "float")
-    3.141592653589793
-    >>> made("os.abort", "number", float, "float")
+    >>> import decimal
+    >>> made("decimal.Decimal", "number", decimal.Decimal)
+    Decimal('0')
+    >>> made("os.abort", "number", int)
     Traceback (most recent call last):
     ...
-    ValueError: cannot load the number os.abort: it is not a float, a subclass, or a function declared to return one.
+    ValueError: cannot load the number os.abort: it is no int, no subclass, and no function declared to return one (def f() -> int).
     """
     found = imported(path, what)
     if isinstance(found, kind):
         return found
     if not declared(found, kind):
         raise ValueError(
-            f"cannot load the {what} {path}: it is not a {public}, a subclass, or a function declared to return one."
+            f"cannot load the {what} {path}: it is no {kind.__name__}, no subclass, and no function declared to "
+            f"return one (def f() -> {kind.__name__})."
         )
     fields = getattr(found, "__dataclass_fields__", {})
     try:

@@ -47,7 +47,7 @@ class Console(rich_console.Console):
 
 
 def generated(console: rich_console.Console, shown: Text, text: str, end: str = "\n") -> None:
-    """Print a model's text: ``shown`` on a terminal, ``text`` as it is anywhere else."""
+    """A model's text: ``shown`` on a terminal, ``text`` as it is anywhere else."""
     if console.is_terminal:
         console.print(shown, end=end, soft_wrap=True)
     else:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from ..errors import visible
-from ..terminal import KEPT, generated
+from ..terminal import KEPT, Console, generated
 from .trace import ORIGINS, Trace
 
 # Blue and orange keep apart for colour-blind readers; the underline keeps apart without any colour.

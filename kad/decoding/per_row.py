@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..checks import seed as check_seed
+from ..checks import whole
 from ..distributions import accumulation_dtype
 from .verify import Sampled
 
@@ -29,7 +29,7 @@ class PerRow(Sampled):
 
     def __init__(self, seeds: Sequence[int]) -> None:
         super().__init__()
-        self.seeds = [check_seed(seed, "a seed") for seed in seeds]
+        self.seeds = [whole("a seed", seed) for seed in seeds]
         self.keys: list[bytes] = []
 
     def about(self, rows: Tensor, place: Tensor, where: Tensor, what: str, step: int = 0) -> None:

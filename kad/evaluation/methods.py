@@ -135,7 +135,7 @@ class Method:
 
     def own(self) -> Target:
         """The target at the import path: a value, or a class, or a function declared to return one, without arguments."""
-        return made(self.name, "target", Target, "kad.Target")  # type: ignore[type-abstract]
+        return made(self.name, "target", Target)  # type: ignore[type-abstract]
 
     def target(self, placement: Placement, reference: Any = None) -> Target:
         """What is sampled.

@@ -257,7 +257,7 @@ def task_of(spec: str, shuffle: int = 0) -> Task:
     if spec.endswith((".yaml", ".yml")):
         return from_yaml(Path(spec), shuffle)
     if "." in spec:
-        return made(spec, "task", Task, "kad.evaluation.Task", {"shuffle": shuffle})  # type: ignore[type-abstract]
+        return made(spec, "task", Task, {"shuffle": shuffle})  # type: ignore[type-abstract]
     raise ValueError(f"there is no task {spec!r}; choose from {', '.join(BUILTIN)}, a YAML file or an import path.")
 
 

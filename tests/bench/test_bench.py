@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 import kad
 from kad.bench import command, pairs
@@ -158,7 +159,7 @@ def test_shapes_are_those_of_the_checkpoints() -> None:
     for name, billions in (("olmo2", (13.7, 1.5)), ("qwen3", (14.8, 1.7)), ("small", (0.1, 0.0))):
         for config, size in zip(pairs.configs(name), billions, strict=True):
             with torch.device("meta"):
-                model = pairs.AutoModelForCausalLM.from_config(config)
+                model = AutoModelForCausalLM.from_config(config)
             count = sum(p.numel() for p in model.parameters()) / 1e9
             assert count == pytest.approx(size, abs=0.06)
             assert pairs.weight_bytes(model) <= 4e9 * count

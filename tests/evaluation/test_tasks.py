@@ -139,7 +139,7 @@ def test_bad_task_files(tmp_path: Path, text: str, words: str) -> None:
 
 def test_other_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for spec, words in (
-        ("gsm9k", "there is no task 'gsm9k'; choose from gsm8k"), ("kad.Loss", "is not a kad.evaluation.Task"),
+        ("gsm9k", "there is no task 'gsm9k'; choose from gsm8k"), ("kad.Loss", "it is no Task, no subclass"),
         ("kad.nothing.X", "cannot load the task"), ("missing.yaml", "cannot read the task missing.yaml"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=words):
