@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,16 @@ from kad.evaluation.given import read_yaml
 from kad.terminal import Console, generated
 
 MARKER = "import os\nopen(os.path.join({folder!r}, 'marker-' + __name__ + '-' + str(os.getpid())), 'w').close()\n"
-# Imported only now and then: by an extra, by Python itself, or where something else is missing.
-RARE = (
-    "matplotlib optuna lm_eval datasets ortools jinja2 docstring_parser typeshed_client sitecustomize "
-    "usercustomize math_verify filelock accelerate pandas pyarrow sentencepiece tiktoken peft bitsandbytes "
-    "flash_attn kernels triton readline rlcompleter antigravity tomllib argcomplete omegaconf ruyaml shtab pytest "
-    "colorama "
-)
+# Imported only now and then, or looked for and lived without: found with a finder at the end of sys.meta_path that took notes.
+RARE = """
+_jsonnet accelerate aim antigravity argcomplete backports bitsandbytes boto3 bottleneck brotli clearml colorama comet_ml
+cuda cython datasets deepspeed docstring_parser duckdb dvclive elasticsearch envwrap faiss filelock flash_attn flint gmpy
+gmpy2 h2 hf_transfer hqq jax jinja2 kernels librosa lm_eval lz4 math_verify matplotlib mistral_common mlflow mlx numexpr
+omegaconf onnx onnxruntime opt_einsum optuna org ortools pandas peft polars py7zr pyarrow pydot pynvml pytest rarfile
+readline redis rlcompleter rnc2rng ruamel ruyaml scikits sentencepiece shtab simplejson sitecustomize sksparse snappy
+socks soundfile substrait swanlab tensorboard tensorboardX tensorflow tiktoken toml tomllib torch_npu torch_xla torchao
+torchaudio torchcodec torchvision trackio tree trio triton typeshed_client usercustomize wandb wcwidth xarray zstandard
+"""
 SHELL = "import sys; sys.argv[0] = 'kad'; from kad.cli.main import entry; entry()"
 
 
@@ -38,12 +42,22 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder, appeared = tmp_path_factory.mktemp("hostile"), tmp_path_factory.mktemp("appeared")
     code = "import sys; import kad.cli.commands, kad.cli.evaluate, kad.evaluation.tuning, kad.evaluation.harness; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    names = {name.partition(".")[0] for name in done.stdout.split()} | set(RARE.split()) | set(sys.stdlib_module_names)
+    names = (
+        {name.partition(".")[0] for name in done.stdout.split()}
+        | set(RARE.split())
+        | set(sys.stdlib_module_names)
+        | set(packages_distributions())
+    )
     for name in names - {"kad", "__main__"}:
         if name.isidentifier():
             (folder / f"{name}.py").write_text(MARKER.format(folder=str(appeared)))
     (folder / "mine.py").write_text(
         f"def mark():\n    open({str(appeared / 'called')!r}, 'w').close()\ndef leave():\n    raise SystemExit(0)\n"
+    )
+    (folder / "matplotlibrc").write_text("backend: module://optuna\ntext.usetex: True\n")
+    (folder / "tasks").mkdir()
+    (folder / "tasks" / "x.yaml").write_text(
+        "task: x\ndataset_path: json\ntest_split: test\noutput_type: generate_until\n"
     )
     (folder / "ends.py").write_text("raise SystemExit(0)\n")
     for name in ("mine.mark", "mine.leave", "ends.target", "os.abort", "sys.exit"):
@@ -52,7 +66,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     own = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model", "AutoTokenizer": ["code.Tok", None]}
     for name in ("model", "tokenizer", "unknown"):
         shutil.copytree(MODELS / "base", folder / name)
-        (folder / name / "code.py").write_text(MARKER.format(folder=str(appeared)))
+        (folder / name / "custom_generate").mkdir()
+        for file in ("code.py", "custom_generate/generate.py"):
+            (folder / name / file).write_text(MARKER.format(folder=str(appeared)))
         file = "tokenizer_config.json" if name == "tokenizer" else "config.json"
         found = json.loads((folder / name / file).read_text()) | {"auto_map": own}
         if name == "unknown":
@@ -78,11 +94,11 @@ def test_no_marker_appears(hostile: tuple[Path, Path]) -> None:
         (1, ["generate", "hi", "--loss", "mine.mark"]),
         (0, ["solve", "--family", "zipf", "--size", "50", "--plots", "figures"]),
         (0, ["bench", "--base", "model", "--proxy", proxy, *tiny]),
-        (1, ["demo", "--models", "nowhere"]),
+        (0, ["demo", "--quick", "--n", "2", "--output", "d"]),
         (0, ["eval", *few, "--method", "p", "--output", "e"]),
         (0, ["sweep", "plan.yaml", "--output", "s"]),
         (0, ["tune", "--task", "embedded", "--n", "2", "--trials", "1", "--new_tokens", "8", "--output", "t"]),
-        (0, ["lm-eval", "--help"]),
+        (1, ["lm-eval", "--include_path", "tasks", "--tasks", "x", "--model_args", f"base=unknown,proxy={proxy}"]),
         (1, ["sweep", "mine.mark.yaml", "--output", "m"]),
     ]
     environment = os.environ | {
@@ -101,7 +117,7 @@ def test_no_marker_appears(hostile: tuple[Path, Path]) -> None:
         for (status, arguments), done in zip(runs, pool.map(ran, [arguments for _, arguments in runs]), strict=True):
             assert done.returncode == status, (arguments, done.stdout[-500:], done.stderr[-1500:])
             assert "Traceback" not in done.stderr, (arguments, done.stderr[-1500:])
-            if "unknown" in arguments:
+            if "unknown" in " ".join(arguments):
                 assert "code of its own (auto_map), which kad never runs" in done.stderr
     assert ran(["report", "s"]).returncode == 0
     assert [path.name for path in appeared.iterdir()] == []

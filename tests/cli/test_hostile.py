@@ -61,12 +61,12 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_nothing_is_called_but_what_is_declared_to_make_a_target(module: str) -> None:
     before = list(sys.path), list(sys.meta_path)
     for name in ("plain", "untyped", "unknown", "other", "maybe", "later", "bound", "thing", "Task", "CALLED", "task"):
-        with pytest.raises(ValueError, match=rf"cannot load the target {module}.{name}: it is not a kad.Target"):
+        with pytest.raises(ValueError, match=rf"cannot load the target {module}.{name}: it is no Target"):
             methods_of(f"{module}.{name}")
     for name in ("os.abort", "sys.exit", "os._exit", "kad.demo.load", "builtins.exit", "builtins.input"):
-        with pytest.raises(ValueError, match=f"cannot load the target {name}: it is not a kad.Target"):
+        with pytest.raises(ValueError, match=f"cannot load the target {name}: it is no Target"):
             methods_of(name)
-        with pytest.raises(ValueError, match=f"cannot load the task {name}: it is not a kad.evaluation.Task"):
+        with pytest.raises(ValueError, match=f"cannot load the task {name}: it is no Task"):
             task_of(name)
     assert sys.modules[module].CALLED == []
     for name, wanted in (
@@ -212,21 +212,14 @@ def test_errors_are_shown_too(capsys, tmp_path) -> None:
         assert err.count("\n") == 1
 
 
-BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
-    f"{new}: &{new} [{','.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
-)
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (BOMB, "stands for more than 100,000 values"), ("[" * 100_000, "nested deeper than 50 levels"),
-        ("a: &a [*a]", "names nothing that has ended before it"), ("seed: 1\nseed: 2\n", "line 2 gives the key 'seed' again"),
-        ("stop:\n- {a: 1, b: 2, a: 3}\n", "line 2 gives the key 'a' again"), (f"seed: {'9' * 5000}", "digits"),
-        ("seed: 2001-99-99", ""), ("#" * 1_000_001, "longer than 1,000,000 characters"), ("a: \x1b", ""),
+        ("stop:\n- {a: 1, b: 2, a: 3}\n", "line 2 gives the key 'a' again"), (f"seed: {'9' * 5000}", ""), ("seed: 2001-99-99", ""),
+        ("a: \x1b", ""), ("? [a]\n: 1", ""),
     ],
 )  # fmt: skip
-def test_yaml_is_bounded(capsys, tmp_path: Path, text: str, words: str) -> None:
+def test_odd_yaml_is_one_sentence(capsys, tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "x.yaml"
     file.write_text(text)
     for arguments in (["sweep", str(file)], ["eval", "--task", str(file)], ["generate", "x", "--config", str(file)]):
@@ -234,14 +227,16 @@ def test_yaml_is_bounded(capsys, tmp_path: Path, text: str, words: str) -> None:
         err = capsys.readouterr().err
         assert err.count("\n") == 1
         assert len(err) < 1000
-        if arguments[0] != "generate" or "digits" not in words:
-            assert words in err
+        assert words in err
+
+
+def test_an_alias_is_no_bomb(capsys, tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(
         "common: &c {min_p: 0.3}\ntasks: embedded\nruns: [{methods: p, filters: [*c, {<<: *c, top_p: 0.9}]}]\n"
     )
     assert main(["sweep", str(plan)]) == 1
-    assert "unknown keys: common" in capsys.readouterr().err  # an alias is no bomb
+    assert "unknown keys: common" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -291,31 +286,24 @@ def test_tensors_are_bounded(tmp_path: Path) -> None:
         read_array(tmp_path / "o.npy")
 
 
-LOOP = "{% for i in range(99999) %}{% for j in range(99999) %}" + "{% endfor %}" * 2
-
-
 @pytest.mark.parametrize(
     ("text", "words", "kind"),
     [
-        (LOOP, "took more than 0.5 seconds", ValueError), ("{{ 10 ** (10 ** 9) }}", "took more than 0.5 seconds", ValueError),
-        ("{{ 'x' * 10 ** 11 }}", "asked for more than 2 GiB", ValueError), ("{{ 'x' * 20000000 }}", "wrote 20,000,000 characters", ValueError),
-        ("{{ raise_exception('no') }}", "fails: no", TemplateFailed), ("{% if %}", "fails: Expected", TemplateFailed),
+        ("{{ 10 ** (10 ** 9) }}", "took more than 0.5 seconds", ValueError),
+        ("{{ 'x' * 20000000 }}", "wrote 20,000,000 characters", ValueError),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "fails: maximum recursion", TemplateFailed),
     ],
-)  # fmt: skip
-def test_chat_templates_are_bounded(monkeypatch, text: str, words: str, kind: type[ValueError]) -> None:
+)
+def test_chat_templates_in_every_place(monkeypatch, text: str, words: str, kind: type[ValueError]) -> None:
+    """Questions of a task and chat messages of `kad.generate` go the same way."""
     monkeypatch.setattr(template, "SECONDS", 0.5)
-    tokenizer = kad.demo.load().tokenizer
-    tokenizer.chat_template = text
-    with pytest.raises(kind, match=f"the chat template of .*base {words}"):
-        through_template(tokenizer, [{"role": "user", "content": "x"}])
-    with pytest.raises(kind, match=words):
-        render(tokenizer, messages(task_of("gsm8k"), kad.evaluation.Item("0", "x", "1", "")))
     pair = kad.demo.load()
+    pair.tokenizer.chat_template = text
+    with pytest.raises(kind, match=f"the chat template of .*base {words}"):
+        render(pair.tokenizer, messages(task_of("gsm8k"), kad.evaluation.Item("0", "x", "1", "")))
+    turns = [{"role": "user", "content": "x"}]
     with pytest.raises(kind, match=words):
-        kad.generate(
-            pair.base, pair.proxy, [{"role": "user", "content": "x"}], target=kad.dual(0.4), tokenizer=tokenizer
-        )
+        kad.generate(pair.base, pair.proxy, turns, target=kad.dual(0.4), tokenizer=pair.tokenizer)
 
 
 def test_chat_templates_are_bounded_in_threads(monkeypatch) -> None:
@@ -323,6 +311,6 @@ def test_chat_templates_are_bounded_in_threads(monkeypatch) -> None:
 
     monkeypatch.setattr(template, "SECONDS", 0.5)
     tokenizer = kad.demo.load().tokenizer
-    tokenizer.chat_template = LOOP
+    tokenizer.chat_template = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
     with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match=r"took more than 0.5 seconds"):
         pool.submit(through_template, tokenizer, [{"role": "user", "content": "x"}]).result()
