@@ -1,5 +1,6 @@
 """kad: align a large base model at decoding time with a small aligned one."""
 
+from . import started as _started  # isort: skip # before any library is imported
 from . import cascades as cascades
 from . import demo as demo
 from . import plots as plots

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import said
+from .loading import model_at, tokenizer_at
 
 Found = TypeVar("Found")
 SAMPLED = 4096  # numbers of each weight that its fingerprint reads
@@ -49,10 +50,9 @@ def load(places: Mapping[str, str | None], dtype: str = "auto", device: str | No
         device: such as cpu or cuda; by default a GPU where there is one.
 
     Raises:
-        ValueError: only one of base and proxy, or a checkpoint that is not there or cannot be read.
+        ValueError: only one of base and proxy, or a checkpoint that is not there, cannot be read, or is not whole.
     """
     import torch
-    from transformers import AutoTokenizer
 
     given = {role: place for role, place in places.items() if place is not None}
     if ("base" in given) != ("proxy" in given):
@@ -70,10 +70,10 @@ def load(places: Mapping[str, str | None], dtype: str = "auto", device: str | No
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     proxy, base = given["proxy"], given["base"]
-    tokenizer = attempt("the proxy's tokenizer", proxy, lambda: AutoTokenizer.from_pretrained(proxy))
-    of_base = attempt("the base's tokenizer", base, lambda: AutoTokenizer.from_pretrained(base))
+    tokenizer = attempt("the proxy's tokenizer", proxy, lambda: tokenizer_at(proxy))
+    of_base = attempt("the base's tokenizer", base, lambda: tokenizer_at(base))
     models = {
-        role: attempt(f"the {role}", place, lambda p=place: load_model(p, dtype, device))  # type: ignore[misc]
+        role: attempt(f"the {role}", place, lambda p=place: model_at(p, dtype).to(device))  # type: ignore[misc]
         for role, place in given.items()
     }
     if of_base.get_vocab() == tokenizer.get_vocab():
@@ -87,12 +87,6 @@ def check_place(role: str, place: str) -> None:
         raise ValueError(f"there is no folder {place} to load the {role} from.")
     if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
         raise ValueError(f"the folder {place} holds no model for the {role} (no config.json).")
-
-
-def load_model(place: str, dtype: str, device: str) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(place, dtype=dtype).to(device).eval()
 
 
 def attempt(what: str, place: str, action: Callable[[], Found]) -> Found:

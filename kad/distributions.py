@@ -7,6 +7,7 @@ knapsack is about.
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -38,11 +39,20 @@ def softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
     return torch.softmax(logits, dim=-1)
 
 
+COLDEST, HOTTEST = 1e-30, 1e30  # logits divided by anything beyond leave float32
+
+
 def check_temperature(temperature: float) -> None:
-    """Raise a ValueError unless the temperature is a positive finite number."""
+    """Raise a ValueError unless the temperature is a positive number by which logits can be divided."""
+    if isinstance(temperature, bool) or not isinstance(temperature, Real):
+        raise ValueError(f"temperature must be a positive number, got {temperature!r}.")
     if not (temperature > 0 and temperature != float("inf")):
         raise ValueError(
             f"temperature must be a positive number, got {temperature}; for greedy decoding use do_sample=False."
+        )
+    if not COLDEST <= temperature <= HOTTEST:
+        raise ValueError(
+            f"temperature must lie in [{COLDEST:g}, {HOTTEST:g}], got {temperature}: logits divided by it are no numbers any more."
         )
 
 

@@ -1,6 +1,11 @@
-"""What an error of another library says, fit for a sentence of ours."""
+"""What others say, an error of a library or a name in a file, fit for a sentence of ours and for a terminal."""
 
 from __future__ import annotations
+
+import re
+
+# What moves a terminal's cursor, changes its state or turns text around; and halves of characters, which cannot be written.
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def said(error: BaseException) -> str:
@@ -10,3 +15,14 @@ def said(error: BaseException) -> str:
     ('no such model', 'ValueError')
     """
     return " ".join(str(error).strip().split("\n")[0].split()) or type(error).__name__
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""The text with its control characters as Python writes them, but for those in ``keep``.
+
+    A terminal obeys the raw ones: it moves its cursor, sets its title, or hides what follows.
+
+    >>> visible("a\x1b[31m b\n"), visible("a\tb\n", keep="\n\t")
+    ('a\\x1b[31m b\\n', 'a\tb\n')
+    """
+    return UNSEEN.sub(lambda found: found[0] if found[0] in keep else repr(found[0])[1:-1], text)

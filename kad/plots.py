@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .extras import need
 from .mixture import mix
 from .solvers import Exact, Fractional, Primal, solve
 from .theory import dual_function as theta
@@ -24,10 +25,9 @@ KEPT, DEFERRED, OPTIMUM, BOUND = "#2171b5", "#e6867a", "#111111", "#8a8a8a"
 
 def pyplot() -> Any:
     """matplotlib's pyplot, drawing to files; one sentence if it is missing."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError('figures need matplotlib: pip install "kad-align[plots]"') from error
+    need("a figure", "matplotlib")
+    import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import kad
 
 ORDER = [
-    "version", "errors", "distributions", "losses", "cascades", "solvers", "mixture", "decisions",
+    "version", "started", "errors", "checks", "extras", "imports", "weights", "loading", "bounded", "terminal",
+    "distributions", "losses", "cascades", "solvers", "mixture", "decisions",
     "theory", "vocabulary", "vocabulary_map", "decoding", "testing", "plots", "statistics", "demo", "checkpoints",
     "bench", "evaluation", "cli", "__main__",
 ]  # fmt: skip

@@ -11,14 +11,15 @@ from typing import Any
 
 import torch
 import transformers
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from .. import checkpoints
 from ..decoding.huggingface import check_model
 from ..decoding.packed import pack_weights
+from ..extras import need
 from ..mixture import Target, dual
+from ..terminal import Console
 from ..version import VERSION
 from .contenders import Job, contenders
 from .measure import Result, bandwidth, cost_ratio, measure
@@ -84,6 +85,8 @@ def check(
     acceptance: float | None, deferral: float, output: Path | None,
 ) -> None:  # fmt: skip
     """One sentence about the first option that cannot be."""
+    if output is not None:
+        need("--output", "matplotlib")
     for name, values in (("batch", batch), ("rounds", [rounds]), ("prompt-tokens", [prompt_tokens])):
         if any(v < 1 for v in values):
             raise ValueError(f"--{name} must be ≥ 1, got {min(values)}.")

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, Olmo2Config, Qwen3Config
+from transformers import Olmo2Config, Qwen3Config
+
+from ..loading import model_of
 
 # Shapes from the checkpoints' published configs: allenai/OLMo-2-1124-13B, OLMo-2-0425-1B, Qwen/Qwen3-14B, Qwen3-1.7B.
 OLMO2: list[dict[str, Any]] = [
@@ -71,7 +73,7 @@ def build(name: str, device: str, dtype: torch.dtype, seed: int = 0) -> Models:
     for config in configs(name):
         torch.manual_seed(seed)
         with torch.device(device):
-            models.append(AutoModelForCausalLM.from_config(config, dtype=dtype).eval())
+            models.append(model_of(config, dtype).eval())
     return Models(name, *models)
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import inspect
 import json as json_module
-from collections.abc import Callable, Sequence
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import docstring_parser
-from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentParser, get_loader, set_loader  # type: ignore[attr-defined]
 
+from ..bounded import CHARACTERS, check_yaml, read_text
+from ..errors import visible
+from ..imports import named
 from ..losses import Logistic, Loss
 from ..mixture import Placement, Target
 from ..solvers import Solver
@@ -233,6 +239,7 @@ def bench(
     )  # fmt: skip
 
 
+PATH = re.compile(r"(?<![\w./-])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?![\w./-])")
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo, "generate": generate, "solve": solve, "bench": bench, "eval": evaluate, "sweep": sweep, "tune": tune, "report": report,
 }  # fmt: skip
@@ -247,16 +254,47 @@ REPEATED: dict[str, Callable[[str], object]] = {  # by the annotation of an opti
 }  # fmt: skip
 
 
-def parser() -> ArgumentParser:
+class Done(BaseException):
+    """The parser has printed what was asked for, such as the help."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+class Parser(ArgumentParser):  # type: ignore[misc]
+    """One whose end cannot be taken for that of a user's module, which may call `sys.exit` while it is imported."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        if message:
+            sys.stderr.write(visible(message, "\n"))
+        raise Done(status)
+
+
+def load_yaml(text: str) -> Any:
+    """Options' values and configurations, within bounds; not YAML is what this cannot read."""
+    try:
+        if len(text) > CHARACTERS:
+            raise ValueError(f"it is longer than {CHARACTERS:,} characters.")
+        check_yaml(text)
+        return yaml_loader(text)
+    except ValueError as error:
+        raise yaml.YAMLError(str(error)) from error
+
+
+yaml_loader = get_loader("yaml")
+set_loader("yaml", load_yaml, exceptions=(yaml.YAMLError,))
+
+
+def parser() -> Parser:
     """The parser of all commands."""
     about = (
         "Align a large base language model at decoding time with a small aligned one. Beside the subcommands below, "
         "`kad lm-eval ...` runs lm-evaluation-harness with the model kad."
     )
-    top = ArgumentParser(prog="kad", description=about, version=VERSION, exit_on_error=False)
+    top = Parser(prog="kad", description=about, version=VERSION, exit_on_error=False)
     commands = top.add_subcommands()
     for name, function in COMMANDS.items():
-        one = ArgumentParser(exit_on_error=False)
+        one = Parser(exit_on_error=False)
         one.add_argument("--config", action=ActionConfigFile, help="Read options from this YAML file.")
         texts = {p.arg_name: p.description for p in docstring_parser.parse(function.__doc__ or "").params}
         switches = {p.name for p in inspect.signature(function).parameters.values() if p.default is False}
@@ -270,11 +308,15 @@ def parser() -> ArgumentParser:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Parse and call."""
-    top = parser()
-    parsed = top.parse_args(gathered([underscored(a) for a in arguments]))
+    """Parse and call. Modules that the arguments name may come from the current folder."""
+    top, given = parser(), gathered([underscored(a) for a in arguments])
+    try:
+        with named(*texts_of(given)):
+            parsed = top.parse_args(given)
+            options = top.instantiate(parsed)[parsed.subcommand]
+    except Done as done:
+        return done.status
     quiet()
-    options = top.instantiate(parsed)[parsed.subcommand]
     COMMANDS[parsed.subcommand](**{key: value for key, value in options.items() if key != "config"})
     return 0
 
@@ -287,6 +329,18 @@ def quiet() -> None:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     huggingface_hub.utils.logging.set_verbosity(50)  # it logs every retry; the last word is ours
+
+
+def texts_of(arguments: Sequence[str]) -> Iterator[str]:
+    """Every word of the arguments, of the JSON in them and of the configurations that they name, that may be an import path."""
+    for name, argument in zip(["", *arguments], arguments, strict=False):
+        key, _, value = argument.partition("=") if argument.startswith("--") else (name, "", argument)
+        yield from PATH.findall(value)
+        if key == "--config" and value:
+            try:
+                yield from PATH.findall(read_text(Path(value), value))
+            except ValueError:
+                continue  # the parser says so in words of its own
 
 
 def underscored(argument: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from ..evaluation.estimate import PROMPT, needs, passes
 from ..evaluation.plan import Plan
 from ..evaluation.tasks import task_of
+from ..terminal import Console
 
 BYTES = {"auto": 2, "bfloat16": 2, "float16": 2, "float32": 4}
 
@@ -60,14 +60,13 @@ def show(
             if parameters is None
             else f"{parameters / 1e9:.1f} billion parameters, {parameters * size / 2**30:.1f} GiB"
         )
-        console.print(f"{role:9} {places[role]}: {what}", highlight=False)
+        console.print(f"{role:9} {places[role]}: {what}")
     tokens = (PROMPT + longest) * batch
     cache = sum(found.cache.get(role, 0) for role in ("base", "proxy")) * size * tokens
     if found.parameters:
         console.print(
             f"memory: weights {found.weights(size) / 2**30:.1f} GiB, keys and values up to {cache / 2**30:.1f} GiB for {batch} rows "
             f"of {PROMPT} + {longest} tokens.",
-            highlight=False,
         )
     for sentence in dict.fromkeys(found.missing):
-        console.print(f"missing: {sentence}", highlight=False, soft_wrap=True)
+        console.print(f"missing: {sentence}", soft_wrap=True)

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ..checkpoints import load
 from ..decoding.packed import pack_weights
 from ..evaluation import plan as plans
+from ..evaluation.failures import Unanswered
 from ..evaluation.methods import available, methods_of
 from ..evaluation.plan import Block, Configuration, Plan
 from ..evaluation.presets import preset_of
-from ..evaluation.report import results_of, write
-from ..evaluation.runner import Job, Unit
+from ..evaluation.report import NEEDS, results_of, write
+from ..evaluation.runner import Job, Unit, ready
 from ..evaluation.runner import run as run_job
 from ..evaluation.store import Store, read
 from ..evaluation.summary import Comparison, Summary
 from ..evaluation.traces import explain
+from ..extras import need
+from ..terminal import Console, json_text
 from .dry_run import show
 
 ROLES = ("base", "proxy", "reference", "aligned")
@@ -77,7 +78,7 @@ def run_plan(
     places = {role: given[role] if given[role] is not None else rest.get(role) for role in ROLES}
     if data is None and rest.get("data") is not None:
         data = plan.parent / str(rest["data"])
-    carry_out(found, places, None, data=data, batch=batch or int(rest.get("batch", 64)), **how)
+    carry_out(found, places, None, data=data, batch=batch if batch is not None else rest.get("batch") or 64, **how)
 
 
 def carry_out(
@@ -90,18 +91,29 @@ def carry_out(
         plan = completed(plan, {role for role, place in places.items() if place} or set(ROLES))
         show(plan, places, data, batch, dtype, shapes, console)
         return
+    need("the report (or choose --no-report)", *(() if no_report else NEEDS))
+    ready(plan)
     checkpoints = load(places, dtype, device)
     if pack:
         for model in checkpoints.models.values():
             pack_weights(model)
     job = Job(completed(plan, set(checkpoints.models)), checkpoints, data, batch, compile)
+    unanswered: Unanswered | None = None
     with Store(output) as store:
         if store.cut:
             console.print(f"{output}: a killed run had left {store.cut} bytes of a line; its batch runs again.")
-        answered = with_progress(job, store, console)
+        try:
+            answered, failed = with_progress(job, store, console), 0
+        except Unanswered as error:
+            unanswered, answered, failed = error, error.answered, len(error.failures)
+            if not store.done:
+                raise
         explain(job, store, read(output)[1], traces)
-    console.print(f"{answered} questions answered, {sum(len(u.items) for u in job.units()) - answered} were there.")
+    there = sum(len(unit.items) for unit in job.units()) - answered - failed
+    console.print(f"{answered} questions answered, {there} were there.")
     report(output, page=not no_report)
+    if unanswered is not None:
+        raise unanswered
 
 
 def completed(plan: Plan, roles: set[str]) -> Plan:
@@ -117,7 +129,7 @@ def with_progress(job: Job, store: Store, console: Console) -> int:
         if store.missing(unit.configuration, unit.seed, (item.id for item in unit.items))
     )  # fmt: skip
     columns = (
-        TextColumn("{task.description:30.30}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TextColumn("{task.description:30.30}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as bar:
@@ -134,14 +146,14 @@ def report(folder: Path, against: str = "dual", json: bool = False, page: bool =
     """Numbers, tables and the page of a folder of results."""
     results = results_of(folder, against)
     if json:
-        print(json_module.dumps(results.numbers(), indent=1, ensure_ascii=False))
+        print(json_text(results.numbers(), indent=1))
         return
     console = Console()
     console.print(table_of(results.lines))
     if results.compared:
         console.print(table_of_comparisons(results.lines, results.compared))
     if page:
-        console.print(f"written: {write(results)}", highlight=False, soft_wrap=True)
+        console.print(f"written: {write(results)}", soft_wrap=True)
 
 
 def table_of(lines: list[Summary]) -> Table:

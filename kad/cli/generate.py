@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from pathlib import Path
 from typing import Any, Literal
-
-from rich.console import Console
 
 from ..checkpoints import load
 from ..decoding.colour import ColourStreamer, coloured
@@ -16,6 +13,7 @@ from ..decoding.packed import pack_weights
 from ..losses import Logistic, Loss
 from ..mixture import ImplicitReward, Mixture, Placement, Target
 from ..solvers import Dual, Primal, Solver
+from ..terminal import Console, json_text
 
 THRESHOLD, BUDGET, TEMPERATURE = 0.4, 0.9, 0.7
 
@@ -70,9 +68,10 @@ def run(
             for t in row
         ]  # fmt: skip
         text = tokenizer.decode([t.id for t in row], skip_special_tokens=True)
-        print(json_module.dumps({"text": text, "tokens": tokens, "totals": out.trace.summary()}))
+        print(json_text({"text": text, "tokens": tokens, "totals": out.trace.summary()}))
     elif not stream:
-        console.print(coloured(out.trace, tokenizer), soft_wrap=True)
+        ids = [t.id for t in out.trace.tokens()]
+        console.generated(coloured(out.trace, tokenizer), tokenizer.decode(ids, skip_special_tokens=True))
 
 
 def read_prompt(prompt: str | None, file: Path | None) -> str:

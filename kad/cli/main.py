@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
+
+from ..errors import visible
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,11 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
-    # A loss in ./mymodule.py can be named as mymodule.MyLoss, as with `python -m`.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    harness = arguments[:1] == ["lm-eval"]  # its options, and how it ends, are the harness's
     try:
-        if arguments[:1] == ["lm-eval"]:  # its options are the harness's
+        if harness:
             from ..evaluation.harness import run
 
             return run(arguments[1:])
@@ -31,10 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `kad generate | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except SystemExit:  # a user's code has ended the program: that is no success
+        if harness or debug:
+            raise
+        print("kad: code that an option or a plan names ended the program (SystemExit).", file=sys.stderr)
+        return 1
     except Exception as error:
         if debug:
             raise
-        print(f"kad: {sentence(error)}", file=sys.stderr)
+        print(f"kad: {visible(sentence(error))}", file=sys.stderr)
         return 1
 
 
@@ -55,4 +61,10 @@ def sentence(error: BaseException) -> str:
 def entry() -> None:
     """The console script."""
     warnings.filterwarnings("ignore", module="transformers")
-    sys.exit(main())
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # processes that libraries start look for modules where we do
+    try:
+        status = main()
+    except Exception:  # with --debug
+        print(visible(traceback.format_exc(), "\n"), end="", file=sys.stderr)
+        status = 1
+    sys.exit(status)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json as json_module
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -11,22 +10,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
 from ..checkpoints import load
 from ..distributions import check_budget, check_distribution, softmax
+from ..extras import need
 from ..losses import Loss
 from ..solvers import Brute, Dual, Exact, Fractional, OrTools, Primal, Solution, Solver
 from ..solvers.base import certify
 from ..solvers.brute import LARGEST
+from ..terminal import Console, json_text
 from ..theory import critical_loss
 from ..theory.families import Family, family
+from .arrays import read_array
 from .generate import read_prompt
 
 BUDGETS = (0.1, 0.3, 0.6, 0.9)
@@ -73,6 +73,7 @@ def run(
     for b in budgets:
         check_budget(b)
     if plots is not None:
+        need("--plots", "matplotlib")
         claim_folder(plots)
     if file is not None and family is not None:
         raise ValueError("choose one of --file and --family.")
@@ -95,7 +96,7 @@ def run(
     if json:
         steps, vocabulary = problem.p.shape
         head = {"source": problem.source, "steps": steps, "vocabulary": vocabulary, "loss": repr(loss)}
-        print(json_module.dumps(head | {"rows": [asdict(line) for line in lines]}))
+        print(json_text(head | {"rows": [asdict(line) for line in lines]}))
         return
     console = Console()
     console.print(table(lines, problem, loss))
@@ -112,16 +113,8 @@ def of_family(name: Family, size: int, exponent: float, spread: float, peak: flo
 def of_file(file: Path, logits: bool, temperature: float) -> Problem:
     """Probabilities, or with ``logits`` logits: a vector, or one row per step."""
     try:
-        if file.suffix == ".npy":
-            numbers = np.load(file, allow_pickle=False)
-        elif file.suffix == ".pt":
-            numbers = torch.load(file, map_location="cpu", weights_only=True).double().numpy()
-        elif file.suffix == ".csv":
-            numbers = np.loadtxt(file, delimiter=",", ndmin=2)
-            numbers = numbers.T if numbers.shape[1] == 1 else numbers
-        else:
-            raise ValueError("it must end in .npy, .pt or .csv.")
-        values = torch.from_numpy(np.atleast_2d(np.asarray(numbers, dtype=np.float64)))
+        found = read_array(file)
+        values = found.reshape(1, -1) if found.ndim < 2 else found
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror or 'not such a file'}.") from error
     except Exception as error:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.text import Text
 
 from ..checkpoints import load
 from ..evaluation.methods import methods_of
+from ..evaluation.runner import ready
 from ..evaluation.tuning import command, plan_of, tune
+from ..extras import need
+from ..terminal import Console
 
 
 def run(
@@ -26,9 +29,22 @@ def run(
     (chosen,) = methods_of(method.partition(":")[0])
     heat: tuple[Any, ...] = tuple(placement or ["models"])
     plan = plan_of(tuple(task or ["embedded"]), chosen.name, n, seeds, temperature, new_tokens)
+    need("kad tune", "optuna")
+    ready(plan)
     checkpoints = load({"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}, dtype, device)
     with console.status("starting") as status:
-        found = tune(chosen.name, plan, checkpoints, output, trials, heat, seed, data, batch, status.update)
+        found = tune(
+            chosen.name,
+            plan,
+            checkpoints,
+            output,
+            trials,
+            heat,
+            seed,
+            data,
+            batch,
+            lambda text: status.update(Text(text)),
+        )
     speeds = ", ".join(f"γ {window}: {speed:.0f}" for window, speed in found.tokens_per_second.items())
     console.print(
         f"{found.method} {chosen.kind.parameter}={found.value:g} on the {found.placement}: "
@@ -36,5 +52,5 @@ def run(
         f"best of {found.trials} settings (so it flatters). Test questions asked: none.\n"
         f"tokens a second: {speeds}; fastest with γ = {found.window}.\n"
         f"On the test questions: {command(found, plan.tasks)}",
-        highlight=False, soft_wrap=True,
+        soft_wrap=True,
     )  # fmt: skip

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
+from ..errors import visible
+from ..terminal import KEPT, Console
 from .trace import ORIGINS, Trace
 
 # Blue and orange keep apart for colour-blind readers; the underline keeps apart without any colour.
@@ -44,7 +45,8 @@ def coloured(trace: Trace, tokenizer: Any, row: int = 0) -> Text:
 
 
 def styled(piece: str, origin: str) -> Text:
-    """A token's text in its origin's style; the white space before it stays plain."""
+    """A token's text in its origin's style; the white space before it stays plain, and control characters are shown."""
+    piece = visible(piece, KEPT)
     spaces = len(piece) - len(piece.lstrip())
     return Text(piece[:spaces]).append(piece[spaces:], STYLES[origin])
 
@@ -69,8 +71,9 @@ class ColourStreamer:
         text = self.tokenizer.decode(self.ids, skip_special_tokens=True)
         if text.endswith("\ufffd"):
             return
-        self.console.print(styled(text[len(self.shown) :], ORIGINS[self.origin]), end="", soft_wrap=True)
+        new = text[len(self.shown) :]
+        self.console.generated(styled(new, ORIGINS[self.origin]), new, end="")
         self.shown = text
 
     def end(self) -> None:
-        self.console.print()
+        self.console.generated(Text(), "")

@@ -21,9 +21,11 @@ from transformers import (
 )
 from transformers.utils import ModelOutput
 
+from ..checks import seed as check_seed
 from ..mixture import Target
 from ..vocabulary import output_size, shared_vocabulary
 from ..vocabulary_map import VocabularyMap
+from .capacity import check_capacity
 from .columns import Columns, StopStrings
 from .huggingface import adopt, cache_name, check_model, is_parallel, is_recurrent, lane_for
 from .journal import Journal
@@ -91,6 +93,9 @@ def generate(
 
     Defaults (stop tokens, temperature, ...) come from the *aligned* model's generation config; stop tokens are the
     union of both models'. What was used in the end is in ``out.trace.settings``.
+
+    Models come as they are: whether Hugging Face's loader found all of a checkpoint's tensors, or drew some at random, can
+    no longer be seen here. ``kad.checkpoints.load`` and the commands ask it, and refuse such a checkpoint.
 
     Args:
         base: p, a Hugging Face causal language model.
@@ -163,12 +168,13 @@ def generate(
     if proxy_prompt is not None:
         proxy_input_ids, proxy_attention_mask = encode(proxy_prompt, proxy_tokenizer or tokenizer, pad)
     unpad(input_ids, attention_mask, "input_ids")  # before Hugging Face warns about what we refuse
+    input_ids = input_ids.long()
     if generator is not None and seed is not None:
         raise ValueError("pass either generator or seed, not both.")
-    if isinstance(seed, Sequence):
-        generator = PerRow(seed)
-    elif seed is not None:
-        generator = torch.Generator(device=device).manual_seed(seed)
+    if seed is not None:
+        many = hasattr(seed, "__iter__") and not isinstance(seed, str)  # a list, a tuple, an array, a tensor
+        given: Any = seed.tolist() if hasattr(seed, "tolist") else seed
+        generator = PerRow(list(given)) if many else torch.Generator(device=device).manual_seed(check_seed(given))
     criteria = StoppingCriteriaList(stopping_criteria or [])
     if stop_strings is not None:
         if tokenizer is None:
@@ -296,6 +302,7 @@ def decode(
         size, forbidden = len(vocabulary_map.proxy_of), None  # neither model's padding is ever read
 
     prompts = unpad(input_ids, model_kwargs.get("attention_mask"), "input_ids")
+    input_ids = input_ids.long()
     if isinstance(generator, PerRow) and len(generator.seeds) != len(prompts):
         raise ValueError(f"there are {len(prompts)} rows and {len(generator.seeds)} seeds; give one seed per row.")
     proxy_prompts = prompts
@@ -312,6 +319,10 @@ def decode(
             raise ValueError(f"the prompt has token id {largest}, but the models share only {ids} ids.")
 
     limit = max(0, generation_config.max_length - input_ids.shape[1])
+    for name, one in models.items():
+        rows = proxy_prompts if name == "proxy" else prompts
+        # With another vocabulary a token of the base's may be several of the proxy's, so there it is a lower bound.
+        check_capacity(name, one, max(len(row) for row in rows), limit)
     options = compile if isinstance(compile, dict) else {} if compile else None
     lanes: dict[str, Lane] = {}
     for name, one in models.items():

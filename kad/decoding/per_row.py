@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..checks import seed as check_seed
 from ..distributions import accumulation_dtype
 from .verify import Sampled
 
@@ -21,11 +22,14 @@ class PerRow(Sampled):
 
     Attributes:
         seeds: one per row of the batch.
+
+    Raises:
+        ValueError: a seed that is none.
     """
 
     def __init__(self, seeds: Sequence[int]) -> None:
         super().__init__()
-        self.seeds = [int(seed) for seed in seeds]
+        self.seeds = [check_seed(seed, "a seed") for seed in seeds]
         self.keys: list[bytes] = []
 
     def about(self, rows: Tensor, place: Tensor, where: Tensor, what: str, step: int = 0) -> None:

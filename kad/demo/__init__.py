@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..loading import model_at, tokenizer_at
+
 MODELS = Path(__file__).parent / "models"
 KINDS = ("base", "proxy", "proxy-base", "base-aligned")
 
@@ -37,15 +39,13 @@ def load(folder: str | Path = MODELS) -> Pair:
 
     Raises:
         FileNotFoundError: the folder lacks one of the four models.
+        ValueError: one of them is not whole.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = Path(folder)
     missing = [kind for kind in KINDS if not (folder / kind / "config.json").is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} holds no model {missing[0]!r}; `kad demo --retrain` trains all four.")
-    base, proxy, proxy_base, base_aligned = (
-        AutoModelForCausalLM.from_pretrained(folder / kind, dtype=torch.float32).eval() for kind in KINDS
-    )
-    return Pair(base, proxy, proxy_base, base_aligned, AutoTokenizer.from_pretrained(folder / "base"))
+    base, proxy, proxy_base, base_aligned = (model_at(folder / kind, torch.float32) for kind in KINDS)
+    return Pair(base, proxy, proxy_base, base_aligned, tokenizer_at(folder / "base"))

@@ -11,9 +11,10 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..extras import need
+from ..terminal import Console
 from ..version import VERSION
 from . import MODELS, Pair, load
 from .evaluate import Plan, Run, records
@@ -28,6 +29,7 @@ def run(
     *, output: Path | None, quick: bool, full: bool, retrain: bool, models: Path | None, n: int | None, seed: int
 ) -> None:
     """See `kad.cli.commands.demo`."""
+    need("kad demo", "matplotlib")
     console = Console()
     n = n if n is not None else QUICK_PROBLEMS if quick else PROBLEMS
     if n < 2:
@@ -47,13 +49,12 @@ def run(
     write(output, problems, runs, plan, seconds)
     console.print(
         f"{len(runs)} runs in {seconds:.0f} s. Wrote {output}/results.json, accuracy.png, acceptance.png.",
-        highlight=False,
     )
 
 
 def progress(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description:22}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
+        TextColumn("{task.description:22}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
         transient=True,
     )  # fmt: skip
 
@@ -90,7 +91,7 @@ def retrained(folder: Path, seed: int, console: Console) -> None:
             folder.rmdir()
         shutil.move(Path(scratch) / "models", folder)
     for name, value in figures.items():
-        console.print(f"{name}: {value:.3f}", highlight=False)
+        console.print(f"{name}: {value:.3f}")
 
 
 def free_folder(output: Path | None) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +14,7 @@ from ..decoding.colour import LEGEND, coloured
 from ..decoding.generate import generate
 from ..plots import pyplot
 from ..statistics import difference, rate
+from ..terminal import Console
 from . import Pair
 from .evaluate import TEMPERATURE, Method, Plan, Run
 from .problems import Problem, prompt
@@ -144,7 +145,7 @@ def show(console: Console, pair: Pair, problems: Sequence[Problem], runs: Sequen
         console.print(accuracy_table(runs, plan, filtered=True))
     console.print(acceptance_table(runs, plan))
     console.print(examples(pair, problems[:3]))
-    console.print(CAVEATS, style="dim", highlight=False)
+    console.print(CAVEATS, style="dim")
 
 
 def figures(runs: Sequence[Run], plan: Plan, folder: Path) -> None:

@@ -11,7 +11,9 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import final
+from typing import ClassVar, final
+
+from ..extras import need
 
 # A text that goes on with another question has left the one that was asked.
 NEXT_QUESTION = re.compile(
@@ -26,6 +28,9 @@ class Answer(ABC):
 
     Subclass it for another kind; `extract` returns None where a text answers nothing, which is then wrong.
 
+    Attributes:
+        needs: optional libraries, by their import names, without which it cannot compare.
+
     >>> class YesOrNo(Answer):
     ...     def extract(self, text):
     ...         return next((word for word in ("yes", "no") if word in text.lower().split()), None)
@@ -34,6 +39,8 @@ class Answer(ABC):
     >>> YesOrNo().score("Well, yes", "yes")
     ('yes', True)
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def extract(self, text: str) -> str | None:
@@ -178,6 +185,8 @@ class Boxed(Answer):
     ('\\dfrac12', True)
     """
 
+    needs: ClassVar[tuple[str, ...]] = ("math_verify",)
+
     def extract(self, text: str) -> str | None:
         text = own_part(text)
         box = last_box(text)
@@ -232,10 +241,8 @@ BASE = re.compile(r"\d_\{?(\d+)")
 
 def equivalent(answer: str, gold: str) -> bool:
     """Symbolic equivalence, by math-verify; a parse or a comparison that takes over five seconds counts as unequal."""
-    try:
-        from math_verify import parse, verify
-    except ImportError as error:
-        raise ImportError("comparing formulas needs math-verify: pip install 'kad-align[evaluation]'.") from error
+    need("comparing formulas", "math_verify")
+    from math_verify import parse, verify
 
     if len(answer) > 300:  # no answer to a problem of this kind; parsing it may take minutes
         return False

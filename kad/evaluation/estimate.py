@@ -10,6 +10,7 @@ from typing import Any
 from ..bench import pairs
 from ..checkpoints import check_place
 from ..errors import said
+from ..loading import config_at, model_of
 from . import sources
 from .plan import Configuration, Plan
 from .task import Task
@@ -66,13 +67,15 @@ def needs(plan: Plan, places: Mapping[str, str | None], data: Path | None, shape
 
 def config_of(role: str, place: str, found: Needs) -> Any:
     """The checkpoint's configuration, or None and a sentence about what is missing."""
-    from transformers import AutoConfig
-
     try:
         check_place(role, place)
-        return AutoConfig.from_pretrained(place)
     except ValueError as error:
         found.missing.append(str(error))
+        return None
+    try:
+        return config_at(place)
+    except ValueError as error:
+        found.missing.append(f"cannot load the {role} from {place}: {said(error)}")
     except Exception as error:
         found.missing.append(f"the {role} {place} is not here and cannot be fetched ({said(error)}).")
     return None
@@ -81,10 +84,9 @@ def config_of(role: str, place: str, found: Needs) -> Any:
 def count(config: Any) -> int:
     """Parameters of a model of this configuration; no memory is taken."""
     import torch
-    from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+        model = model_of(config)
     return sum(p.numel() for p in model.parameters())
 
 

@@ -21,6 +21,7 @@ except ImportError as error:
 from ..checkpoints import load
 from ..decoding.generate import generate
 from ..decoding.per_row import seed_from
+from ..decoding.template import bounded
 from ..mixture import Placement
 from .full_pass import full_pass
 from .methods import methods_of
@@ -66,6 +67,11 @@ class KadLM(HFLM):  # type: ignore[misc]
             pretrained=self.kad_models["base"], tokenizer=checkpoints.tokenizer, batch_size=batch_size, backend="causal",
             **options,
         )  # fmt: skip
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """The harness's own, within bounds of time and memory."""
+        with bounded(self.tokenizer):
+            return str(super().apply_chat_template(chat_history, add_generation_prompt))
 
     def _model_generate(self, context: Tensor, max_length: int, stop: list[str], **options: Any) -> Tensor:
         """The harness's call for texts: greedy unless the task samples."""

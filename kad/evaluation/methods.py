@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .. import cascades
+from ..imports import made
 from ..losses import ConfidenceBet, Loss, Nudging
 from ..mixture import (
     Base,
@@ -26,7 +27,6 @@ from ..mixture import (
     primal,
 )
 from ..solvers import Dual
-from .given import imported
 
 Role = Literal["base", "proxy", "reference", "aligned"]
 Make = Callable[[float, Placement, Any], Target]
@@ -134,15 +134,8 @@ class Method:
         return self.name if self.value is None else f"{self.name} {self.kind.parameter}={self.value:g}"
 
     def own(self) -> Target:
-        """The target at the import path: a value, or a class or function without arguments."""
-        found = imported(self.name, "target")
-        try:
-            target = found if isinstance(found, Target) else found()
-        except TypeError as error:
-            raise ValueError(f"cannot load the target {self.name}: {error}.") from error
-        if not isinstance(target, Target):
-            raise ValueError(f"{self.name} is not a kad.Target.")
-        return target
+        """The target at the import path: a value, or a class, or a function declared to return one, without arguments."""
+        return made(self.name, "target", Target)  # type: ignore[type-abstract]
 
     def target(self, placement: Placement, reference: Any = None) -> Target:
         """What is sampled.

@@ -6,13 +6,14 @@ import functools
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from ..checks import distinct, number, text, whole
 from ..decoding.per_row import seed_from
-from ..mixture import Placement
+from ..mixture import Placement, check_placement
 from .given import read_yaml
 from .methods import Method, methods_of
 from .task import Part
@@ -76,12 +77,6 @@ class Configuration:
         """A hash of all of it: results of different configurations never meet."""
         return key_of(self)
 
-    @staticmethod
-    def from_dict(fields: Mapping[str, Any]) -> Configuration:
-        """What `dataclasses.asdict` and JSON made of one."""
-        models = tuple((role, mark) for role, mark in fields["models"])
-        return Configuration(**{**fields, "models": models})
-
 
 @functools.cache
 def key_of(configuration: Configuration) -> str:
@@ -116,12 +111,16 @@ class Block:
     filters: tuple[tuple[tuple[str, float], ...], ...] = ((),)
 
     def __post_init__(self) -> None:
-        if unknown := set(self.placements) - set(get_args(Placement)):
-            raise ValueError(f"placement must be one of {', '.join(get_args(Placement))}; got {unknown.pop()!r}.")
-        if any(window < 0 for window in self.windows):
-            raise ValueError(f"the window must be ≥ 0, got {min(self.windows)}.")
-        if any(t is not None and t <= 0 for t in self.temperatures):
-            raise ValueError("a temperature must be positive; for greedy decoding say greedy.")
+        for placement in self.placements:
+            check_placement(placement)
+        for window in self.windows:
+            whole("the window", window, 0)
+        for temperature in self.temperatures:
+            if temperature is not None and number("a temperature", temperature) <= 0:
+                raise ValueError("a temperature must be positive; for greedy decoding say greedy.")
+        for filters in self.filters:
+            for name, value in filters:
+                check_filter(name, value)
 
 
 @dataclass(frozen=True)
@@ -156,12 +155,19 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.tasks or not self.blocks or not self.seeds:
             raise ValueError("a plan needs at least one task, one method and one seed.")
-        if self.count is not None and self.count < 1:
-            raise ValueError(f"the number of questions must be ≥ 1, got {self.count}.")
-        if self.shots < 0:
-            raise ValueError(f"the number of shots must be ≥ 0, got {self.shots}.")
-        if self.new_tokens is not None and self.new_tokens < 1:
-            raise ValueError(f"the number of new tokens must be ≥ 1, got {self.new_tokens}.")
+        for task in self.tasks:
+            text("a task", task)
+        for seed in self.seeds:
+            whole("a seed", seed)
+        distinct("the seeds", self.seeds)
+        if self.count is not None:
+            whole("the number of questions", self.count, 1)
+        whole("the number of shots", self.shots, 0)
+        whole("the seed of the shuffle", self.shuffle)
+        if self.new_tokens is not None:
+            whole("the number of new tokens", self.new_tokens, 1)
+        if self.part not in get_args(Part):
+            raise ValueError(f"the part must be one of {', '.join(get_args(Part))}; got {self.part!r}.")
 
     def configurations(
         self, task: str, new_tokens: int, models: Sequence[tuple[str, str]] = ()
@@ -194,6 +200,16 @@ class Plan:
 
 
 FILTERS = ("top_p", "top_k", "min_p")
+TEXTS = ("base", "proxy", "reference", "aligned", "data")  # of a plan's file, beside the plan
+
+
+def check_filter(name: str, value: Any) -> float:
+    """The value of a common filter.
+
+    Raises:
+        ValueError: it is not in the filter's range.
+    """
+    return whole(name, value, 1) if name == "top_k" else number(name, value, 0, 1, open_low=name == "top_p")
 
 
 def from_yaml(path: Path) -> tuple[Plan, dict[str, Any]]:
@@ -209,20 +225,32 @@ def from_yaml(path: Path) -> tuple[Plan, dict[str, Any]]:
     found = read_yaml(path, "plan")
     if not isinstance(found, dict) or not isinstance(found.get("runs"), list):
         raise ValueError(f"the plan {path} must hold tasks and runs, a list of blocks with methods.")
+    try:
+        return plan_of(found, path)
+    except ValueError as error:
+        raise ValueError(f"the plan {path}: {error}") from error
+
+
+def plan_of(found: dict[Any, Any], path: Path) -> tuple[Plan, dict[str, Any]]:
+    """`from_yaml`, from what the file holds."""
     own = {"tasks", "n", "seeds", "shots", "shuffle", "new_tokens", "runs"}
-    rest = {key: value for key, value in found.items() if key not in own}
+    rest = {str(key): value for key, value in found.items() if key not in own}
+    for key, value in rest.items():
+        if key in TEXTS and value is not None:
+            text(key, value)
+    if rest.get("batch") is not None:
+        whole("the batch", rest["batch"], 1)
     blocks = tuple(block_of(block, path) for block in found["runs"])
-    tasks = found.get("tasks") or []
     plan = Plan(
-        tuple([tasks] if isinstance(tasks, str) else tasks), blocks, found.get("n"), seeds_of(found.get("seeds", 1)),
+        tuple(listed(found.get("tasks") or [])), blocks, found.get("n"), seeds_of(found.get("seeds", 1)),
         found.get("shots", 0), found.get("shuffle", 0), found.get("new_tokens"),
     )  # fmt: skip
     return plan, rest
 
 
-def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
+def seeds_of(seeds: Any) -> tuple[int, ...]:
     """So many seeds from 0, or the seeds themselves."""
-    return tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    return tuple(seeds) if isinstance(seeds, list | tuple) else tuple(range(whole("the number of seeds", seeds, 1)))
 
 
 def listed(value: Any) -> list[Any]:
@@ -240,18 +268,24 @@ def block_of(block: Any, path: Path) -> Block:
     for entry in listed(block["methods"]):
         if isinstance(entry, dict):  # dual: [0.3, 0.4]
             for name, values in entry.items():
-                methods += methods_of(f"{name}:{','.join(str(v) for v in listed(values))}")
+                for value in listed(values):
+                    methods += methods_of(f"{text('a method', name)}:{number(f'the parameter of {name}', value)!r}")
         else:
-            methods += methods_of(str(entry))
+            methods += methods_of(text("a method", entry))
+    if not methods:
+        raise ValueError(f"every block of runs in {path} needs methods.")
     filters = []
     for entry in listed(block.get("filters", {})):
         if not isinstance(entry or {}, dict) or (unknown := sorted(set(entry or {}) - set(FILTERS))):
             raise ValueError(f"a filter in {path} is a mapping with {', '.join(FILTERS)}, got {entry!r}.")
-        filters.append(tuple((entry or {}).items()))
+        filters.append(tuple((name, check_filter(name, value)) for name, value in (entry or {}).items()))
     return Block(
         tuple(methods),
         tuple(listed(block.get("placements", "models"))),
         tuple(listed(block.get("windows", 0))),
-        tuple(None if t in ("greedy", None) else float(t) for t in listed(block.get("temperatures", 0.7))),
+        tuple(
+            None if t in ("greedy", None) else number("a temperature", t)
+            for t in listed(block.get("temperatures", 0.7))
+        ),
         tuple(filters),
     )

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import base64
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..extras import need
 from ..version import VERSION
 from . import figures
+from .failures import Failure, read_failures
+from .files import write_whole
 from .methods import KINDS
 from .plan import Configuration
 from .presets import PRESETS, PUBLISHED, SOURCE
-from .store import read, write_whole
+from .store import read
 from .summary import Comparison, Summary, comparisons, summaries
-from .traces import TRACES
+from .traces import read_traces
 
 PAGE = "report.html"
+NEEDS = ("jinja2", "matplotlib")
 PICTURES = {
     "accuracy": ("Accuracy", "Wilson intervals at 95%, with the question as the unit of sampling."),
     "parameters": ("Accuracy and the parameter", "Every method with more than one value of its parameter."),
@@ -36,16 +41,21 @@ class Results:
         lines: one per configuration.
         compared: the reference against the other methods.
         manifest: what made it.
+        failures: questions that have no answer yet because they failed; they count nowhere.
     """
 
     folder: Path
     lines: list[Summary]
     compared: list[Comparison]
     manifest: dict[str, Any]
+    failures: tuple[Failure, ...] = ()
 
     def numbers(self) -> dict[str, Any]:
         """For JSON: every number of the page."""
-        return {"summaries": [s.as_dict() for s in self.lines], "comparisons": [c.__dict__ for c in self.compared]}
+        return {
+            "summaries": [s.as_dict() for s in self.lines], "comparisons": [c.__dict__ for c in self.compared],
+            "failures": [asdict(failure) for failure in self.failures],
+        }  # fmt: skip
 
 
 def results_of(folder: str | Path, against: str = "dual") -> Results:
@@ -62,23 +72,25 @@ def results_of(folder: str | Path, against: str = "dual") -> Results:
         if against != "dual":
             raise ValueError(f"there is no method {against!r} to compare with in these results.")
         against = lines[0].configuration.of.label
-    return Results(Path(folder), lines, comparisons(configurations, rows, against), manifest)
+    have = {(row["key"], row["seed"], row["item"]) for row in rows}
+    failures = tuple(failure for failure in read_failures(Path(folder)) if failure.place not in have)
+    return Results(Path(folder), lines, comparisons(configurations, rows, against), manifest, failures)
 
 
 def write(results: Results) -> Path:
     """Make the page; its path.
 
+    Questions, answers and names in it are others' texts. They are escaped, and besides the page allows no script but its own
+    (by its hash) and nothing from anywhere.
+
     Raises:
         ImportError: jinja2 or matplotlib is missing.
         ValueError: the page cannot be written.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise ImportError("the report needs jinja2: pip install 'kad-align[evaluation]'.") from error
+    need("the report", *NEEDS)
+    import jinja2
 
     folder, lines, manifest = results.folder, results.lines, results.manifest
-    traces = folder / TRACES
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
@@ -87,13 +99,15 @@ def write(results: Results) -> Path:
     environment.filters["two"] = lambda x: "" if x is None else f"{x:.2f}"
     tasks = list(dict.fromkeys(s.configuration.task for s in lines))
     named = {s.configuration.key: s.configuration for s in lines}
+    script = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
     text = environment.get_template("report.html.j2").render(
+        script=script, hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
         version=VERSION, folder=folder.name, tasks=tasks, lines=[line_of(s) for s in lines],
         comparisons=[line_of_comparison(c, named) for c in results.compared],
         pictures={task: pictures(lines, task) for task in tasks}, sessions=manifest.get("sessions", []),
         kinds={name: kind.about for name, kind in KINDS.items() if any(s.configuration.method == name for s in lines)},
-        published=published(manifest), source=SOURCE,
-        traces=explorer(json.loads(traces.read_text(encoding="utf-8")) if traces.exists() else [], named),
+        published=published(manifest), source=SOURCE, failures=results.failures,
+        traces=explorer(read_traces(folder), named),
     )  # fmt: skip
     write_whole(folder / PAGE, text)
     return folder / PAGE

@@ -8,7 +8,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,17 @@ import torch
 import transformers
 
 from ..checkpoints import Checkpoints
+from ..checks import whole
 from ..decoding.generate import Output, generate
 from ..decoding.trace import Trace
+from ..extras import need
 from ..version import VERSION
 from . import sources
+from .attempts import Attempts, Refused
+from .failures import Failure, Unanswered
 from .plan import Configuration, Plan, seed_of
-from .store import Line, Store
+from .schema import Line
+from .store import Store
 from .task import Item, Task, digest, messages, render
 from .tasks import task_of
 
@@ -77,8 +82,8 @@ class Job:
     marks: tuple[tuple[str, str], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ValueError(f"the batch must be ≥ 1, got {self.batch}.")
+        whole("the batch", self.batch, 1)
+        ready(self.plan)
         self.questions = [questions_of(spec, self.plan, self.data) for spec in self.plan.tasks]
         names = [q.task.name for q in self.questions]
         if len(set(names)) < len(names):
@@ -125,7 +130,14 @@ class Job:
             "device": str(self.checkpoints.models["base"].device), "threads": torch.get_num_threads(), "batch": self.batch,
             "seeds": list(self.plan.seeds), "part": self.plan.part, "models": models, "tasks": tasks,
         }  # fmt: skip
-        return {"format": 1, "sessions": [*before.get("sessions", []), session]}
+        return {"sessions": [*before.get("sessions", []), session]}
+
+
+def ready(plan: Plan) -> None:
+    """Raise an ImportError if a library is missing that a task's answers need, before anything is loaded."""
+    for spec in plan.tasks:
+        task = task_of(spec, plan.shuffle)
+        need(task.name, *task.answer.needs)
 
 
 def questions_of(spec: str, plan: Plan, data: Path | None) -> Questions:
@@ -141,11 +153,16 @@ def questions_of(spec: str, plan: Plan, data: Path | None) -> Questions:
 def run(job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit, rows: None) -> int:
     """Answer what the store lacks; how many questions that was.
 
+    A question that cannot be answered (its logits are NaN, say, or it alone exhausts the memory) is noted in the store, and
+    the rest is answered all the same. The next run asks it again.
+
     Args:
         told: called after every batch with the rows that it has added.
 
     Raises:
-        ValueError: the store holds answers to other questions of the same names, or cannot be written.
+        Unanswered: at the end, if there were such questions.
+        ValueError: the store holds answers to other questions of the same names, or cannot be written; or one question after
+            another could not be answered.
 
     >>> import tempfile
     >>> from kad.checkpoints import load
@@ -165,14 +182,38 @@ def run(job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit,
                     "changed); choose another folder."
                 )
     store.describe(job.manifest(store.manifest()))
-    answered = 0
+    answered, failures, attempts = 0, list[Failure](), Attempts(job.batch)
     for unit in job.units():
-        missing = store.missing(unit.configuration, unit.seed, (item.id for item in unit.items))
-        if missing:  # the whole batch again, so that its rows are what they would have been
-            store.append(unit.configuration, answers(job, unit))
-            answered += len(missing)
-        told(unit, len(missing))
+        missing = set(store.missing(unit.configuration, unit.seed, (item.id for item in unit.items)))
+        if not missing:
+            told(unit, 0)
+            continue
+        # The whole batch again, so that its rows are what they would have been; but of one that was asked to its end only
+        # what failed.
+        failed = {item for key, seed, item in store.failed if (key, seed) == (unit.configuration.key, unit.seed)}
+        items = tuple(item for item in unit.items if item.id in missing or not missing <= failed)
+        before = len(store.done)
+        for found in attempts.of(items, functools.partial(part_of, job, unit)):
+            if isinstance(found, Refused):
+                failures.append(failure_of(unit, found))
+                store.fail(failures[-1])
+            else:
+                store.append(unit.configuration, found)
+        answered += len(store.done) - before
+        told(unit, len(store.done) - before)
+    if failures:
+        raise Unanswered(failures, answered, store.folder)
     return answered
+
+
+def part_of(job: Job, unit: Unit, items: tuple[Item, ...]) -> list[Line]:
+    """`answers` for some of a unit's questions."""
+    return answers(job, replace(unit, items=items))
+
+
+def failure_of(unit: Unit, refused: Refused) -> Failure:
+    c = unit.configuration
+    return Failure(c.key, unit.seed, refused.item.id, c.task, c.of.label, refused.why)
 
 
 @functools.cache

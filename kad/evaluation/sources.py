@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..errors import said
+from ..extras import need
 from .task import Item, Part, Row, Task
 
 
@@ -56,9 +57,9 @@ def read(path: Path) -> list[Row]:
         raise ValueError(f"cannot read {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"cannot read {path}: it is not UTF-8 text.") from error
-    if path.suffix == ".csv":
-        return list(csv.DictReader(text.splitlines(keepends=True)))
     try:
+        if path.suffix == ".csv":
+            return list(csv.DictReader(text.splitlines(keepends=True)))
         if path.suffix == ".json":
             found: Any = json.loads(text)
             rows = found if isinstance(found, list) else None
@@ -66,6 +67,8 @@ def read(path: Path) -> list[Row]:
             rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is no JSON: {error.msg} in {error.doc[:60]!r}.") from error
+    except (ValueError, RecursionError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read: {said(error)}.") from error
     if rows is None or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path} must hold one JSON object per row.")
     return rows
@@ -75,15 +78,12 @@ def from_hub(task: Task) -> list[Row]:
     """Rows through the library ``datasets``."""
     if task.hub is None:
         raise ValueError(f"{task.name} is not on the hub; give the folder of its file with --data.")
-    try:
-        import datasets
-    except ImportError as error:
-        raise ImportError(
-            "loading tasks from the hub needs datasets: pip install 'kad-align[evaluation]'; or give local files with --data."
-        ) from error
+    need(f"loading {task.name} from the hub (instead of local files with --data)", "datasets")
+    import datasets
+
     path, configuration, split = task.hub
     try:
-        return list(datasets.load_dataset(path, configuration, split=split))
+        return list(datasets.load_dataset(path, configuration, split=split, trust_remote_code=False))
     except Exception as error:
         raise ValueError(
             f"cannot load {task.name} from the hub ({path}): {said(error)}; or give local files with --data."

@@ -1,8 +1,8 @@
 """Results on disk: lines that are only ever appended, whole batches at a time.
 
 A folder holds ``results.jsonl``, one JSON object a line: first a configuration whenever one is met for the first time,
-then one line per question and seed. ``manifest.json`` says which models, data and versions made it. A run that is killed
-leaves at most a last line cut short, which the next run cuts off.
+then one line per question and seed. ``manifest.json`` says which models, data and versions made it, ``failures.json`` which
+questions could not be answered. A run that is killed leaves at most a last line cut short, which the next run cuts off.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+try:
+    from filelock import FileLock, Timeout
+except ImportError as error:
+    raise ImportError("a folder of results needs filelock: pip install 'kad-align[evaluation]'.") from error
 
+from .failures import FAILURES, Failure, read_failures, write_failures
+from .files import write_whole
 from .plan import Configuration
+from .schema import FORMAT, MANIFEST, Line, configuration_of, manifest_of, parsed
 
-RESULTS, MANIFEST = "results.jsonl", "manifest.json"
-Line = dict[str, Any]
+RESULTS = "results.jsonl"
 Place = tuple[str, int, str]  # configuration's key, seed, question's id
 
 
@@ -34,12 +38,14 @@ class Store:
     Attributes:
         configurations: by their keys.
         done: what has been answered.
+        failed: what could not be answered, and has not been since.
         cut: bytes of a last line that a killed run had not finished, and that were dropped.
 
     Raises:
         ValueError: a folder that cannot be written, that another run is writing to, that holds something else, or whose
-            file is damaged elsewhere than at its end; one sentence.
+            files are damaged (elsewhere than at the end of the results), or of a newer version; one sentence.
 
+    >>> import tempfile
     >>> folder = tempfile.mkdtemp()
     >>> row = {"key": Configuration("gsm8k", "p").key, "seed": 0, "item": "7", "question": "ab12cd34", "text": "#### 18"}
     >>> with Store(folder) as store:
@@ -52,6 +58,7 @@ class Store:
         self.folder = Path(folder)
         self.configurations: dict[str, Configuration] = {}
         self.done: dict[Place, str] = {}
+        self.failed: dict[Place, Failure] = {}
         self.cut = 0
         check_folder(self.folder)
         try:
@@ -77,17 +84,19 @@ class Store:
 
     def _read(self) -> None:
         path = self.folder / RESULTS
+        manifest_of(self.folder)  # a newer format is no damage
         text = path.read_bytes()
         whole = text.rfind(b"\n") + 1
         self.cut = len(text) - whole
         for line in parsed(text[:whole], path):
             self._learn(line)
+        self.failed = {f.place: f for f in read_failures(self.folder) if f.place not in self.done}
         if self.cut:
             os.ftruncate(self.file, whole)
 
     def _learn(self, line: Line) -> None:
         if "configuration" in line:
-            self.configurations[line["key"]] = Configuration.from_dict(line["configuration"])
+            self.configurations[line["key"]] = configuration_of(line["configuration"])
         else:
             self.done[line["key"], line["seed"], line["item"]] = line["question"]
 
@@ -95,8 +104,9 @@ class Store:
         """Add rows of one configuration, all of them or none, and make sure that they are on the disk.
 
         Raises:
-            ValueError: no space left, or another failure to write; nothing was added.
+            ValueError: no space left, the file is no longer there, or another failure to write; nothing was added.
         """
+        self._check_place()
         lines = list[Line]()
         if configuration.key not in self.configurations:
             lines.append({"key": configuration.key, "configuration": asdict(configuration)})
@@ -116,6 +126,27 @@ class Store:
             ) from error
         for line in lines:
             self._learn(line)
+        if solved := [place for place in self.failed if place in self.done]:
+            for place in solved:
+                del self.failed[place]
+            write_failures(self.folder, self.failed.values())
+
+    def fail(self, failure: Failure) -> None:
+        """Note that a question could not be answered."""
+        self.failed[failure.place] = failure
+        write_failures(self.folder, self.failed.values())
+
+    def _check_place(self) -> None:
+        """Raise a ValueError if somebody has removed or replaced the file: what is written would be lost."""
+        path = self.folder / RESULTS
+        try:
+            there = os.path.samestat(os.stat(path), os.fstat(self.file))
+        except OSError:
+            there = False
+        if not there:
+            raise ValueError(
+                f"{path} was removed or replaced while it was being written; put it back or choose another folder, and run again."
+            )
 
     def missing(self, configuration: Configuration, seed: int, items: Iterable[str]) -> list[str]:
         """The questions that have no answer yet."""
@@ -127,7 +158,9 @@ class Store:
 
     def describe(self, manifest: dict[str, Any]) -> None:
         """Write the manifest, at once and whole."""
-        write_whole(self.folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        write_whole(
+            self.folder / MANIFEST, json.dumps({"format": FORMAT, **manifest}, indent=1, ensure_ascii=False) + "\n"
+        )
 
     def close(self) -> None:
         """Let others write."""
@@ -146,49 +179,9 @@ def check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; choose a folder.")
     if folder.is_dir() and not (folder / RESULTS).exists():
-        others = [path.name for path in folder.iterdir() if path.name not in (".lock", MANIFEST)]
+        others = [path.name for path in folder.iterdir() if path.name not in (".lock", MANIFEST, FAILURES)]
         if others:
             raise ValueError(f"{folder} holds other files and no {RESULTS}; choose a new or empty folder.")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there as a whole, or as it was before.
-
-    Raises:
-        ValueError: it cannot be written; one sentence.
-    """
-    try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as scratch:
-            try:
-                scratch.write(text)
-                scratch.flush()
-                os.fsync(scratch.fileno())
-                os.chmod(scratch.name, 0o644)
-                os.replace(scratch.name, path)
-            except BaseException:
-                os.unlink(scratch.name)
-                raise
-    except OSError as error:
-        raise ValueError(f"cannot write {path}: {error.strerror}.") from error
-
-
-def parsed(text: bytes, path: Path) -> Iterator[Line]:
-    """The lines of a file of results.
-
-    Raises:
-        ValueError: a line that is none.
-    """
-    for number, line in enumerate(text.split(b"\n")[:-1], 1):
-        try:
-            found = json.loads(line)
-            if not isinstance(found, dict) or "key" not in found:
-                raise ValueError("it is no line of results")
-        except ValueError as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            raise ValueError(
-                f"line {number} of {path} is damaged ({reason}); delete the line to have its question answered again."
-            ) from error
-        yield found
 
 
 def read(folder: str | Path) -> tuple[dict[str, Configuration], list[Line], dict[str, Any]]:
@@ -197,6 +190,7 @@ def read(folder: str | Path) -> tuple[dict[str, Configuration], list[Line], dict
     Raises:
         ValueError: no results there, or a damaged file.
 
+    >>> import tempfile
     >>> folder = tempfile.mkdtemp()
     >>> Store(folder).close()
     >>> read(folder)
@@ -206,26 +200,11 @@ def read(folder: str | Path) -> tuple[dict[str, Configuration], list[Line], dict
     path = folder / RESULTS
     if not path.is_file():
         raise ValueError(f"{folder} holds no {RESULTS}; kad eval writes one.")
+    manifest = manifest_of(folder)
     text = path.read_bytes()
     lines = list(parsed(text[: text.rfind(b"\n") + 1], path))
-    configurations = {x["key"]: Configuration.from_dict(x["configuration"]) for x in lines if "configuration" in x}
+    configurations = {x["key"]: configuration_of(x["configuration"]) for x in lines if "configuration" in x}
     rows = [x for x in lines if "configuration" not in x]
     if orphan := next((x for x in rows if x["key"] not in configurations), None):
         raise ValueError(f"{path} has results of the configuration {orphan['key']}, which it does not describe.")
-    return configurations, rows, manifest_of(folder)
-
-
-def manifest_of(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder; empty if there is none.
-
-    Raises:
-        ValueError: it is damaged.
-    """
-    path = folder / MANIFEST
-    if not path.exists():
-        return {}
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged ({error.msg}); restore it, or choose another folder.") from error
-    return found
+    return configurations, rows, manifest

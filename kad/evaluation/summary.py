@@ -12,7 +12,7 @@ from typing import Any
 
 from ..statistics import Rate, difference, holm, paired_p, rate
 from .plan import Configuration
-from .store import Line
+from .schema import Line
 
 REFERENCE = "dual"
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..decoding.template import TemplateFailed, through_template
 from .answers import Answer
 
 Row = Mapping[str, Any]
@@ -139,24 +140,24 @@ def render(tokenizer: Any, turns: Sequence[Message]) -> str:
     """The prompt as text: through the tokenizer's chat template, or plainly if it has none.
 
     Where the template takes no system prompt (it fails, or drops it), that goes before the first question.
+
+    Raises:
+        ValueError: the template fails, or takes too long; see `kad.decoding.template`.
     """
     turns = list(turns)
     if not tokenizer.chat_template:
         parts = [f"Question: {t['content']}\nAnswer:" if t["role"] == "user" else t["content"] for t in turns]
         return "\n\n".join(parts).replace("Answer:\n\n", "Answer: ")
 
-    def through(conversation: list[Message]) -> str:
-        return str(tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True))
-
     if turns[0]["role"] != "system":
-        return through(turns)
-    import jinja2
-
+        return through_template(tokenizer, turns)
     system, first, *rest = turns
     try:
-        text = through(turns)
-    except jinja2.TemplateError:
+        text = through_template(tokenizer, turns)
+    except TemplateFailed:
         text = ""
     if system["content"] in text:
         return text
-    return through([{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *rest])
+    return through_template(
+        tokenizer, [{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *rest]
+    )

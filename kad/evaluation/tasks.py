@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from ..demo import problems
+from ..imports import made
 from .answers import Answer, Boxed, Letter, Number
-from .given import imported, read_yaml
+from .given import read_yaml
 from .task import Item, Part, Row, Task, shuffled
 
 STEP_BY_STEP = "Reason step by step."
@@ -242,7 +243,8 @@ INSTRUCTIONS = {"number": NUMBER, "boxed": BOXED, "letter": LETTER}
 
 
 def task_of(spec: str, shuffle: int = 0) -> Task:
-    """A task by name, by the path of a YAML file, or by the import path of a class.
+    """A task by name, by the path of a YAML file, or by the import path of a `Task`, a subclass, or a function
+    declared to return one.
 
     Raises:
         ValueError: none of these; one sentence.
@@ -255,11 +257,7 @@ def task_of(spec: str, shuffle: int = 0) -> Task:
     if spec.endswith((".yaml", ".yml")):
         return from_yaml(Path(spec), shuffle)
     if "." in spec:
-        kind = imported(spec, "task")
-        if isinstance(kind, type) and issubclass(kind, Task):
-            task: Task = kind(shuffle=shuffle) if "shuffle" in getattr(kind, "__dataclass_fields__", {}) else kind()  # type: ignore[call-arg]
-            return task
-        raise ValueError(f"{spec} is not a kad.evaluation.Task.")
+        return made(spec, "task", Task, {"shuffle": shuffle})  # type: ignore[type-abstract]
     raise ValueError(f"there is no task {spec!r}; choose from {', '.join(BUILTIN)}, a YAML file or an import path.")
 
 

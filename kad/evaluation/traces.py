@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from ..decoding.colour import pieces
+from .files import read_json, write_whole
 from .full_pass import full_pass
 from .plan import Configuration
 from .runner import Job, ids_of, tokenizer_of
-from .store import Line, Store, write_whole
+from .schema import Line
+from .store import Store
 from .task import Item, messages, render
 
 TRACES, RIVALS, DIGITS = "traces.json", 5, 4
@@ -30,8 +33,7 @@ def explain(job: Job, store: Store, rows: Sequence[Line], count: int) -> int:
     """
     if job.checkpoints.proxy_tokenizer is not None or count < 1:
         return 0
-    path = store.folder / TRACES
-    known: list[Line] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    known = read_traces(store.folder)
     have = {(t["key"], t["item"], t["seed"]) for t in known}
     by_place = {(r["key"], r["item"], r["seed"]): r for r in rows}
     fresh = list[Line]()
@@ -46,8 +48,20 @@ def explain(job: Job, store: Store, rows: Sequence[Line], count: int) -> int:
                 if place in by_place and place not in have:
                     fresh.append(trace_of(job, configuration, item, prompt, by_place[place]))
     if fresh:
-        write_whole(path, json.dumps([*known, *fresh], ensure_ascii=False, allow_nan=False) + "\n")
+        write_whole(store.folder / TRACES, json.dumps([*known, *fresh], ensure_ascii=False, allow_nan=False) + "\n")
     return len(fresh)
+
+
+def read_traces(folder: Path) -> list[Line]:
+    """Those of a folder; none if there is no such file.
+
+    Raises:
+        ValueError: a damaged file.
+    """
+    found: list[Line] = read_json(folder / TRACES, default=[])
+    if not all(isinstance(trace, dict) and {"key", "item", "seed", "tokens"} <= trace.keys() for trace in found):
+        raise ValueError(f"{folder / TRACES} is damaged (it is no list of traces); delete it, kad eval makes it again.")
+    return found
 
 
 def processors_of(configuration: Configuration) -> list[Any]:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints import Checkpoints
+from ..extras import need
 from ..mixture import Placement
+from .files import write_whole
 from .methods import Method
 from .plan import Block, Plan
 from .runner import Job, answers
 from .runner import run as run_job
-from .store import Store, read, write_whole
+from .store import Store, read
 from .summary import Summary, summaries
 
 STEP, WINDOWS, ROUNDS, RESULT = 0.05, (0, 1, 3, 5, 7), 3, "tuned.json"
@@ -68,12 +70,10 @@ def tune(
         ImportError: Optuna is missing.
         ValueError: a method without a parameter, trials < 1, or a plan over other questions than development's.
     """
-    try:
-        import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
-    except ImportError as error:
-        raise ImportError("kad tune needs Optuna: pip install 'kad-align[tune]'.") from error
+    need("kad tune", "optuna")
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
 
     kind = Method(name).kind
     if kind.default is None:

@@ -83,7 +83,7 @@ def search(best: Incumbent, clock: Clock) -> float:
 
     push((), ())
     nodes = 0
-    while heap and not clock.enough(best.cost - min(floor, heap[0][0]), nodes):
+    while heap and not clock.enough(best.cost, min(floor, heap[0][0]), nodes):
         node = heapq.heappop(heap)[2]
         nodes += 1
         fixed = tuple(sorted((*node.fixed, node.critical)))

@@ -12,7 +12,9 @@ from torch import Tensor
 from ..distributions import check_budget
 from . import branch, majorise
 from .base import Proof, RowProof, Solver, Status, by_rows
-from .knapsack import PROVED, Clock, Floats, Incumbent, Row, first_incumbent
+from .knapsack import Clock, Floats, Incumbent, Row, first_incumbent, proved
+
+DEAR = 100  # times the risk that is known: what all tokens together may cost
 
 
 @final
@@ -26,10 +28,10 @@ class Exact(Solver):
     on the CPU. The decision never exceeds the budget (exact summation) and is never worse than `Primal` or than the
     best exchange of two tokens after it. `kad.solve` shows the certificate.
 
-    It searches ``effort`` nodes for a proof and after that only until the gap is within ``tolerance``. OPTIMAL means
-    a gap of at most 1e-11 nats, CERTIFIED_GAP that the solution's ``gap`` is what could be proved, TIME_LIMIT that time
-    was up before it came within the tolerance. With float32 inputs a proof cannot see past their rounding (1e-8 to
-    1e-6): pass float64.
+    It searches ``effort`` nodes for a proof and after that only until the gap is within ``tolerance``. OPTIMAL means a gap
+    of at most 1e-11 nats (of the risk, where that is above 1), CERTIFIED_GAP that the solution's ``gap`` is what could be
+    proved, TIME_LIMIT that time was up before it came within the tolerance. With float32 inputs a proof cannot see past
+    their rounding (1e-8 to 1e-6): pass float64.
 
     Attributes:
         budget: b in [0, 1].
@@ -74,21 +76,38 @@ def prove_row(solver: Exact, loss: Floats, mass: Floats) -> RowProof:
     row = Row(loss, mass, order, solver.budget)
     if solver.budget >= 1 or row.demand <= 0:
         return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
+    row = without_hopeless(row, loss)
     matched = majorise.match(row)
     if matched:
         best = first_incumbent(row, loss)
         lower = majorise.search(best, *matched, clock)
     else:
-        row = Row(loss, mass, order[np.argsort(loss[order], kind="stable")], solver.budget)
+        order = row.order[np.argsort(loss[row.order], kind="stable")]
+        row = Row(loss, mass, order, solver.budget, row.demand)
         best = first_incumbent(row, loss)
         lower = branch.search(best, clock)
     engine = "majorisation" if matched else "relaxation"
     return conclude(best, lower, clock.expired, solver.tolerance, engine)
 
 
+def without_hopeless(row: Row, loss: Floats) -> Row:
+    """The row without the tokens that cost more than a whole decision that is known: no better one keeps any of them.
+
+    They are taken out where they are so dear that the rounding of sums with them in it would drown what is to be proved.
+    """
+    if row.paid[-1] <= DEAR:
+        return row
+    cost = first_incumbent(row, loss).cost
+    if row.paid[-1] <= DEAR * (1 + cost):
+        return row
+    return Row(loss, row.all_mass, row.order[row.cost <= cost * (1 + 1e-12)], row.budget, row.demand)
+
+
 def conclude(best: Incumbent, lower: float, expired: bool, tolerance: float, engine: str) -> RowProof:
     """The decision, its certified bound, and what the gap between the two entitles a solver to say."""
     lower = min(max(lower, 0.0), best.cost)
     gap = best.cost - lower
-    status: Status = "OPTIMAL" if gap <= PROVED else "TIME_LIMIT" if expired and gap > tolerance else "CERTIFIED_GAP"
+    status: Status = (
+        "OPTIMAL" if proved(gap, best.cost) else "TIME_LIMIT" if expired and gap > tolerance else "CERTIFIED_GAP"
+    )
     return best.row.decision(best.kept), lower, status, engine

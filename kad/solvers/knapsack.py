@@ -27,7 +27,7 @@ Kept = tuple["Kept | None", int, int]
 Mask = NDArray[np.bool_]
 
 EPSILON = float(np.finfo(np.longdouble).eps)  # 1e-19 on x86, 2e-16 where the machine has nothing wider
-PROVED = 1e-11  # nats: a gap that is rounding, not choice
+PROVED = 1e-11  # nats, or of the risk where that is larger: a gap that is rounding, not choice
 
 
 class Clock:
@@ -37,11 +37,18 @@ class Clock:
         self.tolerance, self.effort = tolerance, effort
         self.deadline, self.expired = time.monotonic() + time_limit, False
 
-    def enough(self, gap: float, nodes: int) -> bool:
-        if gap <= PROVED or (nodes >= self.effort and gap <= self.tolerance):
+    def enough(self, cost: float, bound: float, nodes: int) -> bool:
+        """Whether to stop, from the incumbent's cost and the least bound that is open."""
+        gap = cost - bound
+        if proved(gap, cost) or (nodes >= self.effort and gap <= self.tolerance):
             return True
         self.expired = nodes % 16 == 0 and time.monotonic() >= self.deadline
         return self.expired
+
+
+def proved(gap: float, cost: float) -> bool:
+    """Whether a gap above a bound is nothing but rounding."""
+    return gap <= PROVED * max(1.0, cost)
 
 
 class Row:
@@ -50,13 +57,15 @@ class Row:
     Attributes:
         mass, cost: P_v and P_v ℓ_v, ``(n,)``.
         through, paid: their prefix sums from 0, ``(n + 1,)``.
-        demand: D = Σ P − b, rounded; the true value lies within ``margin`` of it.
+        demand: D = Σ P − b over all tokens, those that are not in the order among them, rounded; the true value lies within ``margin`` of it.
         margin: a bound on the rounding of every sum of masses here. Bounds use ``demand − margin``, so they hold for
             the real numbers; a decision within ``margin`` of the demand is summed exactly before it is believed.
         slack: the same for every sum of costs.
     """
 
-    def __init__(self, loss: Floats, mass: Floats, order: Order, budget: float) -> None:
+    def __init__(
+        self, loss: Floats, mass: Floats, order: Order, budget: float, demand: np.longdouble | None = None
+    ) -> None:
         self.order, self.size, self.budget = order, len(mass), budget
         self.all_mass = mass
         self.mass: Wide = mass[order].astype(np.longdouble)
@@ -68,7 +77,7 @@ class Row:
         operations = 4 * self.n + 64  # two prefix sums, and a difference of them for each level of a search
         self.margin = operations * EPSILON + 4e-16  # the last term: the float64 that a sum is compared with
         self.slack = operations * EPSILON * (1 + float(self.paid[-1])) + 1e-16
-        self.demand = self.through[-1] - np.longdouble(budget)
+        self.demand = self.through[-1] - np.longdouble(budget) if demand is None else demand
         self.relaxed = self.demand - self.margin
 
     def fits(self, kept_mass: np.longdouble, kept: Kept | Mask | None) -> bool:

@@ -187,7 +187,7 @@ def search(best: Incumbent, cost: Cost, deviation: float, clock: Clock) -> float
     root = Node(0, np.longdouble(0), np.longdouble(0), None)
     push(max(bounds.first(root), bounds.second(root)), root)
     nodes = 0
-    while heap and not clock.enough(best.cost - min(floor, heap[0][0]), nodes):
+    while heap and not clock.enough(best.cost, min(floor, heap[0][0]), nodes):
         bound, _, node, j = heapq.heappop(heap)
         nodes += 1
         if j >= 0:

@@ -134,6 +134,13 @@ def test_a_strangers_solver(capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (["a prompt", "--family", "zipf"], "do not go with"),
         (["--file", "missing.npy"], "cannot read missing.npy"),
         (["--file", "p.txt"], "must end in .npy, .pt or .csv"),
+        (["--file", "large.pt"], "stands for 1,000,000,000 numbers"),
+        (["--file", "repeated.pt"], "repeats fewer stored ones"),
+        (["--file", "list.pt"], "it holds a list, no plain tensor"),
+        (["--file", "complex.npy"], "complex numbers"),
+        (["--file", "complex.pt"], "complex numbers"),
+        (["--file", "promise.npy"], "cannot read a distribution from promise.npy"),
+        (["--file", "words.npy"], "no numbers"),
         (["--file", "logits.npy"], "pass --logits"),
         (["--file", "nan.npy"], "NaN"),
         (["--file", "nan.npy", "--logits"], "NaN"),
@@ -150,6 +157,14 @@ def test_errors_are_one_sentence(capsys, monkeypatch, tmp_path: Path, arguments:
     np.save("p.npy", np.full(4, 0.25))
     np.save("logits.npy", np.array([1.0, -2.0, 3.0]))
     np.save("nan.npy", np.array([0.5, np.nan]))
+    torch.save(torch.ones(1).expand(10**9), "large.pt")
+    torch.save(torch.full((1,), 0.25).expand(4), "repeated.pt")
+    torch.save([1.0], "list.pt")
+    np.save("complex.npy", np.array([0.5 + 1j, 0.5]))
+    torch.save(torch.tensor([0.5 + 1j, 0.5]), "complex.pt")
+    np.save("words.npy", np.array(["a", "b"]))
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }".ljust(117) + b"\n"
+    Path("promise.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     np.save("cube.npy", np.full((2, 2, 2), 0.5))
     Path("words.csv").write_text("a,b\nc,d\n")
     Path("p.txt").write_text("0.5")

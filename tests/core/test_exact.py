@@ -104,6 +104,22 @@ def test_exact_proves_nearly_all_small_problems() -> None:
     assert sum(proved) >= 590
 
 
+@pytest.mark.parametrize("dear", [1e2, 1e5, 1e8])
+@pytest.mark.parametrize("size", [2, 3, 6, 11])
+def test_a_loss_far_above_the_risk_does_not_hide_a_proof(size: int, dear: float) -> None:
+    """One loss is ``dear`` times the others: the proof is not drowned in the rounding of sums with it in them."""
+    g = np.random.default_rng(size)
+    for i in range(100):
+        p = torch.from_numpy(g.dirichlet(np.ones(size)))
+        loss = torch.from_numpy(g.random(size))
+        loss[i % size] *= dear
+        budget = float(g.random())
+        found, best = kad.solve(loss, p, kad.Exact(budget)), kad.solve(loss, p, kad.Brute(budget))
+        assert found.status == ["OPTIMAL"], (p, loss, budget)
+        assert abs(float(found.risk - best.risk)) <= 1e-11 * max(1.0, float(best.risk))
+        assert float(found.lower_bound) <= float(best.risk) * (1 + 1e-15)
+
+
 @pytest.mark.parametrize(
     "mutant", ["first bound too high", "second bound too high", "a heavier demand", "excludes too much", "stops early"]
 )

@@ -116,6 +116,23 @@ def test_the_explorer_shows_what_the_traces_hold(page: Page, folder: Path) -> No
     assert page.evaluate("document.documentElement.scrollWidth") <= 380
 
 
+def test_the_page_runs_no_script_but_its_own(page: Page, folder: Path, tmp_path: Path) -> None:
+    """Even a script that had found its way into the page stays still, and nothing is fetched."""
+    script = "document.title = 'run'"
+    smuggled = f'<script>{script}</script><img src=x onerror="{script}"><a id=a href="javascript:{script}">a</a>'
+    text = (folder / "report.html").read_text().replace("<nav>", smuggled + "<nav>")
+    (tmp_path / "report.html").write_text(text)
+    other = page.context.new_page()
+    refused = list[str]()
+    other.on("console", lambda message: refused.append(message.text))
+    other.goto((tmp_path / "report.html").as_uri())
+    other.locator("#a").click()
+    assert other.title() != "run"
+    assert len([text for text in refused if "Content Security Policy" in text]) >= 3
+    assert other.locator("#text span").count() > 3  # its own script has run
+    other.close()
+
+
 def test_traces_agree_with_what_was_decided(folder: Path) -> None:
     """α read back from both models equals α of the run: the same filters, temperatures and placements."""
     configurations, _, _ = read(folder)

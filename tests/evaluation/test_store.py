@@ -18,6 +18,7 @@ from kad.evaluation import store as store_module
 from kad.evaluation.methods import Method
 from kad.evaluation.plan import Block, Configuration, Plan
 from kad.evaluation.runner import Job, run
+from kad.evaluation.schema import configuration_of
 from kad.evaluation.store import Store, read
 
 KILLS = 20
@@ -207,7 +208,7 @@ def test_other_questions_are_not_mixed(embedded: Checkpoints, tmp_path: Path) ->
 def test_other_models_are_another_configuration(embedded: Checkpoints) -> None:
     one = Configuration("gsm8k", "p", models=(("base", "abc"),))
     assert one.key != Configuration("gsm8k", "p", models=(("base", "abd"),)).key
-    assert Configuration.from_dict(json.loads(json.dumps(one.__dict__))) == one
+    assert configuration_of(json.loads(json.dumps(one.__dict__))) == one
     keys = {c.key for c in job(embedded).configurations()}
     assert len(keys) == 6
     # A model that a method does not use makes no difference to it: it can be given later.

@@ -1,0 +1,76 @@
+"""Values from plans, files, options and callers: of the right type and in range, or one sentence.
+
+YAML reads ``n: yes`` as True and ``n: 1e3`` as text; Python counts True as 1. None of it passes for a number here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+
+def whole(name: str, value: Any, least: int | None = None) -> int:
+    """A whole number, of ``least`` at least.
+
+    >>> whole("the batch", 64, 1)
+    64
+    >>> whole("the batch", True, 1)
+    Traceback (most recent call last):
+    ValueError: the batch must be a whole number, got True.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ValueError(f"{name} must be a whole number, got {value!r}.")
+    if least is not None and value < least:
+        raise ValueError(f"{name} must be ≥ {least}, got {value}.")
+    return int(value)
+
+
+def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf, open_low: bool = False) -> float:
+    """A finite number in [low, high], or in (low, high] with ``open_low``.
+
+    >>> number("top_p", 0.9, 0, 1, open_low=True)
+    0.9
+    >>> number("top_p", 0, 0, 1, open_low=True)
+    Traceback (most recent call last):
+    ValueError: top_p must lie in (0, 1], got 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a number, got {value!r}.")
+    found = float(value)
+    if not low <= found <= high or (open_low and found == low):
+        raise ValueError(f"{name} must lie in {'(' if open_low else '['}{low:g}, {high:g}], got {found:g}.")
+    return found
+
+
+def text(name: str, value: Any) -> str:
+    """A text that is not empty.
+
+    >>> text("a task", "gsm8k")
+    'gsm8k'
+    """
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} must be a text, got {value!r}.")
+    return value
+
+
+def seed(value: Any, name: str = "seed") -> int:
+    """A seed of PyTorch's generators: a whole number of 64 bits, with or without a sign.
+
+    >>> seed(3)
+    3
+    >>> seed(2**70)
+    Traceback (most recent call last):
+    ValueError: seed must lie in [-2^63, 2^64), got 1180591620717411303424.
+    """
+    found = whole(name, value)
+    if not -(2**63) <= found < 2**64:
+        raise ValueError(f"{name} must lie in [-2^63, 2^64), got {found}.")
+    return found
+
+
+def distinct(name: str, values: Sequence[Any]) -> None:
+    """Raise a ValueError if one is named twice."""
+    if twice := next((value for i, value in enumerate(values) if value in values[:i]), None):
+        raise ValueError(f"{name} name {twice!r} twice.")

@@ -1,0 +1,64 @@
+"""The console of every command: what others wrote is shown as it is, never obeyed.
+
+No text is markup, and control characters are shown as Python writes them. Into a file or a pipe, generated text goes as it
+is, byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from rich import console as rich_console
+from rich.segment import Segment
+from rich.text import Text
+
+from .errors import UNSEEN, visible
+
+KEPT = "\n\t"
+
+
+class Console(rich_console.Console):
+    """Rich's console, without markup, emoji codes and highlighting, and with control characters made visible.
+
+    >>> console = Console(width=60)
+    >>> console.print("out[dual] and a\\x1b[31mb")
+    out[dual] and a\\x1b[31mb
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Strings, and the cells of tables: before their width is measured."""
+        return super().render_str(visible(text, KEPT), **options)
+
+    def render(
+        self, renderable: rich_console.RenderableType, options: rich_console.ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Everything else on its way out; what rich itself says to the terminal is no text."""
+        for segment in super().render(renderable, options):
+            if segment.control or not UNSEEN.search(segment.text):
+                yield segment
+            else:
+                yield Segment(visible(segment.text, KEPT), segment.style)
+
+    def generated(self, shown: Text, text: str, end: str = "\n") -> None:
+        """A model's text: ``shown`` on a terminal, ``text`` as it is anywhere else."""
+        if self.is_terminal:
+            self.print(shown, end=end, soft_wrap=True)
+        else:
+            self.file.write(text + end)
+            self.file.flush()
+
+
+def json_text(value: Any, **options: Any) -> str:
+    """JSON that a terminal cannot obey: what `kad.errors.visible` shows otherwise, as an escape of JSON.
+
+    >>> json_text({"λ": "\\x9b"})
+    '{"λ": "\\\\u009b"}'
+    """
+    text = json.dumps(value, ensure_ascii=False, **options)
+    return re.sub(UNSEEN, lambda c: c[0] if c[0] == "\n" else f"\\u{ord(c[0]):04x}", text)
