@@ -109,19 +109,9 @@ def test_a_strangers_loss_of_ten_lines(tmp_path: Path) -> None:
     assert len(lines) <= 10
     (tmp_path / "mymodule.py").write_text("\n".join(lines) + "\n")
     check = "import kad.testing, mymodule; kad.testing.check_loss(mymodule.MyLoss())"
-    subprocess.run([sys.executable, "-c", check], cwd=tmp_path, check=True, timeout=120)
-    command = [
-        sys.executable,
-        "-m",
-        "kad",
-        "generate",
-        QUESTION,
-        "--loss",
-        "mymodule.MyLoss",
-        "--loss.power",
-        "2",
-        "--greedy",
-    ]
+    shell = "import sys; from kad.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    options = ["generate", QUESTION, "--loss", "mymodule.MyLoss", "--loss.power", "2", "--greedy"]
+    command = [sys.executable, "-c", f"{check}\n{shell}", *options]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == ANSWER
@@ -204,15 +194,20 @@ def test_debug_shows_the_traceback() -> None:
         main(["generate", " ", "--debug"])
 
 
+@pytest.mark.parametrize("command", ["demo", "generate"])
+def test_help(capsys, command: str) -> None:
+    assert main([command, "--help"]) == 0
+    assert "--help" in capsys.readouterr().out
+
+
 def test_command_line_as_a_process(tmp_path: Path) -> None:
     """Exit status, streams and --help of the real program."""
     command = [sys.executable, "-m", "kad"]
     done = subprocess.run([*command, "generate", ""], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("kad: the prompt is empty")
-    for sub in ([], ["demo"], ["generate"]):
-        done = subprocess.run([*command, *sub, "--help"], capture_output=True, text=True, cwd=tmp_path, check=False)
-        assert done.returncode == 0
-        assert "--help" in done.stdout
+    done = subprocess.run([*command, "--help"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    assert "--help" in done.stdout
     done = subprocess.run([*command, "--version"], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.stdout.strip().endswith("0.1.0")

@@ -12,7 +12,7 @@ from kad.decoding import compiled
 from kad.decoding.compiled import CompiledLane, up
 from kad.decoding.huggingface import HuggingFaceLane
 
-from ..models import ragged, tiny
+from ..models import NO_COMPILER, ragged, tiny
 from .test_greedy import continuation, reference_greedy
 
 # Traced and guarded as for any backend, and then run as it is: a second a graph instead of ten.
@@ -57,6 +57,7 @@ def test_the_same_seed_draws_the_same_text(window: int | kad.AutoWindow, monkeyp
     assert fast.sequences.tolist() == plain.sequences.tolist()
 
 
+@NO_COMPILER
 def test_with_the_real_compiler() -> None:
     """Kernels made by Inductor, in float32: logits agree to rounding, at every width and length that a run takes."""
     model = tiny("llama", 1)

@@ -11,6 +11,7 @@ from kad.decoding.kernels import PLAIN, fused
 from kad.decoding.verify import Choice
 from kad.distributions import BLOCK
 
+from ..models import NO_COMPILER
 from .enumeration import chain_law, decoder, emitted_law, tables
 from .test_law import targets
 
@@ -70,6 +71,7 @@ def test_traced() -> None:
     compare({"backend": "eager"}, ["random", "flat", "peaked", "tied"])
 
 
+@NO_COMPILER
 def test_by_the_real_compiler() -> None:
     compare({}, ["random", "tied"])
 

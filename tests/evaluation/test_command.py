@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -176,7 +177,7 @@ def test_dry_runs_load_nothing(capsys, tmp_path: Path) -> None:
 
 def test_checkpoints_of_ones_own(capsys, tmp_path: Path) -> None:
     places = ["--base", str(MODELS / "base"), "--proxy", str(MODELS / "proxy")]
-    shown = shell(capsys, "eval", *FEW, "--task", "embedded", *places, "--output", str(tmp_path / "e"))
+    shown = shell(capsys, "eval", *FEW, "--n", "2", "--task", "embedded", *places, "--output", str(tmp_path / "e"))
     assert "implicit-reward" not in shown
     assert "confidence-bet" in shown
 
@@ -256,7 +257,7 @@ def test_killed_on_the_shell_and_run_again(tmp_path: Path) -> None:
     process = subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     results = tmp_path / "e" / "results.jsonl"
     while process.poll() is None and not (results.exists() and results.stat().st_size > 5000):
-        pass
+        time.sleep(0.01)  # and leave the processor to it
     process.kill()
     process.wait()
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=True)
