@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +28,7 @@ from ..vocabulary import output_size, shared_vocabulary
 from ..vocabulary_map import VocabularyMap
 from .capacity import check_capacity
 from .columns import Columns, StopStrings
+from .fields import check_fields
 from .huggingface import adopt, cache_name, check_model, is_parallel, is_recurrent, lane_for
 from .journal import Journal
 from .kernels import PLAIN, Kernels, fused
@@ -37,13 +39,13 @@ from .per_row import PerRow
 from .prompts import encode, unpad
 from .sampling import Sampling
 from .settings import CLASS_LEVEL_TOP_K, describe, pad_token, proxy_stops, settle_config, settle_window, stop_tokens
+from .stops import knowing_stops
 from .trace import Trace
 from .verify import Agreed, Chance, Greedy, Sampled
 from .window import AutoWindow
 
 logger = logging.getLogger(__name__)
 CACHE = cache_name(GenerationMixin.prepare_inputs_for_generation)  # what Hugging Face's generate calls a user's
-REFUSED = {"output_attentions": "attentions", "output_hidden_states": "hidden states", "output_logits": "raw logits"}
 
 
 @dataclass
@@ -128,7 +130,8 @@ def generate(
         logits_processor: as there; they act on each model's logits before the rule and see the base's ids.
         generation_config: instead of the aligned model's.
         **options: any field of ``GenerationConfig``: ``max_new_tokens`` (default 256), ``do_sample``,
-            ``temperature``, ``top_p``, ``num_return_sequences``, ``output_scores``, ...
+            ``temperature``, ``top_p``, ``num_return_sequences``, ``output_scores``, ... A field that asks for what kad does
+            not do (beams, ``guidance_scale``, ...) is refused; of the base's own config only the stop tokens count.
 
     Returns:
         An `Output` with ``sequences`` and ``trace``.
@@ -176,6 +179,8 @@ def generate(
         given: Any = seed.tolist() if hasattr(seed, "tolist") else seed
         generator = PerRow(list(given)) if many else torch.Generator(device=device).manual_seed(check_seed(given))
     criteria = StoppingCriteriaList(stopping_criteria or [])
+    stop_strings = config.stop_strings if stop_strings is None else stop_strings
+    config.stop_strings = None  # Hugging Face would ask for the tokenizer, which it does not hand on
     if stop_strings is not None:
         if tokenizer is None:
             raise ValueError("stop_strings need tokenizer=... to read the text.")
@@ -186,8 +191,10 @@ def generate(
         generator=generator, streamer=streamer, keep_top_k=True, vocabulary_map=mapping,
         proxy_past_key_values=proxy_past_key_values, compile=compile,
     )  # fmt: skip
-    config.return_dict_in_generate = True
-    output: Output = base.generate(
+    # Hugging Face fills every field that is None from the model that it is called on: not the base's, here.
+    front = copy.copy(base)
+    front.generation_config = GenerationConfig()
+    output: Output = front.generate(
         input_ids.to(device),
         attention_mask=attention_mask.to(device)
         if attention_mask is not None
@@ -195,7 +202,7 @@ def generate(
         generation_config=config,
         stopping_criteria=criteria,
         logits_processor=LogitsProcessorList(logits_processor or []),
-        custom_generate=decode,
+        custom_generate=functools.partial(decode, base=base),
         **({CACHE: past_key_values} if past_key_values is not None else {}),
     )
     return output
@@ -259,6 +266,7 @@ def decode(
     stopping_criteria: Any = None,
     generation_config: Any = None,
     *,
+    base: Any = None,
     proxy: Any,
     target: Target,
     window: int | AutoWindow,
@@ -273,13 +281,13 @@ def decode(
     compile: bool | dict[str, Any],
     **model_kwargs: Any,
 ) -> Tensor | Output:
-    """What Hugging Face calls after it has prepared everything; see `decoder`."""
+    """What Hugging Face calls after it has prepared everything; see `decoder`.
+
+    ``base`` is given where ``model`` is only a view of it with other settings.
+    """
+    model = model if base is None else base
     check_model(model, "base")
-    if (generation_config.num_beams or 1) > 1:
-        raise ValueError("kad samples or decodes greedily; use num_beams=1.")
-    for option, what in REFUSED.items():
-        if getattr(generation_config, option, False):
-            raise ValueError(f"kad does not return {what}; drop {option}=True (output_scores=True gives log π).")
+    check_fields(generation_config)
     models = {"base": model, "proxy": proxy}
     if target.reference is not None:
         check_model(target.reference, "reference")
@@ -336,7 +344,8 @@ def decode(
             adopt(lanes[name], user_cache, columns.shape[1])
     if vocabulary_map is not None:
         lanes["proxy"] = MappedLane(lanes["proxy"], vocabulary_map, limit)
-    processors = list(logits_processor or [])
+    stops = stop_tokens(generation_config) | proxy_stops(proxy, vocabulary_map)
+    processors = knowing_stops(list(logits_processor or []), generation_config, sorted(stops), input_ids)
     if not keep_top_k and all(one.generation_config.top_k != CLASS_LEVEL_TOP_K for one in (model, proxy)):
         unasked = [p for p in processors if isinstance(p, TopKLogitsWarper) and p.top_k == CLASS_LEVEL_TOP_K]
         if unasked:
@@ -346,7 +355,6 @@ def decode(
     on_cpu = input_ids.device.type == "cpu"  # where NumPy's ways are faster than fused ones
     kernels = PLAIN if options is None or on_cpu else fused(options)
     sampling = Sampling(sample, processors, forbidden, target.placement != "models", kernels)
-    stops = stop_tokens(generation_config) | proxy_stops(proxy, vocabulary_map)
     pad = pad_token(generation_config, stops)
     criteria = [c for c in stopping_criteria or [] if not isinstance(c, (MaxLengthCriteria, EosTokenCriteria))]
     watch = Columns(criteria, token_streamer, pad) if criteria or token_streamer is not None else None

@@ -10,12 +10,14 @@ from transformers import GenerationConfig
 
 from ..distributions import check_temperature
 from ..vocabulary_map import VocabularyMap
+from .fields import check_fields
 from .window import AutoWindow
 
 DEFAULT_NEW_TOKENS = 256
 CLASS_LEVEL_TOP_K = 50  # Hugging Face's default when nobody asked for one
 NEUTRAL = {
     "temperature": 1.0, "top_k": 0, "top_p": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0,
+    "min_p": None, "top_h": None,
 }  # fmt: skip
 
 
@@ -42,11 +44,12 @@ def settle_config(
     wanted = {**config.to_dict(), **options}
     if (wanted.get("num_return_sequences") or 1) > 1 and not wanted.get("do_sample"):
         raise ValueError("num_return_sequences > 1 would repeat one greedy answer; add do_sample=True.")
+    config.return_dict_in_generate = True  # before the update, which would warn about scores without it
     unknown = config.update(**options)
+    config.return_dict_in_generate = True
     if unknown:
         raise ValueError(f"generate does not know the option {min(unknown)!r}; options are fields of GenerationConfig.")
-    if (config.num_beams or 1) > 1:
-        raise ValueError("kad samples or decodes greedily; use num_beams=1.")
+    check_fields(config)
     if config.temperature is not None:
         check_temperature(config.temperature)
     if not config.do_sample:
@@ -58,8 +61,6 @@ def settle_config(
             setattr(config, name, CLASS_LEVEL_TOP_K if name == "top_k" else value)
         elif getattr(config, name) is None:
             setattr(config, name, value)
-    if config.min_p is not None and not config.do_sample:
-        config.min_p = None
     if "max_length" in options and "max_new_tokens" not in options:
         config.max_new_tokens = None  # the caller's limit, not the aligned model's
     elif given is None:
