@@ -21,6 +21,8 @@ from typing import Any, Literal, final, get_args
 import torch
 from torch import Tensor
 
+from . import losses, solvers
+from .checks import forgotten_classvar, instance
 from .distributions import check_same_shape
 from .losses import ConfidenceBet, Logistic, Loss, Nudging
 from .solvers import Cut, Dual, Fractional, Primal, Solver
@@ -81,7 +83,8 @@ class Mixture(Target):
     """KAD: a loss and a solver decide which tokens of p are deferred to q* (paper, Section 3).
 
     Raises:
-        ValueError: a threshold with a loss that does not fall with p_v alone, or an unknown placement.
+        ValueError: no loss or no solver (a class in place of an instance, say), a claim that is a field, a threshold with
+            a loss that does not claim to be ``strict``, or an unknown placement.
 
     >>> import torch
     >>> target = Mixture(Logistic(), Dual(threshold=0.4))
@@ -94,12 +97,18 @@ class Mixture(Target):
     placement: Placement = "models"
 
     def __post_init__(self) -> None:
+        instance("a Mixture's loss", self.loss, Loss)  # type: ignore[type-abstract]
+        instance("a Mixture's solver", self.solver, Solver)  # type: ignore[type-abstract]
         check_placement(self.placement)
+        for part, claims, suite in ((self.loss, losses.CLAIMS, "loss"), (self.solver, solvers.CLAIMS, "solver")):
+            if sentence := forgotten_classvar(part, claims):
+                raise ValueError(f"{sentence[:-1]}, and run kad.testing.check_{suite}.")
         by_threshold = isinstance(self.solver, Dual) and self.solver.threshold is not None
-        if by_threshold and (not self.loss.decreasing or self.loss.reads_proxy):
+        if by_threshold and (not self.loss.strict or self.loss.reads_proxy):
+            name = type(self.loss).__name__
             raise ValueError(
-                f"Dual(threshold=...) needs a loss that falls with p_v alone; give {type(self.loss).__name__} a "
-                "Dual(multiplier=...)."
+                "Dual(threshold=λ) needs a loss that falls strictly with p_v alone, because only then is it the decision "
+                f"of a multiplier; give {name} a Dual(multiplier=μ), or let {name} claim `strict` if it does so fall."
             )
 
     @property
@@ -112,8 +121,7 @@ class Mixture(Target):
 
     def cut(self, p: Tensor) -> Cut | None:
         """Where the loss falls with the mass and the solver looks at its order alone, no loss is computed."""
-        by_threshold = isinstance(self.solver, Dual) and self.solver.threshold is not None
-        return self.solver.cut(p) if self.loss.strict or by_threshold else None
+        return self.solver.cut(p) if self.loss.strict else None
 
     def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         return mix(p, q, self.defer(p, q))

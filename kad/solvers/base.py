@@ -12,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..checks import instance
 from ..distributions import accumulation_dtype, check_budget, check_distribution, check_same_shape, deferred_mass
 from .cut import Cut
 
+CLAIMS = ("feasible", "exact", "fills", "fractional")
 Status = Literal["OPTIMAL", "CERTIFIED_GAP", "TIME_LIMIT", "FEASIBLE", "OVER_BUDGET"]
 
 
@@ -44,7 +46,8 @@ class Proof:
 class Solver(ABC):
     """Chooses which tokens to defer: minimise Σ P_v ℓ_v (1 − d_v) subject to Σ P_v d_v ≤ b (paper, P1).
 
-    Subclass it, make it a frozen dataclass, and state four claims that `kad.testing.check_solver` measures:
+    Subclass it, make it a frozen dataclass, and state four claims that `kad.testing.check_solver` measures. They are of
+    the class: with a type ``feasible: ClassVar[bool] = True``, never ``feasible: bool = True``.
 
     Attributes:
         feasible: the deferred mass never exceeds the budget.
@@ -121,6 +124,8 @@ class Solution:
 
 def check_problem(loss: Tensor, mass: Tensor) -> None:
     """Raise a ValueError unless these are losses and a distribution of one shape."""
+    for name, given in (("loss", loss), ("mass", mass)):
+        instance(name, given, Tensor)
     check_same_shape("loss", loss, "mass", mass)
     check_distribution("mass", mass)
     if bool(torch.isnan(loss).any()) or bool((loss < 0).any()):
@@ -167,8 +172,8 @@ def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | None = Non
         A `Solution`, computed in float64.
 
     Raises:
-        ValueError: shapes that differ, NaN, negative losses, a mass that is no distribution, a budget outside [0, 1],
-            or a budget other than the one that the solver works with.
+        ValueError: no tensors, no solver (a class in place of an instance, say), shapes that differ, NaN, negative
+            losses, a mass that is no distribution, a budget outside [0, 1], or one other than the solver's own.
 
     >>> import torch
     >>> import kad
@@ -178,6 +183,7 @@ def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | None = Non
     ([0.0, 0.0, 1.0], 0.2, ['FEASIBLE'])
     """
     check_problem(loss, mass)
+    instance("kad.solve's solver", solver, Solver)  # type: ignore[type-abstract]
     if budget is not None:
         check_budget(budget)
     if budget is not None and solver.limit is not None and budget != solver.limit:

@@ -18,12 +18,12 @@ from .selection import mass_below
 class Dual(Solver):
     """d_v = 1[ℓ_v > μ], the minimiser of L(d, μ) = r(d) + μ (g(d) − b) with the least deferred mass (theory S1).
 
-    Give either the multiplier or, for a decreasing loss, the threshold. The budget is not given but realised: the
+    Give either the multiplier or, for a loss that falls strictly with p_v, the threshold. The budget is not given but realised: the
     decision is an exact optimum for the mass that it defers (theory S3), and does not depend on the plug-in mass.
 
     Attributes:
         multiplier: μ ≥ 0, in units of the loss.
-        threshold: λ in [0, 1]; defers p_v < λ, the rule that μ = ℓ(λ) gives for any loss that falls with p_v
+        threshold: λ in [0, 1]; defers p_v < λ, the rule that μ = ℓ(λ) gives for any loss that falls strictly with p_v
             (μ = −log λ for `Logistic`, (1 − λ)² for `Squared`). For a loss that also looks at the rest of the
             distribution (`Brier`, `Perceptron`) the multiplier behind a fixed threshold moves from step to step.
 
