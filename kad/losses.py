@@ -17,7 +17,7 @@ from torch import Tensor
 class Loss(ABC):
     """The loss ℓ(p, v) ≥ 0 of keeping token v of the base distribution p, for every token at once.
 
-    Subclass it, make it a frozen dataclass, and state two claims that `kad.testing.check_loss` measures:
+    Subclass it, make it a frozen dataclass, and state three claims that `kad.testing.check_loss` measures:
 
     Attributes:
         reads_proxy: ℓ depends on the proxy's distribution q* too (the proxy can then not be skipped).
