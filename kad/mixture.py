@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Literal, final, get_args
+from typing import Any, ClassVar, Literal, final, get_args
 
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ class Target(ABC):
         reference: a third model, the small base model q, for targets that need one.
     """
 
-    reads_proxy: bool = True
+    reads_proxy: ClassVar[bool] = True
     placement: Placement = "models"
     reference: Any = None
 
