@@ -25,7 +25,7 @@ from . import losses, solvers
 from .checks import forgotten_classvar, instance
 from .distributions import check_same_shape
 from .losses import ConfidenceBet, Logistic, Loss, Nudging
-from .solvers import Cut, Dual, Fractional, Primal, Solver
+from .solvers import Cut, Dual, Fractional, Primal, Solver, entries, one_number, parameter
 
 Placement = Literal["models", "draws", "mixture"]
 
@@ -198,6 +198,7 @@ class Ensemble(Target):
 
     def __post_init__(self) -> None:
         check_placement(self.placement)
+        object.__setattr__(self, "weight", one_number("Ensemble weight", self.weight))
         if not 0 <= self.weight <= 1:
             raise ValueError(f"Ensemble weight must lie in [0, 1] (it is a probability), got {self.weight}.")
 
@@ -236,6 +237,7 @@ class ImplicitReward(Target):
 
     def __post_init__(self) -> None:
         check_placement(self.placement)
+        object.__setattr__(self, "strength", one_number("ImplicitReward strength", self.strength))
         if not self.strength >= 0:
             raise ValueError(f"ImplicitReward strength must be ≥ 0, got {self.strength}.")
 
@@ -248,7 +250,7 @@ class ImplicitReward(Target):
         return torch.softmax(torch.where(empty, p.log(), score), dim=-1)
 
 
-def dual(threshold: float, placement: Placement = "models") -> Mixture:
+def dual(threshold: float | Tensor, placement: Placement = "models") -> Mixture:
     """KAD with the logistic loss and the dual: p_v < λ is deferred (paper, λ = 0.3 to 0.4).
 
     >>> dual(0.4)
@@ -257,7 +259,7 @@ def dual(threshold: float, placement: Placement = "models") -> Mixture:
     return Mixture(Logistic(), Dual(threshold=threshold), placement)
 
 
-def primal(budget: float, placement: Placement = "models") -> Mixture:
+def primal(budget: float | Tensor, placement: Placement = "models") -> Mixture:
     """KAD with the logistic loss and the primal greedy (paper, b = 0.9).
 
     >>> primal(0.9, "mixture")
@@ -266,7 +268,7 @@ def primal(budget: float, placement: Placement = "models") -> Mixture:
     return Mixture(Logistic(), Primal(budget), placement)
 
 
-def fractional(budget: float, placement: Placement = "models") -> Mixture:
+def fractional(budget: float | Tensor, placement: Placement = "models") -> Mixture:
     """KAD with the logistic loss and the LP relaxation: the budget is filled exactly (theory S6).
 
     >>> fractional(0.9).solver
@@ -275,19 +277,21 @@ def fractional(budget: float, placement: Placement = "models") -> Mixture:
     return Mixture(Logistic(), Fractional(budget), placement)
 
 
-def nudging(threshold: float, placement: Placement = "models") -> Mixture:
+def nudging(threshold: float | Tensor, placement: Placement = "models") -> Mixture:
     """Nudging: q* instead of p wherever max_w p_w < λ (paper, Section 2).
 
     >>> import torch
     >>> nudging(0.4)(torch.full((4,), 0.25), torch.tensor([0.0, 1.0, 0.0, 0.0]))
     tensor([0., 1., 0., 0.])
     """
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"nudging threshold must lie in [0, 1] (it is a probability), got {threshold}.")
-    return Mixture(Nudging(), Dual(multiplier=1 - threshold), placement)
+    level = parameter("nudging threshold", threshold)
+    for x in entries(level):
+        if not 0 <= x <= 1:
+            raise ValueError(f"nudging threshold must lie in [0, 1] (it is a probability), got {x}.")
+    return Mixture(Nudging(), Dual(multiplier=1 - level), placement)
 
 
-def confidence_bet(margin: float, placement: Placement = "models") -> Mixture:
+def confidence_bet(margin: float | Tensor, placement: Placement = "models") -> Mixture:
     """The confidence bet: p_v < max_w q*_w − margin is deferred (arXiv 2604.16146).
 
     >>> confidence_bet(0.1).reads_proxy

@@ -36,20 +36,29 @@ class Prefix(NamedTuple):
     left: Tensor
 
 
-def prefix(loss: Tensor, mass: Tensor, budget: float) -> Prefix:
-    """The greedy's prefix of every row. With b = 1 everything is deferred, whatever the masses' rounded sum."""
-    loss, mass = loss.detach(), mass.detach()  # a decision has no gradient
-    if budget >= 1:
+def prefix(loss: Tensor, mass: Tensor, budget: float | Tensor) -> Prefix:
+    """The greedy's prefix of every row. With b = 1 everything is deferred, whatever the masses' rounded sum.
+
+    ``budget`` is that of all rows or of every row, ``(*batch,)`` in the dtype of accumulation.
+    """
+    loss, mass = loss.detach(), mass.detach()  # which tokens are deferred has no gradient
+    if not isinstance(budget, Tensor) and budget >= 1:
         shape = (*mass.shape[:-1], 1)
         everything = torch.ones_like(mass, dtype=torch.bool)
         critical = torch.full(shape, mass.shape[-1], device=mass.device)
         return Prefix(everything, critical, torch.zeros(shape, dtype=accumulation_dtype(mass), device=mass.device))
     by_digits = by_numpy(mass) and mass.shape[-1] > SORTED and loss.dtype in (torch.float32, torch.float64)
-    return prefix_by_digits(loss, mass, budget) if by_digits else prefix_by_sorting(loss, mass, budget)
+    found = prefix_by_digits(loss, mass, budget) if by_digits else prefix_by_sorting(loss, mass, budget)
+    if not isinstance(budget, Tensor):
+        return found
+    whole = (budget >= 1).unsqueeze(-1)
+    critical = torch.where(whole, mass.shape[-1], found.critical)
+    return Prefix(found.fits | whole, critical, found.left.masked_fill(whole, 0))
 
 
-def prefix_by_sorting(loss: Tensor, mass: Tensor, budget: float) -> Prefix:
+def prefix_by_sorting(loss: Tensor, mass: Tensor, budget: float | Tensor) -> Prefix:
     """The definition: sort, sum, compare. On a GPU, and for few tokens, also the fastest."""
+    budget = budget.unsqueeze(-1) if isinstance(budget, Tensor) else budget
     order = descending(loss)
     ordered = mass.gather(-1, order).to(accumulation_dtype(mass))
     running = ordered.cumsum(-1)
@@ -62,7 +71,7 @@ def prefix_by_sorting(loss: Tensor, mass: Tensor, budget: float) -> Prefix:
     return Prefix(torch.zeros_like(inside).scatter(-1, order, inside), critical, budget - before)
 
 
-def prefix_by_digits(loss: Tensor, mass: Tensor, budget: float) -> Prefix:
+def prefix_by_digits(loss: Tensor, mass: Tensor, budget: float | Tensor) -> Prefix:
     """The same without sorting the vocabulary: a radix selection by mass.
 
     The bits of a non-negative float, read as an integer, order as the float does. So the place where the budget runs
@@ -74,14 +83,19 @@ def prefix_by_digits(loss: Tensor, mass: Tensor, budget: float) -> Prefix:
     keys, masses = bits.view(-1, size), mass.reshape(-1, size)
     fits = np.empty(keys.shape, dtype=np.bool_)
     critical, left = torch.empty(len(keys), 1, dtype=torch.long), torch.empty(len(keys), 1, dtype=wide)
-    for row, (signed, weight) in enumerate(zip(keys, masses, strict=True)):
+    for row, (signed, weight, room) in enumerate(zip(keys, masses, each(budget, len(keys)), strict=True)):
         key = signed.clamp_min(0)  # −0.0 is 0
-        found = border(key, weight.to(wide), budget)
+        found = border(key, weight.to(wide), room)
         np.greater(key.numpy(), found.key, out=fits[row])  # NumPy compares five times as fast as torch on a CPU
         fits[row, found.inside] = True
         critical[row], left[row] = found.critical, found.left
     shape = mass.shape[:-1]
     return Prefix(torch.from_numpy(fits).view(mass.shape), critical.view(*shape, 1), left.view(*shape, 1))
+
+
+def each(value: float | Tensor, rows: int) -> list[float]:
+    """The number of every row."""
+    return value.reshape(-1).tolist() if isinstance(value, Tensor) else [value] * rows
 
 
 class Border(NamedTuple):
@@ -128,29 +142,66 @@ STRIDE = 32  # one token in so many is looked at to guess where the border lies
 MARGIN = 8  # looked-at tokens by which the bracket is wider than the guess says
 
 
-def mass_below(mass: Tensor, threshold: float) -> Tensor:
-    """Σ_v P_v [P_v < threshold], ``(*batch,)``, of masses that sum to 1."""
-    if not by_numpy(mass) or threshold < HEAVY or mass.shape[-1] <= SORTED:
+def mass_below(mass: Tensor, threshold: float | Tensor) -> Tensor:
+    """Σ_v P_v [P_v < threshold], ``(*batch,)``, of masses that sum to 1; a threshold of all rows, or of every row."""
+    if not by_numpy(mass) or mass.shape[-1] <= SORTED:
+        return summed_below(mass, threshold)
+    if isinstance(threshold, Tensor):  # the way of each row is its own, so that it gets what it would get alone
+        return torch.where(threshold < HEAVY, summed_below(mass, threshold), left_below(mass, threshold))
+    return summed_below(mass, threshold) if threshold < HEAVY else left_below(mass, threshold)
+
+
+def summed_below(mass: Tensor, threshold: float | Tensor) -> Tensor:
+    """The same as a sum."""
+    if not isinstance(threshold, Tensor):
         below = blockwise_sum(torch.where(mass < threshold, mass, 0))
         return whole_where(lambda: mass.amax(-1) < threshold, below).to(mass.dtype)
-    rows = mass.reshape(-1, mass.shape[-1]).numpy()  # on a CPU: what is left after the few heavy tokens
-    above = [float(p[np.flatnonzero(p >= p.dtype.type(threshold))].sum(dtype=np.float64)) for p in rows]
-    return mass.new_tensor([max(0.0, 1.0 - x) for x in above]).view(mass.shape[:-1])
+    level = threshold.to(mass.dtype)  # rounded as a plain number would be
+    below = blockwise_sum(torch.where(mass < level.unsqueeze(-1), mass, 0))
+    return whole_where(lambda: mass.amax(-1) < level, below).to(mass.dtype)
 
 
-def lightest_cut(mass: Tensor, budget: float, fill: bool) -> Cut:
+def left_below(mass: Tensor, threshold: float | Tensor) -> Tensor:
+    """The same on a CPU: what is left after the few heavy tokens."""
+    rows = mass.reshape(-1, mass.shape[-1]).numpy()
+    levels = each(threshold, len(rows))
+    heavy = (p[np.flatnonzero(p >= p.dtype.type(level))] for p, level in zip(rows, levels, strict=True))
+    return mass.new_tensor([max(0.0, 1.0 - float(p.sum(dtype=np.float64))) for p in heavy]).view(mass.shape[:-1])
+
+
+def lightest_cut(mass: Tensor, budget: float | Tensor, fill: bool) -> Cut:
     """The greedy for any loss that falls strictly with the mass: the lightest tokens first, equal ones by token id.
 
-    ``fill``: of the critical token, the share that fills the budget.
+    ``budget`` as for `prefix`; ``fill``: of the critical token, the share that fills it.
     """
     mass = mass.detach()
+    if isinstance(budget, Tensor):
+        return cut_where(budget >= 1, whole_cut(mass), partial_cut(mass, budget, fill))
+    return whole_cut(mass) if budget >= 1 else partial_cut(mass, budget, fill)
+
+
+def whole_cut(mass: Tensor) -> Cut:
+    """Everything, whatever the rounded sum: every mass is below 2."""
+    every = mass.new_ones(mass.shape[:-1])
+    return Cut(2 * every, every, torch.zeros_like(every, dtype=torch.long))
+
+
+def cut_where(here: Tensor, one: Cut, other: Cut) -> Cut:
+    """One cut, without a share, at some positions and another elsewhere."""
+    assert one.critical is not None
+    assert other.critical is not None
+    share = None if other.share is None else other.share.masked_fill(here, 0)
+    value, alpha = torch.where(here, one.value, other.value), torch.where(here, one.alpha, other.alpha)
+    return Cut(value, alpha, torch.where(here, one.critical, other.critical), share, other.tied)
+
+
+def partial_cut(mass: Tensor, budget: float | Tensor, fill: bool) -> Cut:
+    """`lightest_cut` for budgets below 1."""
     shape, size = mass.shape[:-1], mass.shape[-1]
-    if budget >= 1:  # everything, whatever the rounded sum: every mass is below 2
-        every = mass.new_ones(shape)
-        return Cut(2 * every, every, torch.zeros_like(every, dtype=torch.long))
     if not by_numpy(mass) or size <= SORTED:
         return sorted_cut(mass, budget, fill)
-    found = [border_of_masses(p, budget) for p in mass.reshape(-1, size).numpy()]
+    rows = mass.reshape(-1, size).numpy()
+    found = [border_of_masses(p, room) for p, room in zip(rows, each(budget, len(rows)), strict=True)]
     value, critical, deferred, ties = zip(*found, strict=True)
     return with_share(
         mass.new_tensor(value).view(shape), torch.tensor(critical).view(shape),
@@ -158,7 +209,7 @@ def lightest_cut(mass: Tensor, budget: float, fill: bool) -> Cut:
     )  # fmt: skip
 
 
-def sorted_cut(mass: Tensor, budget: float, fill: bool) -> Cut:
+def sorted_cut(mass: Tensor, budget: float | Tensor, fill: bool) -> Cut:
     """The same by sorting."""
     _, critical, left = prefix_by_sorting(-mass, mass, budget)
     some = critical < mass.shape[-1]
@@ -167,12 +218,13 @@ def sorted_cut(mass: Tensor, budget: float, fill: bool) -> Cut:
     return with_share(value.squeeze(-1), critical.squeeze(-1), budget - left.squeeze(-1), budget if fill else 0.0, True)
 
 
-def with_share(value: Tensor, critical: Tensor, deferred: Tensor, fill: float, tied: bool) -> Cut:
-    """A cut that defers ``deferred`` in whole tokens, and of the critical one what brings that up to ``fill``."""
+def with_share(value: Tensor, critical: Tensor, deferred: Tensor, fill: float | Tensor, tied: bool) -> Cut:
+    """A cut that defers ``deferred`` in whole tokens, and of the critical one what brings that up to ``fill``, if not 0."""
     deferred = torch.where(value < 2, deferred.clamp(max=1), 1.0)
-    if not fill:
+    if not isinstance(fill, Tensor) and not fill:
         return Cut(value, deferred.to(value.dtype), critical, tied=tied)
-    left = torch.where(value < 2, fill - deferred, 0.0).clamp_min(0)
+    some = (value < 2) & (fill > 0) if isinstance(fill, Tensor) else value < 2
+    left = torch.where(some, fill - deferred, 0.0).clamp_min(0)
     share = (left / value.to(left.dtype)).clamp(0, 1)
     return Cut(value, (deferred + left).to(value.dtype), critical, share.to(value.dtype), tied)
 

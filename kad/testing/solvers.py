@@ -24,6 +24,7 @@ def check_solver(solver: Solver, seed: int = 0) -> None:
     right_kind(solver, Solver)
     a_value(solver, CLAIMS)
     name = type(solver).__name__
+    claim(not solver.per_row, f"{name} holds numbers of single rows; check it with one number, which is each row's.")
     claim(
         solver.limit is not None or not (solver.feasible or solver.exact or solver.fills),
         f"{name} claims something about a budget but has none: give it a field `budget`.",
@@ -44,7 +45,7 @@ def check_solver(solver: Solver, seed: int = 0) -> None:
 
 def check_decision(solver: Solver, d: Tensor, p: Tensor, loss: Tensor, at: str) -> None:
     """What a solver claims, of its decision d on one problem."""
-    budget, name = solver.limit, type(solver).__name__
+    limit, name = solver.limit, type(solver).__name__
     if not solver.fractional:
         claim(((d == 0) | (d == 1)).all(), f"{name} returns a fractional d but does not claim it, {at}.")
     finite = loss.flip(0).nan_to_num(posinf=50.0)  # only tokens of mass zero may cost infinity
@@ -55,9 +56,9 @@ def check_decision(solver: Solver, d: Tensor, p: Tensor, loss: Tensor, at: str) 
         by_price = solver.defer(1 - p, p)
         claim(torch.equal(cut.dense(p), by_price), f"{name}'s cut differs from its d for the loss 1 - p, {at}.")
         claim(abs(float(cut.alpha - (p * by_price).sum())) <= ROUNDING, f"{name}'s cut has a wrong α, {at}.")
-    if budget is None:
+    if limit is None:
         return
-    mass = float((p * d).sum())
+    budget, mass = float(limit), float((p * d).sum())
     if solver.feasible:
         claim(mass <= budget + ROUNDING, f"{name} defers {mass} > budget {budget}, {at}.")
     if solver.fills:
