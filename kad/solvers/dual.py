@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from .base import Solver
 from .cut import Cut
-from .parameters import Parameters, entries, of_rows, parameter
+from .parameters import Parameter, Parameters, entries, of_rows, parameter
 from .selection import mass_below
 
 
@@ -23,7 +23,7 @@ class Dual(Parameters, Solver):
     decision is an exact optimum for the mass that it defers (theory S3), and does not depend on the plug-in mass.
 
     Attributes:
-        multiplier: μ ≥ 0, in units of the loss; one number, or a tensor with one for every row or position,
+        multiplier: μ ≥ 0, in units of the loss; in Python also a tensor with one for every row or position,
             broadcastable to ``(*batch,)``.
         threshold: λ in [0, 1], likewise; defers p_v < λ, the rule that μ = ℓ(λ) gives for any loss that falls strictly with p_v
             (μ = −log λ for `Logistic`, (1 − λ)² for `Squared`). For a loss that also looks at the rest of the
@@ -38,8 +38,9 @@ class Dual(Parameters, Solver):
     tensor([0., 0., 1.])
     """
 
-    multiplier: float | Tensor | None = None
-    threshold: float | Tensor | None = None
+    multiplier: Parameter | None = None
+    threshold: Parameter | None = None
+    feasible: ClassVar[bool] = False  # there is no budget to keep
 
     def __post_init__(self) -> None:
         if (self.multiplier is None) == (self.threshold is None):

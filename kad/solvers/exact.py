@@ -12,7 +12,7 @@ from torch import Tensor
 from . import branch, majorise
 from .base import Proof, RowProof, Solver, Status, by_rows
 from .knapsack import Clock, Floats, Incumbent, Row, first_incumbent, proved
-from .parameters import Parameters, budgets
+from .parameters import Parameter, Parameters, budgets
 
 DEAR = 100  # times the risk that is known: what all tokens together may cost
 
@@ -34,7 +34,7 @@ class Exact(Parameters, Solver):
     their rounding (1e-8 to 1e-6): pass float64.
 
     Attributes:
-        budget: b in [0, 1]; one number, or a tensor with one for every row or position, broadcastable to ``(*batch,)``.
+        budget: b in [0, 1]; in Python also a tensor with one for every row or position, broadcastable to ``(*batch,)``.
         tolerance: the gap that is good enough, in units of the loss.
         effort: nodes spent on a proof before such a gap is accepted.
         time_limit: seconds for one row.
@@ -49,7 +49,7 @@ class Exact(Parameters, Solver):
     ([0.0, 1.0, 0.0], ['OPTIMAL'], ['majorisation'])
     """
 
-    budget: float | Tensor
+    budget: Parameter
     tolerance: float = 5e-7
     effort: int = 1000
     time_limit: float = 0.9

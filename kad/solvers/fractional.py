@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .base import Solver
 from .cut import Cut
-from .parameters import Parameters, budgets
+from .parameters import Parameter, Parameters, budgets
 from .primal import as_decision, budget_of
 from .selection import lightest_cut, prefix
 
@@ -24,7 +24,7 @@ class Fractional(Parameters, Solver):
     deferred mass is exactly b and the risk is at most that of the best 0-1 decision (theory S6).
 
     Attributes:
-        budget: b in [0, 1]; one number, or a tensor with one for every row or position, broadcastable to ``(*batch,)``.
+        budget: b in [0, 1]; in Python also a tensor with one for every row or position, broadcastable to ``(*batch,)``.
 
     Raises:
         ValueError: budget outside [0, 1]; when used, a tensor of budgets that does not fit the rows.
@@ -35,7 +35,7 @@ class Fractional(Parameters, Solver):
     tensor([0.2000, 1.0000, 1.0000])
     """
 
-    budget: float | Tensor
+    budget: Parameter
     feasible: ClassVar[bool] = True
     fills: ClassVar[bool] = True
     fractional: ClassVar[bool] = True

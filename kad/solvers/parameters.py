@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..distributions import check_budget
+
+# Of the fields of solvers. The shell's options follow the annotations as they are at run time: no tensor is typed there.
+if TYPE_CHECKING:
+    Parameter = float | Tensor
+else:
+    Parameter = float
 
 FEW = 8  # entries that are shown
 

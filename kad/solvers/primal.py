@@ -11,7 +11,7 @@ from torch import Tensor
 from ..distributions import accumulation_dtype
 from .base import Solver
 from .cut import Cut
-from .parameters import Parameters, budgets, of_rows
+from .parameters import Parameter, Parameters, budgets, of_rows
 from .selection import Prefix, lightest_cut, prefix
 
 
@@ -25,7 +25,7 @@ class Primal(Parameters, Solver):
     mass ≥ 1 − b (theory S5). Equal losses are deferred in the order of the token ids.
 
     Attributes:
-        budget: b in [0, 1]; one number, or a tensor with one for every row or position, broadcastable to ``(*batch,)``.
+        budget: b in [0, 1]; in Python also a tensor with one for every row or position, broadcastable to ``(*batch,)``.
 
     Raises:
         ValueError: budget outside [0, 1]; when used, a tensor of budgets that does not fit the rows.
@@ -36,7 +36,7 @@ class Primal(Parameters, Solver):
     tensor([0., 1., 1.])
     """
 
-    budget: float | Tensor
+    budget: Parameter
     feasible: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
