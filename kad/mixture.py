@@ -1,85 +1,27 @@
-"""What is sampled: targets made of two (or three) next-token distributions.
-
-Where the temperature T enters changes results by more than the choice of solver, so it is a field of every target:
-
-| placement | the rule reads | the mixture mixes | then |
-|---|---|---|---|
-| ``"models"`` (the paper; default) | p_T and q*_T | p_T and q*_T | |
-| ``"draws"`` (speculative cascades) | p and q* | p_T and q*_T | |
-| ``"mixture"`` | p and q* | p and q* | π^{1/T}, normalised |
-
-with p_T ∝ p^{1/T}. The third is no longer a mixture, so the lazy proxy (theory S11) does not apply to it. Greedy
-decoding is the argmax of the untempered π in all three.
-"""
+"""kad's own targets: the mixture of a loss and a solver, its baselines, and the paper's methods by name."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, final, get_args
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from . import losses, solvers
 from .checks import forgotten_classvar, instance
-from .distributions import check_same_shape
 from .losses import ConfidenceBet, Logistic, Loss, Nudging
 from .solvers import Cut, Dual, Fractional, Primal, Solver, entries, one_number, parameter
-
-Placement = Literal["models", "draws", "mixture"]
-
-
-class Target(ABC):
-    """The distribution π that is sampled at every position, as a function of p and q*.
-
-    Subclass it, make it a frozen dataclass and implement ``__call__``; that is all a decoder needs. A target that is
-    a mixture π = p (1 − d) + α q* can also say what it defers: decoders then skip the proxy where they can.
-
-    Attributes:
-        reads_proxy: ``defer`` needs q* (or there is no ``defer``): the proxy runs at every position.
-        placement: where the temperature enters (see the module's table).
-        reference: a third model, the small base model q, for targets that need one.
-    """
-
-    reads_proxy: ClassVar[bool] = True
-    placement: Placement = "models"
-    reference: Any = None
-
-    @abstractmethod
-    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
-        """π, ``(*batch, V)``, from p, q* and (if there is a ``reference``) its distribution r, each ``(*batch, V)``."""
-
-    def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor | None:
-        """The decision d, ``(*batch, V)`` in [0, 1], if the target is a mixture; None if it is not."""
-        return None
-
-    def cut(self, p: Tensor) -> Cut | None:
-        """The same decision in a few numbers, if it defers the lightest tokens of p; None (the default) if not."""
-        return None
-
-
-def check_placement(placement: str) -> None:
-    """Raise a ValueError unless the placement is one of the three."""
-    if placement not in get_args(Placement):
-        raise ValueError(f"placement must be one of {', '.join(get_args(Placement))}; got {placement!r}.")
-
-
-def mix(p: Tensor, q: Tensor, d: Tensor) -> Tensor:
-    """π_v = p_v (1 − d_v) + q*_v Σ_w p_w d_w (paper, Section 3; theory S8), all ``(*batch, V)``.
-
-    >>> import torch
-    >>> mix(torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5]), torch.tensor([0.0, 1.0]))
-    tensor([0.8750, 0.1250])
-    """
-    check_same_shape("p", p, "q", q)
-    rejected = p * d
-    return p - rejected + rejected.sum(-1, keepdim=True) * q
+from .target import Checked, mixed
+from .target import Placement as Placement
+from .target import Target as Target
+from .target import check_placement as check_placement
+from .target import mix as mix
 
 
 @final
 @dataclass(frozen=True)
-class Mixture(Target):
+class Mixture(Checked):
     """KAD: a loss and a solver decide which tokens of p are deferred to q* (paper, Section 3).
 
     Raises:
@@ -123,8 +65,8 @@ class Mixture(Target):
         """Where the loss falls with the mass and the solver looks at its order alone, no loss is computed."""
         return self.solver.cut(p) if self.loss.strict else None
 
-    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
-        return mix(p, q, self.defer(p, q))
+    def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+        return mixed(p, q, self.defer(p, q))
 
 
 def whole(p: Tensor, alpha: float) -> Cut:
@@ -135,7 +77,7 @@ def whole(p: Tensor, alpha: float) -> Cut:
 
 @final
 @dataclass(frozen=True)
-class Base(Target):
+class Base(Checked):
     """π = p: the base model alone (nothing is deferred).
 
     >>> import torch
@@ -151,13 +93,13 @@ class Base(Target):
     def cut(self, p: Tensor) -> Cut:
         return whole(p, 0.0)
 
-    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+    def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         return p
 
 
 @final
 @dataclass(frozen=True)
-class Proxy(Target):
+class Proxy(Checked):
     """π = q*: the aligned model alone (everything is deferred).
 
     >>> import torch
@@ -173,13 +115,13 @@ class Proxy(Target):
     def cut(self, p: Tensor) -> Cut:
         return whole(p, 1.0)
 
-    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+    def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         return q
 
 
 @final
 @dataclass(frozen=True)
-class Ensemble(Target):
+class Ensemble(Checked):
     """π = (1 − w) p + w q*: every token deferred with the same probability w, whatever p says of it.
 
     The constant mixture of Hugging Face's assisted decoding (``assistant_ensemble_weight``); a baseline.
@@ -205,13 +147,13 @@ class Ensemble(Target):
     def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         return torch.full_like(p, self.weight, requires_grad=False)
 
-    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
-        return mix(p, q, self.defer(p))
+    def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+        return mixed(p, q, self.defer(p))
 
 
 @final
 @dataclass(frozen=True)
-class ImplicitReward(Target):
+class ImplicitReward(Checked):
     """π ∝ p (q* / q)^β, in log space: the base reweighted by the proxy's implicit reward (paper, Section 2).
 
     q is the small base model that the proxy was aligned from. Logits processors that truncate are applied to p and
@@ -223,7 +165,7 @@ class ImplicitReward(Target):
         strength: β ≥ 0.
 
     Raises:
-        ValueError: negative strength, unknown placement, or called without r.
+        ValueError: negative strength, unknown placement, or called without r or with what is no distribution.
 
     >>> import torch
     >>> p, q, r = torch.tensor([0.5, 0.5]), torch.tensor([0.6, 0.4]), torch.tensor([0.2, 0.8])
@@ -241,7 +183,7 @@ class ImplicitReward(Target):
         if not self.strength >= 0:
             raise ValueError(f"ImplicitReward strength must be ≥ 0, got {self.strength}.")
 
-    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+    def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         if r is None:
             raise ValueError("ImplicitReward needs the small base model's distribution r; give it a reference model.")
         tiny = torch.finfo(r.dtype).tiny

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from .base import Solver
 from .cut import Cut
+from .lightest import mass_below
 from .parameters import Parameter, Parameters, entries, of_rows, parameter
-from .selection import mass_below
 
 
 @final

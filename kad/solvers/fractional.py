@@ -10,9 +10,10 @@ from torch import Tensor
 
 from .base import Solver
 from .cut import Cut
+from .lightest import lightest_cut
 from .parameters import Parameter, Parameters, budgets
 from .primal import as_decision, budget_of
-from .selection import lightest_cut, prefix
+from .selection import prefix
 
 
 @final

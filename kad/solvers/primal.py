@@ -11,8 +11,9 @@ from torch import Tensor
 from ..distributions import accumulation_dtype
 from .base import Solver
 from .cut import Cut
+from .lightest import lightest_cut
 from .parameters import Parameter, Parameters, budgets, of_rows
-from .selection import Prefix, lightest_cut, prefix
+from .selection import Prefix, prefix
 
 
 @final
