@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -180,16 +181,27 @@ class ImplicitReward(Checked):
     def __post_init__(self) -> None:
         check_placement(self.placement)
         object.__setattr__(self, "strength", one_number("ImplicitReward strength", self.strength))
-        if not self.strength >= 0:
-            raise ValueError(f"ImplicitReward strength must be ≥ 0, got {self.strength}.")
+        if not 0 <= self.strength < math.inf:
+            raise ValueError(f"ImplicitReward strength must be a finite number ≥ 0, got {self.strength}.")
 
     def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         if r is None:
             raise ValueError("ImplicitReward needs the small base model's distribution r; give it a reference model.")
         tiny = torch.finfo(r.dtype).tiny
-        score = p.log() + self.strength * (q.log() - r.clamp_min(tiny).log())
+        prior = log(p)
+        if self.strength == 0:  # 0 · log 0 would be NaN
+            return torch.softmax(prior, dim=-1)
+        score = prior + self.strength * (log(q) - r.clamp_min(tiny).log())
         empty = (score == -torch.inf).all(-1, keepdim=True)
-        return torch.softmax(torch.where(empty, p.log(), score), dim=-1)
+        return torch.softmax(torch.where(empty, prior, score), dim=-1)
+
+
+def log(p: Tensor) -> Tensor:
+    """log p, with the gradient 0 and not NaN where p_v = 0: π_v is 0 there and stays so."""
+    if not (p.requires_grad and torch.is_grad_enabled()):
+        return p.log()
+    some = p > 0
+    return torch.where(some, torch.where(some, p, 1.0).log(), -torch.inf)
 
 
 def dual(threshold: float | Tensor, placement: Placement = "models") -> Mixture:
