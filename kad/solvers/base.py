@@ -15,7 +15,7 @@ from torch import Tensor
 from ..checks import instance
 from ..distributions import accumulation_dtype, check_distribution, check_same_shape, deferred_mass
 from .cut import Cut
-from .parameters import budgets, of_rows, shown
+from .parameters import budgets, entries, of_rows, shown, spread
 
 CLAIMS = ("feasible", "exact", "fills", "fractional")
 Status = Literal["OPTIMAL", "CERTIFIED_GAP", "TIME_LIMIT", "FEASIBLE", "OVER_BUDGET"]
@@ -248,10 +248,13 @@ def by_rows(
 ) -> Proof:
     """A `Proof` from a function of one row, in NumPy float64 on the CPU: (loss, mass, b) -> (d, bound, status, engine)."""
     check_problem(loss, mass)
-    losses, masses = (x.detach().double().cpu().reshape(-1, mass.shape[-1]).numpy() for x in (loss, mass))
-    found = of_rows("budget", budget, mass, torch.float64)
-    limits = found.reshape(-1).tolist() if isinstance(found, Tensor) else [found] * len(masses)
-    rows = [prove_row(*row) for row in zip(losses, masses, limits, strict=True)]
+    size = mass.shape[-1]
+    losses, masses = loss.reshape(-1, size), mass.reshape(-1, size)
+    limits = entries(spread("budget", budget, mass)) if isinstance(budget, Tensor) else [budget] * len(masses)
+    rows = [
+        prove_row(l.detach().double().cpu().numpy(), m.detach().double().cpu().numpy(), b)
+        for l, m, b in zip(losses, masses, limits, strict=True)
+    ]
     d = torch.from_numpy(np.stack([row[0] for row in rows])).to(mass).reshape(mass.shape)
     bound = torch.tensor([row[1] for row in rows], dtype=torch.float64, device=mass.device).reshape(mass.shape[:-1])
     return Proof(d, bound, [row[2] for row in rows], [row[3] for row in rows])

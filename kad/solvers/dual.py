@@ -8,6 +8,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from ..distributions import accumulation_dtype
 from .base import Solver
 from .cut import Cut
 from .lightest import mass_below
@@ -69,6 +70,6 @@ class Dual(Parameters, Solver):
         if self.threshold is None:
             return None
         mass = mass.detach()
-        level = of_rows("threshold", self.threshold, mass, torch.float64)
+        level = of_rows("threshold", self.threshold, mass, accumulation_dtype(mass))
         alpha = mass_below(mass, level)
         return Cut(level.to(alpha) if isinstance(level, Tensor) else torch.full_like(alpha, level), alpha)

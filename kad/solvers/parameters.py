@@ -65,10 +65,13 @@ def entries(value: float | Tensor) -> list[float]:
 
 def of_rows(name: str, value: float | Tensor, mass: Tensor, dtype: torch.dtype) -> float | Tensor:
     """A parameter as it stands, or of every row of the masses ``(*batch, V)``: ``(*batch,)``, on their device."""
-    if not isinstance(value, Tensor):
-        return value
+    return spread(name, value, mass).to(dtype).to(mass.device) if isinstance(value, Tensor) else value
+
+
+def spread(name: str, value: Tensor, mass: Tensor) -> Tensor:
+    """Several numbers as one for every row of the masses ``(*batch, V)``: ``(*batch,)``, where they are."""
     try:
-        return value.to(dtype).to(mass.device).expand(mass.shape[:-1])
+        return value.expand(mass.shape[:-1])
     except RuntimeError:
         raise ValueError(
             f"{name} has one entry for every row or position, so its shape {tuple(value.shape)} must be broadcastable to "

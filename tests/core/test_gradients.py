@@ -30,7 +30,9 @@ def test_every_target(target: kad.Target, seed: int) -> None:
 
 
 @pytest.mark.parametrize("budget", [0.05, 0.25, 0.5, 0.77, 0.95])
-@pytest.mark.parametrize("solver", [kad.Primal, kad.Fractional, kad.Exact, lambda b: kad.Dual(threshold=b / 3)], ids=str)
+@pytest.mark.parametrize(
+    "solver", [kad.Primal, kad.Fractional, kad.Exact, lambda b: kad.Dual(threshold=b / 3)], ids=str
+)
 @pytest.mark.parametrize("loss", [kad.Logistic(), kad.Brier(), kad.ConfidenceBet()], ids=repr)
 def test_every_solver_of_the_greedy_kind(solver: Callable[[float], kad.Solver], loss: kad.Loss, budget: float) -> None:
     """With a cut (losses that fall strictly with the mass) and by d over the vocabulary."""
