@@ -76,6 +76,21 @@ def same_cut(cut: Cut, single: Cut, p: torch.Tensor, at: tuple[int, ...]) -> Non
     assert torch.equal(cut.at((..., None)).of(p, tokens)[at], single.at((..., None)).of(p, tokens)[at])
 
 
+@pytest.mark.parametrize("size", [7, SORTED + 1])
+def test_a_token_at_the_threshold(size: int) -> None:
+    """In float32, where .1 and .7 are other numbers than in float64: a tensor's entries are rounded as a number is."""
+    p = torch.full((2, size), 0.2 / (size - 2))
+    p[:, 0], p[:, 1] = 0.7, 0.1
+    for levels in (torch.tensor([0.1, 0.7], dtype=torch.float64), torch.tensor([0.7, 0.1], dtype=torch.float64)):
+        for make, loss in ((SOLVERS["threshold"], 1 - p), (SOLVERS["multiplier"], p)):
+            solver = make(levels)
+            for i, x in enumerate(levels.tolist()):
+                assert torch.equal(solver.defer(loss, p)[i], make(x).defer(loss, p)[i])
+                cut, alone = solver.cut(p), make(x).cut(p)
+                if cut is not None and alone is not None:
+                    same_cut(cut, alone, p, (i,))
+
+
 @given(st.lists(st.floats(0, 1), min_size=6, max_size=6), st.integers(2, 9), st.integers(0, 10**6))
 def test_any_levels(levels: list[float], size: int, seed: int) -> None:
     p = torch.softmax(2 * torch.randn(6, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), -1)
