@@ -5,10 +5,14 @@ YAML reads ``n: yes`` as True and ``n: 1e3`` as text; Python counts True as 1. N
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
+
+Kind = TypeVar("Kind")
 
 
 def whole(name: str, value: Any, least: int | None = None) -> int:
@@ -68,6 +72,62 @@ def seed(value: Any, name: str = "seed") -> int:
     if not -(2**63) <= found < 2**64:
         raise ValueError(f"{name} must lie in [-2^63, 2^64), got {found}.")
     return found
+
+
+def instance(place: str, thing: Any, kind: type[Kind]) -> Kind:
+    """An instance of a class of kad's or of a subclass; ``place`` is where it was given.
+
+    >>> from numbers import Real
+    >>> instance("a sum's first term", 1.5, Real)
+    1.5
+    >>> instance("a sum's first term", float, Real)
+    Traceback (most recent call last):
+    ValueError: a sum's first term must be a Real, got the class float; make an instance: float().
+    """
+    if isinstance(thing, kind):
+        return thing
+    if isinstance(thing, type):
+        fix = f"; make an instance: {called(thing)}" if issubclass(thing, kind) else f", which is no {kind.__name__}"
+        raise ValueError(f"{place} must be a {kind.__name__}, got the class {thing.__name__}{fix}.")
+    shown = " ".join(repr(thing).split())
+    if len(shown) > 60:  # a tensor, a model
+        shown = f"an instance of {type(thing).__name__}"
+    raise ValueError(f"{place} must be a {kind.__name__}, got {shown}.")
+
+
+def called(kind: type) -> str:
+    """How an instance is made, as far as the signature tells.
+
+    >>> called(int)
+    'int()'
+    """
+    try:
+        parameters = inspect.signature(kind).parameters.values()
+    except ValueError:  # built in C
+        return f"{kind.__name__}()"
+    needed = any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+    return f"{kind.__name__}({'...' if needed else ''})"
+
+
+def forgotten_classvar(thing: object, claims: Sequence[str]) -> str | None:
+    """One sentence if a claim of its class has become a field of its dataclass, and so an argument of its constructor.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Mine:
+    ...     strict: bool = True
+    >>> forgotten_classvar(Mine(), ["decreasing", "strict"])
+    'Mine.strict is a claim about the class but became an argument of Mine(...): write `strict: ClassVar[bool] = True`.'
+    """
+    found = {f.name: f.default for f in fields(thing)} if is_dataclass(thing) else {}
+    name = next((claim for claim in claims if claim in found), None)
+    if name is None:
+        return None
+    kind, value = type(thing).__name__, found[name] if isinstance(found[name], bool) else True
+    return (
+        f"{kind}.{name} is a claim about the class but became an argument of {kind}(...): "
+        f"write `{name}: ClassVar[bool] = {value}`."
+    )
 
 
 def distinct(name: str, values: Sequence[Any]) -> None:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from .distributions import deferred_mass, temper
-from .mixture import Target
 from .solvers import Cut
+from .target import Target, law_of
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,6 @@ def law(
             decision = decide(target, base, proxy)
         if decision is not None:
             pi = torch.addcmul(decision.kept(p), decision.alpha.unsqueeze(-1), q)
-        elif reference is not None:
-            pi = target(p, q, reference.for_mixture(target))
         else:
-            pi = target(p, q)
+            pi = law_of(target, p, q, None if reference is None else reference.for_mixture(target))
     return temper(pi, temperature) if target.placement == "mixture" else pi

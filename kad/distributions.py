@@ -92,17 +92,50 @@ def check_distribution(name: str, p: Tensor, tolerance: float = 1e-3) -> None:
     """Raise a ValueError unless ``p`` is a floating-point distribution along its last axis.
 
     The tolerance on the sum is that of a half-precision softmax, not of ours: it is there to catch logits, counts
-    and log-probabilities passed by mistake.
+    and log-probabilities passed by mistake. A bfloat16's own rounding is larger, and is then the tolerance.
     """
+    if not isinstance(p, Tensor):
+        raise ValueError(f"{name} must be a floating-point tensor (*batch, V), got an instance of {type(p).__name__}.")
     if p.ndim == 0 or p.shape[-1] == 0 or not p.is_floating_point():
         raise ValueError(f"{name} must be a floating-point tensor (*batch, V), got {p.dtype} {tuple(p.shape)}.")
     if not bool(torch.isfinite(p).all()):
         raise ValueError(f"{name} contains NaN or infinite values.")
     if bool((p < 0).any()):
         raise ValueError(f"{name} contains negative values; pass probabilities, not logits or log-probabilities.")
-    worst = float((p.detach().sum(-1) - 1).abs().max()) if p.numel() else 0.0
-    if worst > tolerance:
+    worst = float((total(p) - 1).abs().max()) if p.numel() else 0.0
+    if worst > max(tolerance, torch.finfo(p.dtype).eps):
         raise ValueError(f"{name} must sum to 1 along its last axis; it is off by {worst:.3g}.")
+
+
+def total(p: Tensor) -> Tensor:
+    """Σ_v p_v, ``(*batch,)``, in float32 or better: the sum of halves has their rounding itself."""
+    return p.detach().sum(-1, dtype=torch.promote_types(p.dtype, torch.float32))
+
+
+def check_distributions(**given: Tensor) -> None:
+    """Raise a ValueError unless these are distributions of one shape; not looked at while a compiler traces.
+
+    Two passes over each and one answer from the device, which is what `check_distribution` then explains.
+
+    >>> import torch
+    >>> check_distributions(p=torch.tensor([0.5, 0.5]), q=torch.tensor([2.0, -1.0]))
+    Traceback (most recent call last):
+    ValueError: q contains negative values; pass probabilities, not logits or log-probabilities.
+    """
+    if torch.compiler.is_compiling():
+        return
+    if all(isinstance(x, Tensor) and x.ndim and x.is_floating_point() and x.numel() for x in given.values()):
+        name, first = next(iter(given.items()))
+        for other, x in given.items():
+            check_same_shape(name, first, other, x)
+        good = [
+            (x.detach().amin(-1) >= 0) & ((total(x) - 1).abs() <= max(NEARLY, torch.finfo(x.dtype).eps))
+            for x in given.values()
+        ]
+        if bool(torch.stack(good).all()):
+            return
+    for name, x in given.items():
+        check_distribution(name, x)
 
 
 def check_budget(budget: float) -> None:
@@ -131,7 +164,7 @@ def block_sums(x: Tensor) -> tuple[Tensor, Tensor]:
     (tensor([1024.]), tensor([6.]))
     """
     whole = x.shape[-1] // BLOCK * BLOCK
-    blocks = x[..., :whole].reshape(*x.shape[:-1], -1, BLOCK).sum(-1)
+    blocks = x[..., :whole].reshape(*x.shape[:-1], whole // BLOCK, BLOCK).sum(-1)
     return blocks, x[..., whole:].sum(-1, keepdim=True)
 
 

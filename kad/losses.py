@@ -17,15 +17,18 @@ from torch import Tensor
 class Loss(ABC):
     """The loss ℓ(p, v) ≥ 0 of keeping token v of the base distribution p, for every token at once.
 
-    Subclass it, make it a frozen dataclass, and state two claims that `kad.testing.check_loss` measures:
+    Subclass it, make it a frozen dataclass, and state three claims that `kad.testing.check_loss` measures:
 
     Attributes:
         reads_proxy: ℓ depends on the proxy's distribution q* too (the proxy can then not be skipped).
         decreasing: within one distribution, ℓ never rises with p_v. Then every budget and every multiplier keeps
-            the most probable tokens, and `kad.Dual` takes a probability threshold.
-        strict: within one distribution, ℓ falls strictly with p_v, so that its order is that of the masses: greedy
-            solvers then select by mass and never compute ℓ. Of masses whose rounded losses are equal, the lighter
-            goes first.
+            the most probable tokens.
+        strict: within one distribution, ℓ falls strictly with p_v alone, so that its order is that of the masses:
+            greedy solvers then select by mass and never compute ℓ, and `kad.Dual` takes a probability threshold, which
+            is then some multiplier's decision. Of masses whose rounded losses are equal, the lighter goes first.
+
+    A claim is of the class and not of the instance: with a type it is written ``decreasing: ClassVar[bool] = True``,
+    because ``decreasing: bool = True`` in a dataclass would be an argument of its constructor.
     """
 
     reads_proxy: ClassVar[bool] = False
@@ -35,6 +38,9 @@ class Loss(ABC):
     @abstractmethod
     def __call__(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         """The loss of every token, ``(*batch, V)``, from the distributions ``(*batch, V)``."""
+
+
+CLAIMS = ("reads_proxy", "decreasing", "strict")
 
 
 def proxy_of(loss: Loss, q: Tensor | None) -> Tensor:
@@ -131,6 +137,8 @@ class Perceptron(Loss):
 class ZeroOne(Loss):
     """ℓ = 1 unless v is a mode of p: with the dual, top-1.
 
+    It does not tell the tokens below the mode apart, so it takes a multiplier, not a threshold.
+
     >>> import torch
     >>> ZeroOne()(torch.tensor([0.75, 0.25]))
     tensor([0., 1.])
@@ -169,8 +177,8 @@ class ConfidenceBet(Loss):
 class Nudging(Loss):
     """ℓ = 1 − max_w p_w for every token: all or nothing, the rule of nudging (paper, Section 3).
 
-    With the dual at μ = 1 − λ the whole distribution is deferred when max_w p_w < λ. It is not decreasing in the
-    sense that matters (it does not tell tokens apart), so it takes a multiplier, not a threshold.
+    With the dual at μ = 1 − λ the whole distribution is deferred when max_w p_w < λ. It does not tell
+    tokens apart, so it takes a multiplier, not a threshold.
 
     >>> import torch
     >>> Nudging()(torch.tensor([0.75, 0.25]))

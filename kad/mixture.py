@@ -1,87 +1,33 @@
-"""What is sampled: targets made of two (or three) next-token distributions.
-
-Where the temperature T enters changes results by more than the choice of solver, so it is a field of every target:
-
-| placement | the rule reads | the mixture mixes | then |
-|---|---|---|---|
-| ``"models"`` (the paper; default) | p_T and q*_T | p_T and q*_T | |
-| ``"draws"`` (speculative cascades) | p and q* | p_T and q*_T | |
-| ``"mixture"`` | p and q* | p and q* | π^{1/T}, normalised |
-
-with p_T ∝ p^{1/T}. The third is no longer a mixture, so the lazy proxy (theory S11) does not apply to it. Greedy
-decoding is the argmax of the untempered π in all three.
-"""
+"""kad's own targets: the mixture of a loss and a solver, its baselines, and the paper's methods by name."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, final, get_args
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from .distributions import check_same_shape
+from . import losses, solvers
+from .checks import forgotten_classvar, instance
 from .losses import ConfidenceBet, Logistic, Loss, Nudging
-from .solvers import Cut, Dual, Fractional, Primal, Solver
-
-Placement = Literal["models", "draws", "mixture"]
-
-
-class Target(ABC):
-    """The distribution π that is sampled at every position, as a function of p and q*.
-
-    Subclass it, make it a frozen dataclass and implement ``__call__``; that is all a decoder needs. A target that is
-    a mixture π = p (1 − d) + α q* can also say what it defers: decoders then skip the proxy where they can.
-
-    Attributes:
-        reads_proxy: ``defer`` needs q* (or there is no ``defer``): the proxy runs at every position.
-        placement: where the temperature enters (see the module's table).
-        reference: a third model, the small base model q, for targets that need one.
-    """
-
-    reads_proxy: bool = True
-    placement: Placement = "models"
-    reference: Any = None
-
-    @abstractmethod
-    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
-        """π, ``(*batch, V)``, from p, q* and (if there is a ``reference``) its distribution r, each ``(*batch, V)``."""
-
-    def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor | None:
-        """The decision d, ``(*batch, V)`` in [0, 1], if the target is a mixture; None if it is not."""
-        return None
-
-    def cut(self, p: Tensor) -> Cut | None:
-        """The same decision in a few numbers, if it defers the lightest tokens of p; None (the default) if not."""
-        return None
-
-
-def check_placement(placement: str) -> None:
-    """Raise a ValueError unless the placement is one of the three."""
-    if placement not in get_args(Placement):
-        raise ValueError(f"placement must be one of {', '.join(get_args(Placement))}; got {placement!r}.")
-
-
-def mix(p: Tensor, q: Tensor, d: Tensor) -> Tensor:
-    """π_v = p_v (1 − d_v) + q*_v Σ_w p_w d_w (paper, Section 3; theory S8), all ``(*batch, V)``.
-
-    >>> import torch
-    >>> mix(torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5]), torch.tensor([0.0, 1.0]))
-    tensor([0.8750, 0.1250])
-    """
-    check_same_shape("p", p, "q", q)
-    rejected = p * d
-    return p - rejected + rejected.sum(-1, keepdim=True) * q
+from .solvers import Cut, Dual, Fractional, Primal, Solver, entries, one_number, parameter
+from .target import Checked, mixed
+from .target import Placement as Placement
+from .target import Target as Target
+from .target import check_placement as check_placement
+from .target import mix as mix
 
 
 @final
 @dataclass(frozen=True)
-class Mixture(Target):
+class Mixture(Checked):
     """KAD: a loss and a solver decide which tokens of p are deferred to q* (paper, Section 3).
 
     Raises:
-        ValueError: a threshold with a loss that does not fall with p_v alone, or an unknown placement.
+        ValueError: no loss or no solver (a class in place of an instance, say), a claim that is a field, a threshold with
+            a loss that does not claim to be ``strict``, or an unknown placement.
 
     >>> import torch
     >>> target = Mixture(Logistic(), Dual(threshold=0.4))
@@ -94,12 +40,18 @@ class Mixture(Target):
     placement: Placement = "models"
 
     def __post_init__(self) -> None:
+        instance("a Mixture's loss", self.loss, Loss)  # type: ignore[type-abstract]
+        instance("a Mixture's solver", self.solver, Solver)  # type: ignore[type-abstract]
         check_placement(self.placement)
+        for part, claims, suite in ((self.loss, losses.CLAIMS, "loss"), (self.solver, solvers.CLAIMS, "solver")):
+            if sentence := forgotten_classvar(part, claims):
+                raise ValueError(f"{sentence[:-1]}, and run kad.testing.check_{suite}.")
         by_threshold = isinstance(self.solver, Dual) and self.solver.threshold is not None
-        if by_threshold and (not self.loss.decreasing or self.loss.reads_proxy):
+        if by_threshold and (not self.loss.strict or self.loss.reads_proxy):
+            name = type(self.loss).__name__
             raise ValueError(
-                f"Dual(threshold=...) needs a loss that falls with p_v alone; give {type(self.loss).__name__} a "
-                "Dual(multiplier=...)."
+                "Dual(threshold=λ) needs a loss that falls strictly with p_v alone, because only then is it the decision "
+                f"of a multiplier; give {name} a Dual(multiplier=μ), or let {name} claim `strict` if it does so fall."
             )
 
     @property
@@ -112,11 +64,10 @@ class Mixture(Target):
 
     def cut(self, p: Tensor) -> Cut | None:
         """Where the loss falls with the mass and the solver looks at its order alone, no loss is computed."""
-        by_threshold = isinstance(self.solver, Dual) and self.solver.threshold is not None
-        return self.solver.cut(p) if self.loss.strict or by_threshold else None
+        return self.solver.cut(p) if self.loss.strict else None
 
-    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
-        return mix(p, q, self.defer(p, q))
+    def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+        return mixed(p, q, self.defer(p, q))
 
 
 def whole(p: Tensor, alpha: float) -> Cut:
@@ -127,7 +78,7 @@ def whole(p: Tensor, alpha: float) -> Cut:
 
 @final
 @dataclass(frozen=True)
-class Base(Target):
+class Base(Checked):
     """π = p: the base model alone (nothing is deferred).
 
     >>> import torch
@@ -143,13 +94,13 @@ class Base(Target):
     def cut(self, p: Tensor) -> Cut:
         return whole(p, 0.0)
 
-    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+    def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         return p
 
 
 @final
 @dataclass(frozen=True)
-class Proxy(Target):
+class Proxy(Checked):
     """π = q*: the aligned model alone (everything is deferred).
 
     >>> import torch
@@ -165,13 +116,13 @@ class Proxy(Target):
     def cut(self, p: Tensor) -> Cut:
         return whole(p, 1.0)
 
-    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+    def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         return q
 
 
 @final
 @dataclass(frozen=True)
-class Ensemble(Target):
+class Ensemble(Checked):
     """π = (1 − w) p + w q*: every token deferred with the same probability w, whatever p says of it.
 
     The constant mixture of Hugging Face's assisted decoding (``assistant_ensemble_weight``); a baseline.
@@ -190,19 +141,20 @@ class Ensemble(Target):
 
     def __post_init__(self) -> None:
         check_placement(self.placement)
+        object.__setattr__(self, "weight", one_number("Ensemble weight", self.weight))
         if not 0 <= self.weight <= 1:
             raise ValueError(f"Ensemble weight must lie in [0, 1] (it is a probability), got {self.weight}.")
 
     def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         return torch.full_like(p, self.weight, requires_grad=False)
 
-    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
-        return mix(p, q, self.defer(p))
+    def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+        return mixed(p, q, self.defer(p))
 
 
 @final
 @dataclass(frozen=True)
-class ImplicitReward(Target):
+class ImplicitReward(Checked):
     """π ∝ p (q* / q)^β, in log space: the base reweighted by the proxy's implicit reward (paper, Section 2).
 
     q is the small base model that the proxy was aligned from. Logits processors that truncate are applied to p and
@@ -214,7 +166,7 @@ class ImplicitReward(Target):
         strength: β ≥ 0.
 
     Raises:
-        ValueError: negative strength, unknown placement, or called without r.
+        ValueError: negative strength, unknown placement, or called without r or with what is no distribution.
 
     >>> import torch
     >>> p, q, r = torch.tensor([0.5, 0.5]), torch.tensor([0.6, 0.4]), torch.tensor([0.2, 0.8])
@@ -228,19 +180,31 @@ class ImplicitReward(Target):
 
     def __post_init__(self) -> None:
         check_placement(self.placement)
-        if not self.strength >= 0:
-            raise ValueError(f"ImplicitReward strength must be ≥ 0, got {self.strength}.")
+        object.__setattr__(self, "strength", one_number("ImplicitReward strength", self.strength))
+        if not 0 <= self.strength < math.inf:
+            raise ValueError(f"ImplicitReward strength must be a finite number ≥ 0, got {self.strength}.")
 
-    def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+    def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         if r is None:
             raise ValueError("ImplicitReward needs the small base model's distribution r; give it a reference model.")
         tiny = torch.finfo(r.dtype).tiny
-        score = p.log() + self.strength * (q.log() - r.clamp_min(tiny).log())
+        prior = log(p)
+        if self.strength == 0:  # 0 · log 0 would be NaN
+            return torch.softmax(prior, dim=-1)
+        score = prior + self.strength * (log(q) - r.clamp_min(tiny).log())
         empty = (score == -torch.inf).all(-1, keepdim=True)
-        return torch.softmax(torch.where(empty, p.log(), score), dim=-1)
+        return torch.softmax(torch.where(empty, prior, score), dim=-1)
 
 
-def dual(threshold: float, placement: Placement = "models") -> Mixture:
+def log(p: Tensor) -> Tensor:
+    """log p, with the gradient 0 and not NaN where p_v = 0: π_v is 0 there and stays so."""
+    if not (p.requires_grad and torch.is_grad_enabled()):
+        return p.log()
+    some = p > 0
+    return torch.where(some, torch.where(some, p, 1.0).log(), -torch.inf)
+
+
+def dual(threshold: float | Tensor, placement: Placement = "models") -> Mixture:
     """KAD with the logistic loss and the dual: p_v < λ is deferred (paper, λ = 0.3 to 0.4).
 
     >>> dual(0.4)
@@ -249,7 +213,7 @@ def dual(threshold: float, placement: Placement = "models") -> Mixture:
     return Mixture(Logistic(), Dual(threshold=threshold), placement)
 
 
-def primal(budget: float, placement: Placement = "models") -> Mixture:
+def primal(budget: float | Tensor, placement: Placement = "models") -> Mixture:
     """KAD with the logistic loss and the primal greedy (paper, b = 0.9).
 
     >>> primal(0.9, "mixture")
@@ -258,7 +222,7 @@ def primal(budget: float, placement: Placement = "models") -> Mixture:
     return Mixture(Logistic(), Primal(budget), placement)
 
 
-def fractional(budget: float, placement: Placement = "models") -> Mixture:
+def fractional(budget: float | Tensor, placement: Placement = "models") -> Mixture:
     """KAD with the logistic loss and the LP relaxation: the budget is filled exactly (theory S6).
 
     >>> fractional(0.9).solver
@@ -267,19 +231,21 @@ def fractional(budget: float, placement: Placement = "models") -> Mixture:
     return Mixture(Logistic(), Fractional(budget), placement)
 
 
-def nudging(threshold: float, placement: Placement = "models") -> Mixture:
+def nudging(threshold: float | Tensor, placement: Placement = "models") -> Mixture:
     """Nudging: q* instead of p wherever max_w p_w < λ (paper, Section 2).
 
     >>> import torch
     >>> nudging(0.4)(torch.full((4,), 0.25), torch.tensor([0.0, 1.0, 0.0, 0.0]))
     tensor([0., 1., 0., 0.])
     """
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"nudging threshold must lie in [0, 1] (it is a probability), got {threshold}.")
-    return Mixture(Nudging(), Dual(multiplier=1 - threshold), placement)
+    level = parameter("nudging threshold", threshold)
+    for x in entries(level):
+        if not 0 <= x <= 1:
+            raise ValueError(f"nudging threshold must lie in [0, 1] (it is a probability), got {x}.")
+    return Mixture(Nudging(), Dual(multiplier=1 - level), placement)
 
 
-def confidence_bet(margin: float, placement: Placement = "models") -> Mixture:
+def confidence_bet(margin: float | Tensor, placement: Placement = "models") -> Mixture:
     """The confidence bet: p_v < max_w q*_w − margin is deferred (arXiv 2604.16146).
 
     >>> confidence_bet(0.1).reads_proxy

@@ -1,5 +1,6 @@
 """Deferral solvers, one file each."""
 
+from .base import CLAIMS as CLAIMS
 from .base import Proof as Proof
 from .base import Solution as Solution
 from .base import Solver as Solver
@@ -10,4 +11,7 @@ from .dual import Dual as Dual
 from .exact import Exact as Exact
 from .fractional import Fractional as Fractional
 from .or_tools import OrTools as OrTools
+from .parameters import entries as entries
+from .parameters import one_number as one_number
+from .parameters import parameter as parameter
 from .primal import Primal as Primal

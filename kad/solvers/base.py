@@ -12,9 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..distributions import accumulation_dtype, check_budget, check_distribution, check_same_shape, deferred_mass
+from ..checks import instance
+from ..distributions import accumulation_dtype, check_distribution, check_same_shape, deferred_mass
 from .cut import Cut
+from .parameters import budgets, entries, of_rows, shown, spread
 
+CLAIMS = ("feasible", "exact", "fills", "fractional")
 Status = Literal["OPTIMAL", "CERTIFIED_GAP", "TIME_LIMIT", "FEASIBLE", "OVER_BUDGET"]
 
 
@@ -44,7 +47,8 @@ class Proof:
 class Solver(ABC):
     """Chooses which tokens to defer: minimise Σ P_v ℓ_v (1 − d_v) subject to Σ P_v d_v ≤ b (paper, P1).
 
-    Subclass it, make it a frozen dataclass, and state four claims that `kad.testing.check_solver` measures:
+    Subclass it, make it a frozen dataclass, and state four claims that `kad.testing.check_solver` measures. They are of
+    the class: with a type ``feasible: ClassVar[bool] = True``, never ``feasible: bool = True``.
 
     Attributes:
         feasible: the deferred mass never exceeds the budget.
@@ -79,9 +83,14 @@ class Solver(ABC):
         return None
 
     @property
-    def limit(self) -> float | None:
+    def limit(self) -> float | Tensor | None:
         """The budget that the solver itself was given; None for a solver that is given a price instead."""
         return getattr(self, "budget", None)
+
+    @property
+    def per_row(self) -> bool:
+        """Whether it holds numbers of single rows or positions, and so fits batches of one shape only. False by default."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,8 @@ class Solution:
 
 def check_problem(loss: Tensor, mass: Tensor) -> None:
     """Raise a ValueError unless these are losses and a distribution of one shape."""
+    for name, given in (("loss", loss), ("mass", mass)):
+        instance(name, given, Tensor)
     check_same_shape("loss", loss, "mass", mass)
     check_distribution("mass", mass)
     if bool(torch.isnan(loss).any()) or bool((loss < 0).any()):
@@ -153,7 +164,7 @@ def linear_relaxation(loss: Tensor, mass: Tensor, budget: Tensor) -> tuple[Tenso
     return risk_of(l, m, d), price
 
 
-def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | None = None) -> Solution:
+def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | Tensor | None = None) -> Solution:
     """Solve one knapsack per row and certify the result.
 
     Args:
@@ -161,14 +172,16 @@ def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | None = Non
         mass: P_v, ``(*batch, V)``, a distribution along the last axis.
         solver: any `Solver`.
         budget: the budget b that the certificate is about; by default the solver's own, and for a dual the mass
-            that it defers, for which it is exactly optimal (Everett, theory S3).
+            that it defers, for which it is exactly optimal (Everett, theory S3). One number, or a tensor with one for
+            every row, broadcastable to ``(*batch,)``.
 
     Returns:
         A `Solution`, computed in float64.
 
     Raises:
-        ValueError: shapes that differ, NaN, negative losses, a mass that is no distribution, a budget outside [0, 1],
-            or a budget other than the one that the solver works with.
+        ValueError: no tensors, no solver (a class in place of an instance, say), shapes that differ, NaN, negative
+            losses, a mass that is no distribution, a budget outside [0, 1], one other than the solver's own, or a tensor
+            of budgets that does not fit the rows.
 
     >>> import torch
     >>> import kad
@@ -178,15 +191,28 @@ def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | None = Non
     ([0.0, 0.0, 1.0], 0.2, ['FEASIBLE'])
     """
     check_problem(loss, mass)
+    instance("kad.solve's solver", solver, Solver)  # type: ignore[type-abstract]
     if budget is not None:
-        check_budget(budget)
-    if budget is not None and solver.limit is not None and budget != solver.limit:
-        raise ValueError(f"budget={budget} differs from the budget {solver.limit} that {solver} works with.")
+        budget = budgets(budget)
+        asked, own = limit_of(budget, mass), solver.limit
+        if own is not None and not torch.equal(asked, limit_of(own, mass)):
+            raise ValueError(
+                f"budget={shown(budget)} differs from the budget {shown(own)} that {solver} works with; leave one of them out."
+            )
 
     return certify(loss, mass, solver, solver.prove(loss, mass) or solver.defer(loss, mass), budget)
 
 
-def certify(loss: Tensor, mass: Tensor, solver: Solver, decided: Proof | Tensor, budget: float | None) -> Solution:
+def limit_of(budget: float | Tensor, mass: Tensor) -> Tensor:
+    """The budget of every row, ``(*batch,)``, in the dtype of accumulation."""
+    wide = accumulation_dtype(mass)
+    found = of_rows("budget", budget, mass, wide)
+    return found if isinstance(found, Tensor) else mass.new_full(mass.shape[:-1], found, dtype=wide)
+
+
+def certify(
+    loss: Tensor, mass: Tensor, solver: Solver, decided: Proof | Tensor, budget: float | Tensor | None
+) -> Solution:
     """`solve` from the solver's decision on, with its own proof or without."""
     proof = decided if isinstance(decided, Proof) else None
     d = decided.d if isinstance(decided, Proof) else decided
@@ -194,7 +220,7 @@ def certify(loss: Tensor, mass: Tensor, solver: Solver, decided: Proof | Tensor,
     loss, mass, dd = loss.to(wide), mass.to(wide), d.to(wide)
     deferred = deferred_mass(mass, dd)
     given = budget if budget is not None else solver.limit
-    limit = deferred if given is None else torch.full_like(deferred, given)
+    limit = deferred if given is None else limit_of(given, mass)
     risk = risk_of(loss, mass, dd)
     bound, price = linear_relaxation(loss, mass, limit)
     scale = 1e-9 * (1 + risk)  # rounding of sums of 150,000 float64 terms, with room to spare
@@ -215,13 +241,20 @@ RowProof = tuple[NDArray[np.float64], float, Status, str]
 
 
 def by_rows(
-    prove_row: Callable[[NDArray[np.float64], NDArray[np.float64]], RowProof], loss: Tensor, mass: Tensor
+    prove_row: Callable[[NDArray[np.float64], NDArray[np.float64], float], RowProof],
+    loss: Tensor,
+    mass: Tensor,
+    budget: float | Tensor,
 ) -> Proof:
-    """A `Proof` from a function of one row, in NumPy float64 on the CPU: (loss, mass) -> (d, bound, status, engine)."""
+    """A `Proof` from a function of one row, in NumPy float64 on the CPU: (loss, mass, b) -> (d, bound, status, engine)."""
     check_problem(loss, mass)
     size = mass.shape[-1]
-    flat = zip(loss.reshape(-1, size), mass.reshape(-1, size), strict=True)
-    rows = [prove_row(l.detach().double().cpu().numpy(), m.detach().double().cpu().numpy()) for l, m in flat]
+    losses, masses = loss.reshape(-1, size), mass.reshape(-1, size)
+    limits = entries(spread("budget", budget, mass)) if isinstance(budget, Tensor) else [budget] * len(masses)
+    rows = [
+        prove_row(l.detach().double().cpu().numpy(), m.detach().double().cpu().numpy(), b)
+        for l, m, b in zip(losses, masses, limits, strict=True)
+    ]
     d = torch.from_numpy(np.stack([row[0] for row in rows])).to(mass).reshape(mass.shape)
     bound = torch.tensor([row[1] for row in rows], dtype=torch.float64, device=mass.device).reshape(mass.shape[:-1])
     return Proof(d, bound, [row[2] for row in rows], [row[3] for row in rows])

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..distributions import accumulation_dtype, check_budget
 from .base import Proof, Solver, risk_of
+from .parameters import one_number
 
 LARGEST = 16
 
@@ -27,7 +28,7 @@ class Brute(Solver):
     Among equal risks it takes the decision with the smallest binary code (token 0 is the lowest bit).
 
     Attributes:
-        budget: b in [0, 1].
+        budget: b in [0, 1], one number for all rows.
 
     Raises:
         ValueError: budget outside [0, 1], or more than 16 tokens.
@@ -43,6 +44,7 @@ class Brute(Solver):
     exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "budget", one_number("Brute budget", self.budget))
         check_budget(self.budget)
 
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:

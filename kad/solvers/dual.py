@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
+from ..distributions import accumulation_dtype
 from .base import Solver
 from .cut import Cut
-from .selection import mass_below
+from .lightest import mass_below
+from .parameters import Parameter, Parameters, entries, of_rows, parameter
 
 
 @final
-@dataclass(frozen=True)
-class Dual(Solver):
+@dataclass(frozen=True, eq=False, repr=False)
+class Dual(Parameters, Solver):
     """d_v = 1[ℓ_v > μ], the minimiser of L(d, μ) = r(d) + μ (g(d) − b) with the least deferred mass (theory S1).
 
-    Give either the multiplier or, for a decreasing loss, the threshold. The budget is not given but realised: the
+    Give either the multiplier or, for a loss that falls strictly with p_v, the threshold. The budget is not given but realised: the
     decision is an exact optimum for the mass that it defers (theory S3), and does not depend on the plug-in mass.
 
     Attributes:
-        multiplier: μ ≥ 0, in units of the loss.
-        threshold: λ in [0, 1]; defers p_v < λ, the rule that μ = ℓ(λ) gives for any loss that falls with p_v
+        multiplier: μ ≥ 0, in units of the loss; in Python also a tensor with one for every row or position,
+            broadcastable to ``(*batch,)``.
+        threshold: λ in [0, 1], likewise; defers p_v < λ, the rule that μ = ℓ(λ) gives for any loss that falls strictly with p_v
             (μ = −log λ for `Logistic`, (1 − λ)² for `Squared`). For a loss that also looks at the rest of the
             distribution (`Brier`, `Perceptron`) the multiplier behind a fixed threshold moves from step to step.
 
     Raises:
-        ValueError: neither or both given, or one outside its range.
+        ValueError: neither or both given, or one outside its range; when used, a tensor that does not fit the rows.
 
     >>> import torch
     >>> p = torch.tensor([0.5, 0.3, 0.2])
@@ -36,28 +39,37 @@ class Dual(Solver):
     tensor([0., 0., 1.])
     """
 
-    multiplier: float | None = None
-    threshold: float | None = None
+    multiplier: Parameter | None = None
+    threshold: Parameter | None = None
+    feasible: ClassVar[bool] = False  # there is no budget to keep
 
     def __post_init__(self) -> None:
         if (self.multiplier is None) == (self.threshold is None):
             raise ValueError("Dual takes exactly one of multiplier=μ and threshold=λ.")
-        if self.multiplier is not None and not self.multiplier >= 0:
-            raise ValueError(f"Dual multiplier must be a number ≥ 0, got {self.multiplier}.")
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise ValueError(f"Dual threshold must lie in [0, 1] (it is a probability), got {self.threshold}.")
+        if self.multiplier is not None:
+            object.__setattr__(self, "multiplier", parameter("Dual multiplier", self.multiplier))
+        if self.threshold is not None:
+            object.__setattr__(self, "threshold", parameter("Dual threshold", self.threshold))
+        for price in entries(self.multiplier) if self.multiplier is not None else []:
+            if not price >= 0:
+                raise ValueError(f"Dual multiplier must be a number ≥ 0, got {price}.")
+        for level in entries(self.threshold) if self.threshold is not None else []:
+            if not 0 <= level <= 1:
+                raise ValueError(f"Dual threshold must lie in [0, 1] (it is a probability), got {level}.")
 
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
         cut = self.cut(mass)
         if cut is not None:
             return cut.dense(mass)
         assert self.multiplier is not None  # one of the two is given
+        price = of_rows("multiplier", self.multiplier, mass, loss.dtype)  # rounded as a plain number would be
         d = torch.empty_like(mass, requires_grad=False)
-        return torch.gt(loss.detach(), self.multiplier, out=d)
+        return torch.gt(loss.detach(), price.unsqueeze(-1) if isinstance(price, Tensor) else price, out=d)
 
     def cut(self, mass: Tensor) -> Cut | None:
         if self.threshold is None:
             return None
         mass = mass.detach()
-        alpha = mass_below(mass, self.threshold)
-        return Cut(torch.full_like(alpha, self.threshold), alpha)
+        level = of_rows("threshold", self.threshold, mass, accumulation_dtype(mass))
+        alpha = mass_below(mass, level)
+        return Cut(level.to(alpha) if isinstance(level, Tensor) else torch.full_like(alpha, level), alpha)

@@ -9,17 +9,17 @@ from typing import ClassVar, final
 import numpy as np
 from torch import Tensor
 
-from ..distributions import check_budget
 from . import branch, majorise
 from .base import Proof, RowProof, Solver, Status, by_rows
 from .knapsack import Clock, Floats, Incumbent, Row, first_incumbent, proved
+from .parameters import Parameter, Parameters, budgets
 
 DEAR = 100  # times the risk that is known: what all tokens together may cost
 
 
 @final
-@dataclass(frozen=True)
-class Exact(Solver):
+@dataclass(frozen=True, eq=False, repr=False)
+class Exact(Parameters, Solver):
     """The 0-1 knapsack by branch and bound, at the size of a real vocabulary.
 
     Where the cost of keeping a token, c(P_v) = P_v ℓ_v, is nearly a concave function of its mass, the bounds are those
@@ -34,13 +34,13 @@ class Exact(Solver):
     their rounding (1e-8 to 1e-6): pass float64.
 
     Attributes:
-        budget: b in [0, 1].
+        budget: b in [0, 1]; in Python also a tensor with one for every row or position, broadcastable to ``(*batch,)``.
         tolerance: the gap that is good enough, in units of the loss.
         effort: nodes spent on a proof before such a gap is accepted.
         time_limit: seconds for one row.
 
     Raises:
-        ValueError: a parameter outside its range.
+        ValueError: a parameter outside its range; when used, a tensor of budgets that does not fit the rows.
 
     >>> import kad, torch
     >>> p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
@@ -49,7 +49,7 @@ class Exact(Solver):
     ([0.0, 1.0, 0.0], ['OPTIMAL'], ['majorisation'])
     """
 
-    budget: float
+    budget: Parameter
     tolerance: float = 5e-7
     effort: int = 1000
     time_limit: float = 0.9
@@ -57,7 +57,7 @@ class Exact(Solver):
     exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_budget(self.budget)
+        object.__setattr__(self, "budget", budgets(self.budget))
         if not (self.tolerance >= 0 and self.effort >= 0 and self.time_limit > 0):
             raise ValueError("Exact takes tolerance ≥ 0, effort ≥ 0 and time_limit > 0 seconds.")
 
@@ -65,16 +65,16 @@ class Exact(Solver):
         return self.prove(loss, mass).d
 
     def prove(self, loss: Tensor, mass: Tensor) -> Proof:
-        return by_rows(partial(prove_row, self), loss, mass)
+        return by_rows(partial(prove_row, self), loss, mass, self.budget)
 
 
-def prove_row(solver: Exact, loss: Floats, mass: Floats) -> RowProof:
+def prove_row(solver: Exact, loss: Floats, mass: Floats, budget: float) -> RowProof:
     """(d, certified lower bound, status, engine) of one row."""
     clock = Clock(solver.tolerance, solver.effort, solver.time_limit)
     positive = np.flatnonzero(mass > 0)
     order = positive[np.argsort(-mass[positive], kind="stable")]
-    row = Row(loss, mass, order, solver.budget)
-    if solver.budget >= 1 or row.demand <= 0:
+    row = Row(loss, mass, order, budget)
+    if budget >= 1 or row.demand <= 0:
         return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
     row = without_hopeless(row, loss)
     matched = majorise.match(row)
@@ -83,7 +83,7 @@ def prove_row(solver: Exact, loss: Floats, mass: Floats) -> RowProof:
         lower = majorise.search(best, *matched, clock)
     else:
         order = row.order[np.argsort(loss[row.order], kind="stable")]
-        row = Row(loss, mass, order, solver.budget, row.demand)
+        row = Row(loss, mass, order, budget, row.demand)
         best = first_incumbent(row, loss)
         lower = branch.search(best, clock)
     engine = "majorisation" if matched else "relaxation"

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
-from ..distributions import check_budget
 from .base import Solver
 from .cut import Cut
-from .primal import as_decision
-from .selection import lightest_cut, prefix
+from .lightest import lightest_cut
+from .parameters import Parameter, Parameters, budgets
+from .primal import as_decision, budget_of
+from .selection import prefix
 
 
 @final
-@dataclass(frozen=True)
-class Fractional(Solver):
+@dataclass(frozen=True, eq=False, repr=False)
+class Fractional(Parameters, Solver):
     """The primal's prefix, and of the critical token c the share d_c = (b − g) / P_c that fills the budget.
 
     A fractional d is a rejection *probability*, so π stays a distribution. It solves the LP relaxation: the
-    deferred mass is exactly b and the risk is at most that of the best 0-1 decision (theory S6).
+    deferred mass is exactly b and the risk is at most that of the best 0-1 decision (theory S6). d_c has a gradient in
+    the masses, if they want one: which tokens are deferred is locally constant, how much of the critical one is not.
 
     Attributes:
-        budget: b in [0, 1].
+        budget: b in [0, 1]; in Python also a tensor with one for every row or position, broadcastable to ``(*batch,)``.
 
     Raises:
-        ValueError: budget outside [0, 1].
+        ValueError: budget outside [0, 1]; when used, a tensor of budgets that does not fit the rows.
 
     >>> import torch
     >>> p = torch.tensor([0.5, 0.3, 0.2])
@@ -35,21 +37,45 @@ class Fractional(Solver):
     tensor([0.2000, 1.0000, 1.0000])
     """
 
-    budget: float
+    budget: Parameter
     feasible: ClassVar[bool] = True
     fills: ClassVar[bool] = True
     fractional: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_budget(self.budget)
+        object.__setattr__(self, "budget", budgets(self.budget))
 
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
-        found = prefix(loss, mass, self.budget)
+        found = prefix(loss, mass, budget_of(self.budget, mass))
         d = as_decision(found, mass)
-        place = found.critical.clamp(max=mass.shape[-1] - 1)  # where everything fits, the share below is not used
+        some = found.critical < mass.shape[-1]  # where everything fits, the share below is not used
+        place = found.critical.clamp(max=mass.shape[-1] - 1)
         heavy = mass.detach().gather(-1, place).to(found.left.dtype)
         share = (found.left / heavy).clamp(0, 1).to(d.dtype)
-        return d.scatter_(-1, place, torch.where(found.critical < mass.shape[-1], share, d.gather(-1, place)))
+        if wants_gradient(mass):
+            share = with_gradient(share, mass, place, d.clone())
+        return d.scatter_(-1, place, torch.where(some, share, d.gather(-1, place)))
 
     def cut(self, mass: Tensor) -> Cut:
-        return lightest_cut(mass, self.budget, fill=True)
+        cut = lightest_cut(mass, budget_of(self.budget, mass), fill=True)
+        if cut.share is None or cut.critical is None or not wants_gradient(mass):
+            return cut
+        whole = replace(cut, share=None).dense(mass)
+        share = with_gradient(cut.share.unsqueeze(-1), mass, cut.critical.unsqueeze(-1), whole)
+        return replace(cut, share=share.squeeze(-1))
+
+
+def wants_gradient(mass: Tensor) -> bool:
+    """Whether anybody will differentiate with respect to the masses."""
+    return mass.requires_grad and torch.is_grad_enabled()
+
+
+def with_gradient(share: Tensor, mass: Tensor, critical: Tensor, whole: Tensor) -> Tensor:
+    """The critical token's share, ``(*batch, 1)``, with the value that it has and the gradient of (b − g) / P_c.
+
+    ``whole`` is 1 for the tokens that are deferred as a whole, ``(*batch, V)``: g is their mass.
+    """
+    inside, heavy = (mass * whole).sum(-1, keepdim=True), mass.gather(-1, critical)
+    heavy = torch.where(heavy > 0, heavy, 1.0)  # zero only where the share is not used: its gradient would be NaN
+    moving = (share * heavy.detach() - (inside - inside.detach())) / heavy
+    return share + (moving - moving.detach())

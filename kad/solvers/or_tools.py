@@ -15,6 +15,7 @@ from .base import Proof, RowProof, Solver, by_rows
 from .branch import relax
 from .exact import conclude
 from .knapsack import Floats, Incumbent, Mask, Order, Row, Wide, first_incumbent
+from .parameters import one_number
 
 UNITS = 61  # all weights, and all profits, add up to less than 2^61 units: sums stay inside int64
 INT64_BOUND = 2.0**-44  # relative: OR-Tools computes the bounds of its search in float64
@@ -47,7 +48,7 @@ class OrTools(Solver):
     this one is independent of it.
 
     Attributes:
-        budget: b in [0, 1].
+        budget: b in [0, 1], one number for all rows.
         tolerance: the gap, in units of the loss, at which running out of time does not matter.
         core: how many tokens OR-Tools is given at most.
         time_limit: seconds for one row's search, shared by its two problems.
@@ -72,6 +73,7 @@ class OrTools(Solver):
     exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "budget", one_number("OrTools budget", self.budget))
         check_budget(self.budget)
         if not (self.tolerance >= 0 and self.core >= 1 and self.time_limit > 0):
             raise ValueError("OrTools takes tolerance ≥ 0, core ≥ 1 token and time_limit > 0 seconds.")
@@ -81,15 +83,15 @@ class OrTools(Solver):
 
     def prove(self, loss: Tensor, mass: Tensor) -> Proof:
         knapsack_module()
-        return by_rows(partial(prove_row, self), loss, mass)
+        return by_rows(partial(prove_row, self), loss, mass, self.budget)
 
 
-def prove_row(solver: OrTools, loss: Floats, mass: Floats) -> RowProof:
+def prove_row(solver: OrTools, loss: Floats, mass: Floats, budget: float) -> RowProof:
     """(d, certified lower bound, status, engine) of one row."""
     heavy = np.flatnonzero(mass > 0)
     order = heavy[np.lexsort((-mass[heavy], loss[heavy]))]
-    row = Row(loss, mass, order, solver.budget)
-    if solver.budget >= 1 or row.demand <= 0:
+    row = Row(loss, mass, order, budget)
+    if budget >= 1 or row.demand <= 0:
         return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
     best = first_incumbent(row, loss)
     bound, critical, _, _ = relax(row, (), ())

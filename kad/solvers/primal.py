@@ -8,15 +8,17 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from ..distributions import check_budget
+from ..distributions import accumulation_dtype
 from .base import Solver
 from .cut import Cut
-from .selection import Prefix, lightest_cut, prefix
+from .lightest import lightest_cut
+from .parameters import Parameter, Parameters, budgets, of_rows
+from .selection import Prefix, prefix
 
 
 @final
-@dataclass(frozen=True)
-class Primal(Solver):
+@dataclass(frozen=True, eq=False, repr=False)
+class Primal(Parameters, Solver):
     """Sort by ℓ descending and defer the longest prefix of mass ≤ b, the same for every row (theory S4).
 
     Its risk exceeds the optimum by at most ℓ_c u, the loss of the critical token times the unfilled budget; with
@@ -24,10 +26,10 @@ class Primal(Solver):
     mass ≥ 1 − b (theory S5). Equal losses are deferred in the order of the token ids.
 
     Attributes:
-        budget: b in [0, 1].
+        budget: b in [0, 1]; in Python also a tensor with one for every row or position, broadcastable to ``(*batch,)``.
 
     Raises:
-        ValueError: budget outside [0, 1].
+        ValueError: budget outside [0, 1]; when used, a tensor of budgets that does not fit the rows.
 
     >>> import torch
     >>> p = torch.tensor([0.5, 0.3, 0.2])
@@ -35,17 +37,22 @@ class Primal(Solver):
     tensor([0., 1., 1.])
     """
 
-    budget: float
+    budget: Parameter
     feasible: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_budget(self.budget)
+        object.__setattr__(self, "budget", budgets(self.budget))
 
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
-        return as_decision(prefix(loss, mass, self.budget), mass)
+        return as_decision(prefix(loss, mass, budget_of(self.budget, mass)), mass)
 
     def cut(self, mass: Tensor) -> Cut:
-        return lightest_cut(mass, self.budget, fill=False)
+        return lightest_cut(mass, budget_of(self.budget, mass), fill=False)
+
+
+def budget_of(budget: float | Tensor, mass: Tensor) -> float | Tensor:
+    """The budget of all rows, or of every row, in the dtype in which masses are summed."""
+    return of_rows("budget", budget, mass, accumulation_dtype(mass))
 
 
 def as_decision(found: Prefix, mass: Tensor) -> Tensor:

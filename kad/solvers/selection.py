@@ -1,7 +1,7 @@
 """Where the budget runs out: the greedy's prefix of every row, without sorting the vocabulary where that is slow.
 
-Three ways to one answer: by sorting (the definition; on a GPU, and for few tokens, also the fastest), by the digits of
-the losses, and by mass alone for losses that fall strictly with it. The last two are for a CPU.
+Two ways to one answer: by sorting (the definition; on a GPU, and for few tokens, also the fastest) and by the digits of
+the losses, on a CPU. A third, for losses that fall strictly with the mass, is `lightest`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..distributions import accumulation_dtype, blockwise_sum, by_numpy, whole_where
+from ..distributions import accumulation_dtype, by_numpy
 from .base import descending
-from .cut import Cut
 
 SORTED = 1024  # vocabularies up to this size are sorted: nothing is faster
 DIGIT = 12  # bits of a loss that are looked at at once: a histogram that stays in the nearest cache
@@ -36,20 +35,29 @@ class Prefix(NamedTuple):
     left: Tensor
 
 
-def prefix(loss: Tensor, mass: Tensor, budget: float) -> Prefix:
-    """The greedy's prefix of every row. With b = 1 everything is deferred, whatever the masses' rounded sum."""
-    loss, mass = loss.detach(), mass.detach()  # a decision has no gradient
-    if budget >= 1:
+def prefix(loss: Tensor, mass: Tensor, budget: float | Tensor) -> Prefix:
+    """The greedy's prefix of every row. With b = 1 everything is deferred, whatever the masses' rounded sum.
+
+    ``budget`` is that of all rows or of every row, ``(*batch,)`` in the dtype of accumulation.
+    """
+    loss, mass = loss.detach(), mass.detach()  # which tokens are deferred has no gradient
+    if not isinstance(budget, Tensor) and budget >= 1:
         shape = (*mass.shape[:-1], 1)
         everything = torch.ones_like(mass, dtype=torch.bool)
         critical = torch.full(shape, mass.shape[-1], device=mass.device)
         return Prefix(everything, critical, torch.zeros(shape, dtype=accumulation_dtype(mass), device=mass.device))
     by_digits = by_numpy(mass) and mass.shape[-1] > SORTED and loss.dtype in (torch.float32, torch.float64)
-    return prefix_by_digits(loss, mass, budget) if by_digits else prefix_by_sorting(loss, mass, budget)
+    found = prefix_by_digits(loss, mass, budget) if by_digits else prefix_by_sorting(loss, mass, budget)
+    if not isinstance(budget, Tensor):
+        return found
+    whole = (budget >= 1).unsqueeze(-1)
+    critical = torch.where(whole, mass.shape[-1], found.critical)
+    return Prefix(found.fits | whole, critical, found.left.masked_fill(whole, 0))
 
 
-def prefix_by_sorting(loss: Tensor, mass: Tensor, budget: float) -> Prefix:
+def prefix_by_sorting(loss: Tensor, mass: Tensor, budget: float | Tensor) -> Prefix:
     """The definition: sort, sum, compare. On a GPU, and for few tokens, also the fastest."""
+    budget = budget.unsqueeze(-1) if isinstance(budget, Tensor) else budget
     order = descending(loss)
     ordered = mass.gather(-1, order).to(accumulation_dtype(mass))
     running = ordered.cumsum(-1)
@@ -62,7 +70,7 @@ def prefix_by_sorting(loss: Tensor, mass: Tensor, budget: float) -> Prefix:
     return Prefix(torch.zeros_like(inside).scatter(-1, order, inside), critical, budget - before)
 
 
-def prefix_by_digits(loss: Tensor, mass: Tensor, budget: float) -> Prefix:
+def prefix_by_digits(loss: Tensor, mass: Tensor, budget: float | Tensor) -> Prefix:
     """The same without sorting the vocabulary: a radix selection by mass.
 
     The bits of a non-negative float, read as an integer, order as the float does. So the place where the budget runs
@@ -74,14 +82,19 @@ def prefix_by_digits(loss: Tensor, mass: Tensor, budget: float) -> Prefix:
     keys, masses = bits.view(-1, size), mass.reshape(-1, size)
     fits = np.empty(keys.shape, dtype=np.bool_)
     critical, left = torch.empty(len(keys), 1, dtype=torch.long), torch.empty(len(keys), 1, dtype=wide)
-    for row, (signed, weight) in enumerate(zip(keys, masses, strict=True)):
+    for row, (signed, weight, room) in enumerate(zip(keys, masses, each(budget, len(keys)), strict=True)):
         key = signed.clamp_min(0)  # −0.0 is 0
-        found = border(key, weight.to(wide), budget)
+        found = border(key, weight.to(wide), room)
         np.greater(key.numpy(), found.key, out=fits[row])  # NumPy compares five times as fast as torch on a CPU
         fits[row, found.inside] = True
         critical[row], left[row] = found.critical, found.left
     shape = mass.shape[:-1]
     return Prefix(torch.from_numpy(fits).view(mass.shape), critical.view(*shape, 1), left.view(*shape, 1))
+
+
+def each(value: float | Tensor, rows: int) -> list[float]:
+    """The number of every row."""
+    return value.reshape(-1).tolist() if isinstance(value, Tensor) else [value] * rows
 
 
 class Border(NamedTuple):
@@ -119,116 +132,3 @@ def border(key: Tensor, weight: Tensor, room: float) -> Border:
     # Their sum exceeds the room, unless another order of addition rounds it down to it.
     inside = min(int(torch.searchsorted(running, room, right=True)), len(ids) - 1)
     return Border(high, ids[:inside].numpy(), int(ids[inside]), room - (float(running[inside - 1]) if inside else 0.0))
-
-
-# -- losses that fall strictly with the mass ---------------------------------------------------------------------------
-
-HEAVY = 2.0**-12  # fewer than 4,096 tokens weigh more
-STRIDE = 32  # one token in so many is looked at to guess where the border lies
-MARGIN = 8  # looked-at tokens by which the bracket is wider than the guess says
-
-
-def mass_below(mass: Tensor, threshold: float) -> Tensor:
-    """Σ_v P_v [P_v < threshold], ``(*batch,)``, of masses that sum to 1."""
-    if not by_numpy(mass) or threshold < HEAVY or mass.shape[-1] <= SORTED:
-        below = blockwise_sum(torch.where(mass < threshold, mass, 0))
-        return whole_where(lambda: mass.amax(-1) < threshold, below).to(mass.dtype)
-    rows = mass.reshape(-1, mass.shape[-1]).numpy()  # on a CPU: what is left after the few heavy tokens
-    above = [float(p[np.flatnonzero(p >= p.dtype.type(threshold))].sum(dtype=np.float64)) for p in rows]
-    return mass.new_tensor([max(0.0, 1.0 - x) for x in above]).view(mass.shape[:-1])
-
-
-def lightest_cut(mass: Tensor, budget: float, fill: bool) -> Cut:
-    """The greedy for any loss that falls strictly with the mass: the lightest tokens first, equal ones by token id.
-
-    ``fill``: of the critical token, the share that fills the budget.
-    """
-    mass = mass.detach()
-    shape, size = mass.shape[:-1], mass.shape[-1]
-    if budget >= 1:  # everything, whatever the rounded sum: every mass is below 2
-        every = mass.new_ones(shape)
-        return Cut(2 * every, every, torch.zeros_like(every, dtype=torch.long))
-    if not by_numpy(mass) or size <= SORTED:
-        return sorted_cut(mass, budget, fill)
-    found = [border_of_masses(p, budget) for p in mass.reshape(-1, size).numpy()]
-    value, critical, deferred, ties = zip(*found, strict=True)
-    return with_share(
-        mass.new_tensor(value).view(shape), torch.tensor(critical).view(shape),
-        torch.tensor(deferred, dtype=torch.float64).view(shape), budget if fill else 0.0, any(ties),
-    )  # fmt: skip
-
-
-def sorted_cut(mass: Tensor, budget: float, fill: bool) -> Cut:
-    """The same by sorting."""
-    _, critical, left = prefix_by_sorting(-mass, mass, budget)
-    some = critical < mass.shape[-1]
-    value = mass.gather(-1, critical.clamp(max=mass.shape[-1] - 1))
-    value, critical = torch.where(some, value, 2.0), torch.where(some, critical, 0)
-    return with_share(value.squeeze(-1), critical.squeeze(-1), budget - left.squeeze(-1), budget if fill else 0.0, True)
-
-
-def with_share(value: Tensor, critical: Tensor, deferred: Tensor, fill: float, tied: bool) -> Cut:
-    """A cut that defers ``deferred`` in whole tokens, and of the critical one what brings that up to ``fill``."""
-    deferred = torch.where(value < 2, deferred.clamp(max=1), 1.0)
-    if not fill:
-        return Cut(value, deferred.to(value.dtype), critical, tied=tied)
-    left = torch.where(value < 2, fill - deferred, 0.0).clamp_min(0)
-    share = (left / value.to(left.dtype)).clamp(0, 1)
-    return Cut(value, (deferred + left).to(value.dtype), critical, share.to(value.dtype), tied)
-
-
-Bracket = tuple[NDArray[np.int64], NDArray[np.floating], float]
-
-
-def border_of_masses(p: NDArray[np.floating], room: float) -> tuple[float, int, float, bool]:
-    """One row's critical mass and token, the mass of what goes before it, and whether equal tokens do.
-
-    Only the tokens of a bracket are sorted: the heavy ones, where the border lies if the distribution is peaked; then
-    those that a sample points at, where it lies if it is flat; in the end all of them.
-    """
-    for bracket in (heavy, sampled, everything):
-        ids, members, below = bracket(p, room)
-        running = members.cumsum(dtype=np.float64)
-        if len(ids) and below <= room < below + running[-1]:
-            break
-    else:
-        return 2.0, 0, float(running[-1]), False  # all of them fit
-    at = min(int(running.searchsorted(room - below, side="right")), len(ids) - 1)  # room - below is rounded
-    value = members[at]
-    equal = at - int(members.searchsorted(value))
-    critical = ids[p[ids] == value][equal]
-    return float(value), int(critical), below + (float(running[at - 1]) if at else 0.0), equal > 0
-
-
-# A bracket: the ids of all tokens whose mass lies in some interval, their masses in order (equal masses need no order
-# among themselves), and the mass of all that is lighter.
-
-
-def heavy(p: NDArray[np.floating], room: float) -> Bracket:
-    if p.max() <= HEAVY:
-        return np.empty(0, dtype=np.int64), p[:0], 0.0
-    ids = np.flatnonzero(p > HEAVY)
-    members = np.sort(p[ids])
-    return ids, members, float(blockwise_sum(torch.from_numpy(p))) - float(members.sum(dtype=np.float64))
-
-
-def sampled(p: NDArray[np.floating], room: float) -> Bracket:
-    """A sample guesses the border; the mass below that guess is summed, and the sample says how far to go from it."""
-    sample = np.sort(p[::STRIDE])
-    below = sample.cumsum()  # in the sample's units
-    last, unit = len(sample) - 1, float(below[-1])
-    guess = sample[min(int(below.searchsorted(room * unit)), last)]
-    # Σ min(p, guess) counts every token above the guess once as if it weighed so much.
-    above = np.count_nonzero(p > guess)
-    lighter = float(blockwise_sum(torch.from_numpy(p).clamp(max=float(guess)))) - float(guess) * above
-    far = int(below.searchsorted((room + 1.3 * (room - lighter)) * unit))  # densities are right to a few percent
-    if lighter <= room:
-        ids = np.flatnonzero((p > guess) & (p <= sample[min(far + MARGIN, last)]))
-        return ids, np.sort(p[ids]), lighter
-    ids = np.flatnonzero((p > sample[max(far - MARGIN, 0)]) & (p <= guess))
-    members = np.sort(p[ids])
-    return ids, members, lighter - float(members.sum(dtype=np.float64))
-
-
-def everything(p: NDArray[np.floating], room: float) -> Bracket:
-    return np.arange(len(p)), np.sort(p), 0.0

@@ -102,7 +102,7 @@ def test_a_strangers_loss_of_ten_lines(tmp_path: Path) -> None:
         "@dataclass(frozen=True)",
         "class MyLoss(Loss):",
         "    power: float = 3.0",
-        "    decreasing = True",
+        "    decreasing = strict = True",
         "    def __call__(self, p, q=None):",
         "        return (1 - p) ** self.power",
     ]

@@ -114,7 +114,7 @@ def test_a_module_that_fails_or_ends_the_program_is_an_error(capsys, tmp_path, m
 def test_the_module_may_import_what_lies_beside_it_and_shadows_nothing(capsys, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "beside_it.py").write_text("POWER = 2.0\n")
-    loss = "from kad import Loss\nfrom beside_it import POWER\nclass Mine(Loss):\n    decreasing = True\n"
+    loss = "from kad import Loss\nfrom beside_it import POWER\nclass Mine(Loss):\n    decreasing = strict = True\n"
     (tmp_path / "my_losses").mkdir()
     (tmp_path / "my_losses" / "one.py").write_text(
         loss + "    def __call__(self, p, q=None):\n        return (1 - p) ** POWER\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 import torch
@@ -77,6 +77,20 @@ class NotANumber(kad.Loss):
         return p.log() / p.log()
 
 
+@dataclass(frozen=True)
+class Lottery(kad.Loss):
+    def __call__(self, p, q=None):
+        return torch.rand_like(p)
+
+
+@dataclass(frozen=True)
+class FieldOfALoss(kad.Loss):
+    decreasing: bool = True
+
+    def __call__(self, p, q=None):
+        return 1 - p
+
+
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
@@ -88,7 +102,10 @@ class NotANumber(kad.Loss):
         (NeverReads(), "never changes with it"),
         (AcrossTheBatch(), "batch"),
         (NotANumber(), "NaN"),
+        (Lottery(), "Lottery differs when the same input is given twice"),
+        (FieldOfALoss(), r"write `decreasing: ClassVar\[bool\] = True`"),
         (kad.Primal(0.5), "not a kad.Loss"),
+        (kad.Logistic, r"Logistic is a class; give an instance: Logistic\(\)"),
     ],
 )
 def test_false_losses(loss, words: str) -> None:
@@ -157,6 +174,41 @@ class OutOfRange(kad.Solver):
         return 2 * torch.ones_like(mass)
 
 
+@dataclass(frozen=True)
+class DrawsLots(kad.Solver):
+    """It also exceeds its budget and decides a row of a batch otherwise than alone; neither says why."""
+
+    budget: float = 0.6
+    feasible = True
+
+    def defer(self, loss, mass):
+        return torch.randint(0, 2, mass.shape).to(mass.dtype)
+
+
+@dataclass(frozen=True)
+class Remembers(kad.Solver):
+    seen: list[int] = field(default_factory=list, compare=False)
+
+    def defer(self, loss, mass):
+        self.seen.append(0)
+        return torch.full_like(mass, len(self.seen) % 2)
+
+
+@dataclass(frozen=True)
+class FieldOfASolver(kad.Solver):
+    fractional: bool = True
+    budget: float = 0.6
+
+    def defer(self, loss, mass):
+        return kad.Fractional(self.budget).defer(loss, mass)
+
+
+@dataclass(frozen=True)
+class ListOfNumbers(kad.Solver):
+    def defer(self, loss, mass):
+        return mass.tolist()
+
+
 @pytest.mark.parametrize(
     ("solver", "words"),
     [
@@ -167,7 +219,12 @@ class OutOfRange(kad.Solver):
         (OneBudgetForAll(), "otherwise than alone"),
         (Homeless(), "give it a field `budget`"),
         (OutOfRange(), "outside"),
+        (DrawsLots(), "DrawsLots's d differs when the same input is given twice"),
+        (Remembers(), "Remembers's d differs when the same input is given twice"),
+        (FieldOfASolver(), r"write `fractional: ClassVar\[bool\] = True`"),
+        (ListOfNumbers(), "must be a tensor, got list"),
         (kad.Logistic(), "not a kad.Solver"),
+        (kad.Primal, r"Primal is a class; give an instance: Primal\(\.\.\.\)"),
     ],
 )
 def test_false_solvers(solver, words: str) -> None:
@@ -198,12 +255,91 @@ class Mingled(kad.Target):
         return p.reshape(-1, p.shape[-1]).mean(0).expand_as(p)
 
 
+@dataclass(frozen=True)
+class Coins(kad.Target):
+    def __call__(self, p, q, r=None):
+        return torch.where(torch.rand(()) < 0.5, p, q)
+
+
+@dataclass(frozen=True)
+class CoinsInDefer(kad.Target):
+    """π is a function of its input, and d is not."""
+
+    def defer(self, p, q=None):
+        return torch.rand(()).expand_as(p).to(p.dtype)
+
+    def __call__(self, p, q, r=None):
+        return p
+
+
+@dataclass(frozen=True)
+class FieldOfATarget(kad.Target):
+    reads_proxy: bool = False
+
+    def __call__(self, p, q, r=None):
+        return p
+
+
+@dataclass(frozen=True)
+class Defers(kad.Target):
+    """π = p with a decision that is given, to be found wrong."""
+
+    how: str
+
+    def defer(self, p, q=None):
+        return {
+            "shape": torch.zeros(p.shape[:-1], dtype=p.dtype), "dtype": torch.zeros_like(p, dtype=torch.float16),
+            "above": torch.full_like(p, 2), "list": p.tolist(), "batch": torch.zeros_like(p) if p.ndim == 1 else None,
+            "sometimes": torch.zeros_like(p) if len(p) > 1 else None, "none": None,
+        }[self.how]  # fmt: skip
+
+    def __call__(self, p, q, r=None):
+        return p
+
+
+@dataclass(frozen=True)
+class Undecided(kad.Target):
+    reads_proxy = False
+
+    def __call__(self, p, q, r=None):
+        return (p + q) / 2
+
+
+@dataclass(frozen=True)
+class OtherCut(kad.Target):
+    reads_proxy = False
+
+    def defer(self, p, q=None):
+        return torch.zeros_like(p)
+
+    def cut(self, p):
+        return kad.Dual(threshold=0.3).cut(p)
+
+    def __call__(self, p, q, r=None):
+        return p
+
+
+def test_a_defer_that_returns_none_says_no_mixture() -> None:
+    check_target(Defers("none"))
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
         (Unnormalised(), "sums to"),
         (OtherMixture(), "not the mixture of its own defer"),
         (Mingled(), "batch"),
+        (Coins(), "Coins's π differs when the same input is given twice"),
+        (CoinsInDefer(), "CoinsInDefer's defer differs when the same input is given twice"),
+        (FieldOfATarget(), r"write `reads_proxy: ClassVar\[bool\] = False`"),
+        (Defers("shape"), r"Defers's defer must have shape \(1,\), got \(\)"),
+        (Defers("dtype"), r"Defers's defer must have the dtype torch.float64, got torch.float16"),
+        (Defers("above"), r"Defers's defer is outside \[0, 1\]: \[2\.0\]"),
+        (Defers("list"), "Defers's defer must be a tensor, got list"),
+        (Defers("batch"), "returns None for some inputs only"),
+        (Defers("sometimes"), "returns None for some inputs only"),
+        (Undecided(), "reads_proxy = False to decide without"),
+        (OtherCut(), "OtherCut's cut differs from its defer"),
         ("dual", "not a kad.Target"),
     ],
 )

@@ -92,6 +92,8 @@ def test_implicit_reward_is_its_formula_and_has_a_fallback() -> None:
     torch.testing.assert_close(kad.implicit_reward("q", 0.7)(p, q, r), want / want.sum(-1, keepdim=True))
     disjoint = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.5])
     assert torch.equal(kad.implicit_reward("q")(*disjoint), disjoint[0])
+    assert torch.equal(kad.implicit_reward("q", 0)(*disjoint), disjoint[0])
+    check_target(kad.implicit_reward("q", 0))
     with pytest.raises(ValueError, match="reference"):
         kad.implicit_reward("q")(p, q)
 
@@ -104,6 +106,7 @@ def test_implicit_reward_is_its_formula_and_has_a_fallback() -> None:
         (lambda: kad.dual(0.4, "everywhere"), "placement"),
         (lambda: kad.nudging(1.2), "threshold"),
         (lambda: kad.implicit_reward("q", -1), "strength"),
+        (lambda: kad.implicit_reward("q", float("inf")), "strength must be a finite"),
         (lambda: kad.Ensemble(1.5), "weight"),
         (lambda: kad.confidence_bet(-0.1), "multiplier"),
         (lambda: kad.mix(torch.ones(2), torch.ones(3), torch.ones(2)), "same shape"),

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kad
-from kad.solvers import selection
+from kad.solvers import lightest
 from kad.solvers.cut import SOME
-from kad.solvers.selection import SORTED, border_of_masses, prefix, prefix_by_digits, prefix_by_sorting
+from kad.solvers.lightest import border_of_masses
+from kad.solvers.selection import SORTED, prefix, prefix_by_digits, prefix_by_sorting
 
 
 def distribution(kind: str, size: int, dtype: torch.dtype, seed: int = 0) -> torch.Tensor:
@@ -155,7 +156,7 @@ def test_every_bracket_counts_what_is_lighter(bracket: str) -> None:
     for kind in KINDS:
         for row in distribution(kind, 30_000, torch.float64).numpy():
             for budget in (0.05, 0.5, 0.9):
-                ids, members, below = getattr(selection, bracket)(row, budget)
+                ids, members, below = getattr(lightest, bracket)(row, budget)
                 assert sorted(row[ids].tolist()) == members.tolist()
                 if len(ids):
                     assert below == pytest.approx(float(row[row < members[0]].sum()), abs=1e-13)
@@ -165,8 +166,8 @@ def test_most_flat_rows_need_no_full_sort(monkeypatch: pytest.MonkeyPatch) -> No
     """What makes it fast: the sample's bracket holds the border, at any flatness and budget."""
     g = torch.Generator().manual_seed(0)
     calls = []
-    right = selection.everything
-    monkeypatch.setattr(selection, "everything", lambda p, room: calls.append(0) or right(p, room))
+    right = lightest.everything
+    monkeypatch.setattr(lightest, "everything", lambda p, room: calls.append(0) or right(p, room))
     rows = 0
     for spread in (0.001, 0.03, 0.5, 1.0, 2.0):
         p = torch.softmax(spread * torch.randn(20, 151_936, generator=g), -1)
