@@ -107,6 +107,6 @@ def choose_target(
         return target
     loss = loss if loss is not None else Logistic()
     if solver is None:
-        by_threshold = loss.decreasing and not loss.reads_proxy
+        by_threshold = loss.strict and not loss.reads_proxy
         solver = Dual(threshold=THRESHOLD) if by_threshold else Primal(BUDGET)
     return Mixture(loss, solver, placement)
