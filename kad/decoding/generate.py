@@ -30,7 +30,7 @@ from .capacity import check_capacity
 from .columns import Columns, StopStrings
 from .fields import check_fields
 from .huggingface import adopt, cache_name, check_model, is_parallel, is_recurrent, lane_for
-from .journal import Journal
+from .journal import Journal, stack_scores
 from .kernels import PLAIN, Kernels, fused
 from .lane import Lane
 from .loop import Decoder
@@ -394,12 +394,3 @@ def source(sample: bool, generator: torch.Generator | Chance | None, models: Ite
     if sample:
         chance = generator if isinstance(generator, Chance) else Sampled(generator, kernels.inverse_cdf)
     return Agreed(chance) if any(is_parallel(model) for model in models) else chance
-
-
-def stack_scores(scores: list[list[Tensor]] | None) -> tuple[Tensor, ...] | None:
-    """One ``(B, V)`` tensor per column; rows that had ended hold zeros."""
-    if scores is None or not any(scores):
-        return None if scores is None else ()
-    blank = torch.zeros_like(next(row for row in scores if row)[0])
-    width = max(len(row) for row in scores)
-    return tuple(torch.stack([row[i] if i < len(row) else blank for row in scores]) for i in range(width))

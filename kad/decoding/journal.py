@@ -102,3 +102,12 @@ class Journal:
             lengths=self.length,
             rounds=self.rounds,
         )
+
+
+def stack_scores(scores: list[list[Tensor]] | None) -> tuple[Tensor, ...] | None:
+    """One ``(B, V)`` tensor per column; rows that had ended hold zeros."""
+    if scores is None or not any(scores):
+        return None if scores is None else ()
+    blank = torch.zeros_like(next(row for row in scores if row)[0])
+    width = max(len(row) for row in scores)
+    return tuple(torch.stack([row[i] if i < len(row) else blank for row in scores]) for i in range(width))
