@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import StoppingCriteria
 
+from ..vocabulary import special_ids
 from .journal import Journal
 
 
@@ -69,8 +70,7 @@ class StopStrings(StoppingCriteria):
             raise ValueError("stop_strings must be non-empty strings.")
         # A character is at most four tokens (bytes); the string must have begun within this many that show something.
         self.reach = 4 * max(map(len, self.strings)) + 4
-        added = getattr(tokenizer, "added_tokens_decoder", {})
-        self.special = {*tokenizer.all_special_ids, *(i for i, token in added.items() if token.special)}
+        self.special = special_ids(tokenizer)
         self.rows: list[Tail] | None = None
         self.width = 0
 
