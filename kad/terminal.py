@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich import console as rich_console
-from rich.segment import Segment
+from rich.segment import Segment, Segments
 from rich.text import Text
 
 from .errors import UNSEEN, visible
@@ -47,12 +47,23 @@ class Console(rich_console.Console):
 
 
 def generated(console: rich_console.Console, shown: Text, text: str, end: str = "\n") -> None:
-    """A model's text: ``shown`` on a terminal, ``text`` as it is anywhere else."""
+    """A model's text: ``shown`` on a terminal, ``text`` as it is anywhere else.
+
+    Raises:
+        ValueError: the encoding of the output has no such characters.
+    """
     if console.is_terminal:
-        console.print(shown, end=end, soft_wrap=True)
-    else:
+        # As segments: printed as text, tabs and spaces at the end of a line would depend on what is printed with them.
+        console.print(Segments([*shown.render(console), Segment(end)]), soft_wrap=True)
+        return
+    try:
         console.file.write(text + end)
-        console.file.flush()
+    except UnicodeEncodeError as error:
+        what = ascii(error.object[error.start])
+        raise ValueError(
+            f"the output is {error.encoding}, which cannot write {what}; set PYTHONIOENCODING=utf-8."
+        ) from error
+    console.file.flush()
 
 
 def json_text(value: Any, **options: Any) -> str:

@@ -44,3 +44,15 @@ def shared_vocabulary(sizes: dict[str, int], tokens: int | None = None) -> tuple
             f"the tokenizer has {tokens} tokens but the {smallest} model only {size} outputs; the models do not share it."
         )
     return size, tokens if tokens < max(sizes.values()) else None
+
+
+def special_ids(tokenizer: Any) -> set[int]:
+    """The ids of the tokens that ``skip_special_tokens`` leaves out, whether they have a name or only the mark.
+
+    >>> import kad
+    >>> tokenizer = kad.demo.load().tokenizer
+    >>> [token for token in ("<bos>", "has") if tokenizer.convert_tokens_to_ids(token) in special_ids(tokenizer)]
+    ['<bos>']
+    """
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    return {*tokenizer.all_special_ids, *(i for i, token in added.items() if token.special)}

@@ -76,3 +76,21 @@ def ragged(rows: int, seed: int, longest: int = 9) -> tuple[torch.Tensor, torch.
     lengths[0] = longest
     mask = (torch.arange(longest) >= (longest - lengths).unsqueeze(-1)).long()
     return ids * mask, mask
+
+
+def chain(follows: dict[int, int], vocabulary: int, more: int = 0) -> PreTrainedModel:
+    """A model that says one token after another, each by the one before it alone; ``more`` outputs beyond."""
+    torch.manual_seed(0)
+    config = copy.deepcopy(CONFIGS["llama"])
+    config.vocab_size, config.hidden_size, config.num_hidden_layers = vocabulary + more, 128, 1
+    config.eos_token_id = None
+    model = AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        layer, table, head = model.model.layers[0], model.get_input_embeddings().weight, model.lm_head.weight
+        torch.nn.init.normal_(table)
+        for weight in (layer.self_attn.o_proj.weight, layer.mlp.down_proj.weight, head):
+            weight.zero_()
+        for token, successor in follows.items():
+            head[successor] += table[token]
+    model.generation_config.eos_token_id, model.generation_config.pad_token_id = None, 0
+    return model

@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 from ..bounded import read_text
 from ..checkpoints import load
-from ..decoding.colour import ColourStreamer, coloured
+from ..decoding.colour import ColourStreamer, coloured, pieces
 from ..decoding.generate import generate
 from ..decoding.packed import pack_weights
 from ..losses import Logistic, Loss
 from ..mixture import ImplicitReward, Mixture, Placement, Target
 from ..solvers import Dual, Primal, Solver
 from ..terminal import Console, generated, json_text
+from ..vocabulary import special_ids
 
 THRESHOLD, BUDGET, TEMPERATURE = 0.4, 0.9, 0.7
 
@@ -63,12 +64,14 @@ def run(
     )  # fmt: skip
     if json:
         row = out.trace.tokens()
+        ids = [t.id for t in row]
+        special = special_ids(tokenizer)
         tokens = [
-            {"id": t.id, "text": tokenizer.decode([t.id]), "origin": t.origin, "alpha": None if t.alpha != t.alpha else t.alpha,
-             "accepted": t.accepted}
-            for t in row
+            {"id": t.id, "text": tokenizer.decode([t.id]) if t.id in special else piece, "origin": t.origin,
+             "alpha": None if t.alpha != t.alpha else t.alpha, "accepted": t.accepted}
+            for t, piece in zip(row, pieces(tokenizer, ids), strict=True)
         ]  # fmt: skip
-        text = tokenizer.decode([t.id for t in row], skip_special_tokens=True)
+        text = tokenizer.decode(ids, skip_special_tokens=True)
         print(json_text({"text": text, "tokens": tokens, "totals": out.trace.summary()}))
     elif not stream:
         ids = [t.id for t in out.trace.tokens()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 from rich.text import Text
@@ -18,21 +19,52 @@ LEGEND = Text.assemble(
 )  # fmt: skip
 
 
-def pieces(tokenizer: Any, ids: Sequence[int], start: str = "") -> list[str]:
-    """One string per token; joined they are the decoded text.
+class Pieces:
+    """One string per token; joined they are the decoded text, after every token.
 
     A token that leaves a character unfinished (bytes of a longer one) adds nothing, and the token that completes it
-    adds all of it. Special tokens add nothing.
+    adds all of it. Special tokens add nothing. Where a decoder takes back what it had said (a space before a full
+    stop), so do the tokens that had said it.
+
+    Attributes:
+        text: what is settled so far.
+        parts: of every token.
     """
-    out, shown = [], start
-    for i in range(1, len(ids) + 1):
-        text = tokenizer.decode(list(ids[:i]), skip_special_tokens=True)
-        if text.endswith("\ufffd") and i < len(ids):
-            out.append("")
-            continue
-        out.append(text[len(shown) :] if text.startswith(shown) else "")
-        shown = text
-    return out
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer, self.ids, self.parts, self.text = tokenizer, list[int](), list[str](), ""
+
+    def add(self, token: int) -> None:
+        """One more token."""
+        self.ids.append(token)
+        self.parts.append("")
+        self.settle(self.tokenizer.decode(self.ids, skip_special_tokens=True).rstrip("\ufffd"))
+
+    def finish(self) -> None:
+        """There are no more tokens: what is unfinished is shown as such."""
+        if self.ids:
+            self.settle(self.tokenizer.decode(self.ids, skip_special_tokens=True))
+
+    def settle(self, text: str) -> None:
+        if not text.startswith(self.text):
+            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, self.text, strict=False)))
+            surplus, at = len(self.text) - same, len(self.parts) - 1
+            while surplus:
+                taken = min(surplus, len(self.parts[at]))
+                self.parts[at] = self.parts[at][: len(self.parts[at]) - taken]
+                surplus, at = surplus - taken, at - 1
+            self.text = self.text[:same]
+        self.parts[-1] += text[len(self.text) :]
+        self.text = text
+
+
+def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
+    """One string per token; joined they are the decoded text (`Pieces`)."""
+    found = Pieces(tokenizer)
+    for token in ids:
+        found.add(token)
+    found.finish()
+    return found.parts
 
 
 def coloured(trace: Trace, tokenizer: Any, row: int = 0) -> Text:
@@ -52,12 +84,20 @@ def styled(piece: str, origin: str) -> Text:
 
 
 class ColourStreamer:
-    """Prints tokens as they are decided, coloured by origin. One row."""
+    """Prints tokens as they are decided, coloured by origin; in the end it has printed the decoded text. One row.
+
+    What a later token may change is held back: an unfinished character, and the last word where the tokenizer cleans up
+    spaces.
+
+    Raises:
+        ValueError: a batch of several rows.
+    """
 
     def __init__(self, tokenizer: Any, console: Console) -> None:
-        self.tokenizer, self.console = tokenizer, console
-        self.ids: list[int] = []
-        self.shown, self.prompt, self.origin = "", True, 0
+        self.console, self.pieces = console, Pieces(tokenizer)
+        self.cleans = bool(getattr(tokenizer, "clean_up_tokenization_spaces", False))
+        self.origins, self.origin, self.prompt = list[int](), 0, True
+        self.shown = 0  # characters that are printed
 
     def put_origin(self, codes: Any) -> None:
         """Called before ``put`` with the origins of the column."""
@@ -65,15 +105,26 @@ class ColourStreamer:
 
     def put(self, value: Any) -> None:
         if self.prompt:  # the first call carries the prompt
+            if value.ndim > 1 and len(value) > 1:
+                raise ValueError("the text can be streamed of one row only; give one prompt, or drop the streamer.")
             self.prompt = False
             return
-        self.ids.append(int(value.flatten()[0]))
-        text = self.tokenizer.decode(self.ids, skip_special_tokens=True)
-        if text.endswith("\ufffd"):
-            return
-        new = text[len(self.shown) :]
-        generated(self.console, styled(new, ORIGINS[self.origin]), new, end="")
-        self.shown = text
+        self.pieces.add(int(value.flatten()[0]))
+        self.origins.append(self.origin)
+        text = self.pieces.text
+        self.show(max(text.rfind(" "), 0) if self.cleans else len(text))
+
+    def show(self, end: int) -> None:
+        """Print up to this character."""
+        at = 0
+        for part, origin in zip(self.pieces.parts, self.origins, strict=True):
+            new = part[max(self.shown - at, 0) : max(end - at, 0)]
+            at += len(part)
+            if new:
+                generated(self.console, styled(new, ORIGINS[origin]), new, end="")
+        self.shown = max(self.shown, end)
 
     def end(self) -> None:
+        self.pieces.finish()
+        self.show(len(self.pieces.text))
         generated(self.console, Text(), "")

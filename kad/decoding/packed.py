@@ -8,12 +8,17 @@ does not. A speculative base pass over γ + 1 tokens, and a batch, are such prod
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from ..errors import said
+from .probe import alike, is_language_model, replaceable, short_pass
+
 Model = TypeVar("Model", bound=nn.Module)
+TOLERANCE = {torch.float32: 0.01, torch.bfloat16: 0.3}  # of `alike`; a wrong weight changes the logits altogether
 
 
 def pack_weights(model: Model) -> Model:
@@ -21,6 +26,10 @@ def pack_weights(model: Model) -> Model:
 
     Afterwards the model can be run, by this library and by every other, but neither trained, moved nor saved: the
     plain weights are dropped (but for one that is tied to the input embedding, which is then held twice).
+
+    Of a Hugging Face language model only those layers are packed that a pass over a few tokens calls, and whose weights
+    it does not read by itself (as Mamba does); a second pass must then say the same, up to rounding. Nothing but one layer
+    is ever held twice meanwhile.
 
     Args:
         model: float32 or bfloat16, on the CPU; on other devices there is nothing to gain. Layers in bfloat16 beside others
@@ -30,7 +39,8 @@ def pack_weights(model: Model) -> Model:
         The model.
 
     Raises:
-        ValueError: no linear layer of the model is on a CPU, in float32 or bfloat16 (or all of them are packed).
+        ValueError: no linear layer of the model is on a CPU, in float32 or bfloat16 (or all of them are packed), a pass over
+            a few tokens fails, or it does not say the same when packed (the model is then as it was).
         RuntimeError: this build of PyTorch has no oneDNN, or oneDNN has no bfloat16 kernels for this processor.
 
     >>> import torch
@@ -42,6 +52,35 @@ def pack_weights(model: Model) -> Model:
     available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not available or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         raise RuntimeError("this build of PyTorch has no oneDNN; use the model as it is.")
+    names, tied = choose(model)
+    before = None
+    if is_language_model(model):
+        try:
+            called, before = replaceable(model, {name: linear(model, name) for name in names}, tied)
+        except Exception as error:
+            raise ValueError(
+                f"cannot pack {type(model).__name__}: a pass over a few tokens fails ({said(error)}); use the model as it is."
+            ) from error
+        names = [name for name in names if name in called]
+        if not names:
+            raise ValueError(f"{type(model).__name__} calls none of its linear layers; use the model as it is.")
+    tolerance = max(TOLERANCE[linear(model, name).weight.dtype] for name in names)
+    try:
+        for name in names:  # each plain weight is let go before the next is packed
+            put(model, name, PackedLinear(linear(model, name), name in tied))
+        wrong = "" if before is None else difference(model, before, tolerance)
+    except BaseException:
+        unpack(model, names)
+        raise
+    if wrong:
+        unpack(model, names)
+        raise ValueError(f"{type(model).__name__} {wrong} with packed weights; it is as it was, use it so.")
+    model.__dict__.pop("_kad_compiled", None)  # passes that were compiled with the plain weights
+    return model
+
+
+def choose(model: nn.Module) -> tuple[list[str], set[str]]:
+    """The names of the layers that can be packed, and of those among them whose weight others have too."""
     layers = [(name, module) for name, module in model.named_modules() if type(module) is nn.Linear]
     candidates = [(name, layer) for name, layer in layers if packable(layer)]
     found = [(name, layer) for name, layer in candidates if layer.weight.dtype == torch.float32 or packs_bfloat16()]
@@ -58,12 +97,35 @@ def pack_weights(model: Model) -> Model:
     for module in model.modules():
         for parameter in module.parameters(recurse=False):
             owners[id(parameter)] = owners.get(id(parameter), 0) + 1
-    for name, layer in found:
-        tied = owners[id(layer.weight)] > 1
-        parent, _, child = name.rpartition(".")
-        setattr(model.get_submodule(parent), child, PackedLinear(layer, tied))
-    model.__dict__.pop("_kad_compiled", None)  # passes that were compiled with the plain weights
-    return model
+    return [name for name, _ in found], {name for name, layer in found if owners[id(layer.weight)] > 1}
+
+
+def put(model: nn.Module, name: str, layer: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, layer)
+
+
+def linear(model: nn.Module, name: str) -> nn.Linear:
+    found = model.get_submodule(name)
+    assert isinstance(found, nn.Linear)
+    return found
+
+
+def unpack(model: nn.Module, names: Sequence[str]) -> None:
+    """Undo the packing of those of these layers that are packed."""
+    for name in names:
+        layer = linear(model, name)
+        if isinstance(layer, PackedLinear):
+            put(model, name, layer.plain())
+
+
+def difference(model: nn.Module, before: list[Tensor], tolerance: float) -> str:
+    """What is wrong with the packed model, as the middle of a sentence; empty if nothing is."""
+    try:
+        after = short_pass(model)
+    except Exception as error:
+        return f"cannot be run ({said(error)})"
+    return "" if alike(before, after, tolerance) else "says something else"
 
 
 @functools.cache
@@ -77,21 +139,35 @@ def packs_bfloat16() -> bool:
 
 
 def packable(layer: nn.Linear) -> bool:
-    """On the CPU, of a dtype that oneDNN's kernels take, and not one whose weights come and go (``device_map``)."""
+    """On the CPU, of a dtype that oneDNN's kernels take, and its call is its own: no hooks (``device_map``, ``tp_plan``)."""
     kinds = (torch.float32, torch.bfloat16)
-    return layer.weight.device.type == "cpu" and layer.weight.dtype in kinds and not hasattr(layer, "_hf_hook")
+    own = not (
+        layer._forward_hooks or layer._forward_pre_hooks or hasattr(layer, "_hf_hook") or "forward" in vars(layer)
+    )
+    return own and layer.weight.device.type == "cpu" and layer.weight.dtype in kinds
 
 
 class PackedLinear(nn.Linear):
     """A linear layer with packed weights. ``weight`` is the plain one if that is tied, and else only its shape."""
+
+    packed: Tensor
 
     def __init__(self, plain: nn.Linear, tied: bool) -> None:
         nn.Module.__init__(self)
         self.in_features, self.out_features = plain.in_features, plain.out_features
         self.packed = torch.ops.mkldnn._reorder_linear_weight(plain.weight.detach(), None)
         self.weight = plain.weight if tied else nn.Parameter(plain.weight.detach().to("meta"), requires_grad=False)
+        self.trained = plain.weight.requires_grad
         self.bias = plain.bias
         self.training = plain.training
+
+    def plain(self) -> nn.Linear:
+        """The layer before it was packed: the same numbers, which packing has only moved."""
+        layer = nn.Linear(self.in_features, self.out_features, bias=False, device="meta")
+        whole = self.weight.device.type != "meta"
+        layer.weight = self.weight if whole else nn.Parameter(self.packed.to_dense(), requires_grad=self.trained)
+        layer.bias, layer.training = self.bias, self.training
+        return layer
 
     def forward(self, input: Tensor) -> Tensor:
         bias = None if self.bias is None else self.bias.detach()

@@ -80,7 +80,7 @@ class KadLM(HFLM):  # type: ignore[misc]
         if options["do_sample"]:
             rows = [repr((self.kad_seed, row[row != self.tokenizer.pad_token_id].tolist())) for row in context.cpu()]
             options |= {"temperature": heat or 1.0, "seed": [seed_from(row) for row in rows]}
-        endings = [text for text in stop if text not in self.tokenizer.all_special_tokens]
+        endings = [text for text in stop if text]
         out = generate(
             self.kad_models["base"], self.kad_models["proxy"], input_ids=context, target=self.target, window=self.window,
             tokenizer=self.tokenizer, max_new_tokens=max_length - context.shape[1], stop_strings=endings or None, **options,

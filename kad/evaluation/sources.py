@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any, get_args
@@ -57,7 +58,7 @@ def read(path: Path) -> list[Row]:
     text = read_text(path, str(path), LARGEST)
     try:
         if path.suffix == ".csv":
-            return list(csv.DictReader(text.splitlines(keepends=True)))
+            return list(csv.DictReader(io.StringIO(text)))
         if path.suffix == ".json":
             found: Any = json.loads(text)
             rows = found if isinstance(found, list) else None
