@@ -23,7 +23,7 @@ def law(target: kad.Target, *given: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("target", TARGETS, ids=repr)
+@pytest.mark.parametrize("target", TARGETS, ids=lambda x: getattr(x, "__name__", repr(x)))
 def test_every_target(target: kad.Target, seed: int) -> None:
     given = [logits(6, seed=10 * seed + i) for i in range(2 if target.reference is None else 3)]
     assert gradcheck(lambda *x: law(target, *x), given, eps=1e-7, atol=1e-6)
@@ -31,9 +31,13 @@ def test_every_target(target: kad.Target, seed: int) -> None:
 
 @pytest.mark.parametrize("budget", [0.05, 0.25, 0.5, 0.77, 0.95])
 @pytest.mark.parametrize(
-    "solver", [kad.Primal, kad.Fractional, kad.Exact, lambda b: kad.Dual(threshold=b / 3)], ids=str
+    "solver",
+    [kad.Primal, kad.Fractional, kad.Exact, lambda b: kad.Dual(threshold=b / 3)],
+    ids=lambda x: getattr(x, "__name__", "dual"),
 )
-@pytest.mark.parametrize("loss", [kad.Logistic(), kad.Brier(), kad.ConfidenceBet()], ids=repr)
+@pytest.mark.parametrize(
+    "loss", [kad.Logistic(), kad.Brier(), kad.ConfidenceBet()], ids=lambda x: getattr(x, "__name__", repr(x))
+)
 def test_every_solver_of_the_greedy_kind(solver: Callable[[float], kad.Solver], loss: kad.Loss, budget: float) -> None:
     """With a cut (losses that fall strictly with the mass) and by d over the vocabulary."""
     chosen = solver(budget)
@@ -99,7 +103,7 @@ def test_along_a_line_for_many_tokens(make: Callable[[], kad.Target]) -> None:
     torch.testing.assert_close((gradient * direction).sum(), slope, atol=1e-7, rtol=1e-5)
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=repr)
+@pytest.mark.parametrize("target", TARGETS, ids=lambda x: getattr(x, "__name__", repr(x)))
 def test_truncated_distributions_have_gradients_too(target: kad.Target) -> None:
     """A forbidden token stays at zero, and moves nothing; the others' gradient is that of the rest without it."""
     given = [logits(6, seed=i).detach() for i in range(2 if target.reference is None else 3)]

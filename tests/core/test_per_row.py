@@ -155,7 +155,9 @@ def test_one_number_is_pythons(make: Callable[[Any], Any], one: Any) -> None:
     assert not getattr(make(one), "per_row", False)
 
 
-@pytest.mark.parametrize("make", [*SOLVERS.values(), kad.Exact, kad.dual, kad.nudging], ids=str)
+@pytest.mark.parametrize(
+    "make", [*SOLVERS.values(), kad.Exact, kad.dual, kad.nudging], ids=lambda x: getattr(x, "__name__", str(x))
+)
 def test_values_with_tensors_are_values(make: Callable[[Any], Any]) -> None:
     several = torch.tensor([0.25, 0.5], dtype=torch.float64)
     thing = make(several)
