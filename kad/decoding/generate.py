@@ -29,7 +29,7 @@ from ..vocabulary_map import VocabularyMap
 from .capacity import check_capacity
 from .columns import Columns, StopStrings
 from .fields import check_fields
-from .huggingface import adopt, cache_name, check_model, is_parallel, is_recurrent, lane_for
+from .huggingface import adopt, begun, cache_name, check_model, is_parallel, is_recurrent, lane_for
 from .journal import Journal, stack_scores
 from .kernels import PLAIN, Kernels, fused
 from .lane import Lane
@@ -339,7 +339,7 @@ def decode(
             room *= max([1, *map(len, vocabulary_map.pieces.values())])
         lanes[name] = lane_for(name, one, rows, room, ids, options)
     for name, user_cache in (("base", model_kwargs.get(CACHE)), ("proxy", proxy_cache)):
-        if user_cache is not None and user_cache.get_seq_length() > 0:
+        if user_cache is not None and begun(user_cache, models[name], name == "proxy"):
             columns = proxy_input_ids if name == "proxy" and proxy_input_ids is not None else input_ids
             adopt(lanes[name], user_cache, columns.shape[1])
     if vocabulary_map is not None:

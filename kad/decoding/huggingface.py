@@ -116,6 +116,13 @@ class HuggingFaceLane(Lane):
         self.cache.select(index)
 
 
+def begun(cache: Any, model: Any, given: bool) -> bool:
+    """Whether a cache holds what a model has read: one of recurrent states, which cannot say so, if a user gave it."""
+    if is_recurrent(model):
+        return given or bool(getattr(cache, "_is_user_defined", False))
+    return bool(cache.get_seq_length() > 0)
+
+
 def adopt(lane: Lane, cache: Any, width: int) -> None:
     """Let a lane begin with a user's cache of the first columns of its left-padded prompts, ``width`` wide; copies.
 
