@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,7 +17,6 @@ from transformers import (
     LogitsProcessorList,
     MaxLengthCriteria,
     StoppingCriteriaList,
-    TopKLogitsWarper,
 )
 from transformers.utils import ModelOutput
 
@@ -38,13 +36,21 @@ from .mapped import MappedLane
 from .per_row import PerRow
 from .prompts import encode, unpad
 from .sampling import Sampling
-from .settings import CLASS_LEVEL_TOP_K, describe, pad_token, proxy_stops, settle_config, settle_window, stop_tokens
+from .settings import (
+    describe,
+    pad_token,
+    proxy_stops,
+    settle_config,
+    settle_target,
+    settle_window,
+    stop_tokens,
+    without_unasked_top_k,
+)
 from .stops import knowing_stops
 from .trace import Trace
 from .verify import Agreed, Chance, Greedy, Sampled
 from .window import AutoWindow
 
-logger = logging.getLogger(__name__)
 CACHE = cache_name(GenerationMixin.prepare_inputs_for_generation)  # what Hugging Face's generate calls a user's
 
 
@@ -244,9 +250,7 @@ def decoder(
     >>> pair.tokenizer.decode(out[0, ids["input_ids"].shape[1]:], skip_special_tokens=True)
     'first 6 - 2 = 4 . then 4 + 9 = 13 . #### 13'
     """
-    if not isinstance(target, Target):
-        raise ValueError(f"target must be a kad.Target such as kad.dual(0.4), got {type(target).__name__}.")
-    window = settle_window(window)
+    target, window = settle_target(target), settle_window(window)
     if not isinstance(compile, (bool, dict)):
         raise ValueError(f"compile must be True, False or a dict of torch.compile's options, got {compile!r}.")
     check_model(proxy, "proxy")
@@ -346,11 +350,8 @@ def decode(
         lanes["proxy"] = MappedLane(lanes["proxy"], vocabulary_map, limit)
     stops = stop_tokens(generation_config) | proxy_stops(proxy, vocabulary_map)
     processors = knowing_stops(list(logits_processor or []), generation_config, sorted(stops), input_ids)
-    if not keep_top_k and all(one.generation_config.top_k != CLASS_LEVEL_TOP_K for one in (model, proxy)):
-        unasked = [p for p in processors if isinstance(p, TopKLogitsWarper) and p.top_k == CLASS_LEVEL_TOP_K]
-        if unasked:
-            logger.info("dropped Hugging Face's class-level top_k=50; kad.decoder(..., keep_top_k=True) keeps it")
-        processors = [p for p in processors if p not in unasked]
+    if not keep_top_k:
+        processors = without_unasked_top_k(processors, (model, proxy))
     sample = bool(generation_config.do_sample)
     on_cpu = input_ids.device.type == "cpu"  # where NumPy's ways are faster than fused ones
     kernels = PLAIN if options is None or on_cpu else fused(options)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+import logging
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
-from transformers import GenerationConfig
+from transformers import GenerationConfig, TopKLogitsWarper
 
 from ..distributions import check_temperature
+from ..mixture import Mixture
+from ..target import Target
 from ..vocabulary_map import VocabularyMap
 from .fields import check_fields
 from .window import AutoWindow
 
+logger = logging.getLogger(__name__)
 DEFAULT_NEW_TOKENS = 256
 CLASS_LEVEL_TOP_K = 50  # Hugging Face's default when nobody asked for one
 NEUTRAL = {
@@ -30,6 +35,18 @@ def settle_window(window: Any) -> int | AutoWindow:
     return window
 
 
+def settle_target(target: Any) -> Target:
+    """The target as the loop takes it, or one sentence about what is wrong with it."""
+    if not isinstance(target, Target):
+        raise ValueError(f"target must be a kad.Target such as kad.dual(0.4), got {type(target).__name__}.")
+    if isinstance(target, Mixture) and target.solver.per_row:
+        raise ValueError(
+            f"{target.solver} has a number for every row, and decoded rows come and go; give it one number, or decode the "
+            "rows one by one."
+        )
+    return target
+
+
 def settle_config(
     base: Any,
     proxy: Any,
@@ -44,9 +61,9 @@ def settle_config(
     wanted = {**config.to_dict(), **options}
     if (wanted.get("num_return_sequences") or 1) > 1 and not wanted.get("do_sample"):
         raise ValueError("num_return_sequences > 1 would repeat one greedy answer; add do_sample=True.")
-    config.return_dict_in_generate = True  # before the update, which would warn about scores without it
-    unknown = config.update(**options)
-    config.return_dict_in_generate = True
+    unknown = config.update(
+        **{**options, "return_dict_in_generate": True}
+    )  # always, and scores alone would be warned of
     if unknown:
         raise ValueError(f"generate does not know the option {min(unknown)!r}; options are fields of GenerationConfig.")
     check_fields(config)
@@ -71,6 +88,16 @@ def settle_config(
     config.eos_token_id = sorted(stops) or None
     config.pad_token_id = pad_token(config, stops)
     return config
+
+
+def without_unasked_top_k(processors: list[Any], models: Iterable[Any]) -> list[Any]:
+    """The processors without the top-k of Hugging Face's class level, unless one of the models asks for just that."""
+    if any(model.generation_config.top_k == CLASS_LEVEL_TOP_K for model in models):
+        return processors
+    unasked = [p for p in processors if isinstance(p, TopKLogitsWarper) and p.top_k == CLASS_LEVEL_TOP_K]
+    if unasked:
+        logger.info("dropped Hugging Face's class-level top_k=50; kad.decoder(..., keep_top_k=True) keeps it")
+    return [p for p in processors if p not in unasked]
 
 
 def stop_tokens(config: Any) -> set[int]:

@@ -172,3 +172,15 @@ def test_stop_strings_of_a_config_and_scores_without_a_warning(caplog) -> None:
     with caplog.at_level("WARNING"):
         kad.generate(pair.base, pair.proxy, prompt, target=kad.dual(0.4), tokenizer=pair.tokenizer, output_scores=True)
     assert "ignored" not in caplog.text
+
+
+@pytest.mark.parametrize("window", [0, 1, 3, 7])
+@pytest.mark.parametrize("make", [kad.dual, kad.primal, kad.fractional, kad.nudging, kad.confidence_bet])
+def test_numbers_of_single_rows_are_refused(pair, make, window: int) -> None:
+    """Rows of a decoded batch come and go, and three numbers would also fit three drafted places."""
+    for numbers in (torch.tensor([0.1, 0.2]), torch.tensor([0.1, 0.2, 0.3])):
+        target = make(numbers)
+        with pytest.raises(ValueError, match="one number, or decode the rows one by one"):
+            kad.generate(*pair, [ROW, ROW], target=target, window=window, max_new_tokens=5)
+        with pytest.raises(ValueError, match="one number, or decode the rows one by one"):
+            kad.decoder(pair[1], target, window=window)
