@@ -138,6 +138,16 @@ def check_distributions(**given: Tensor) -> None:
         check_distribution(name, x)
 
 
+def wants_gradient(p: Tensor) -> bool:
+    """Whether anybody will differentiate with respect to these masses.
+
+    >>> import torch
+    >>> wants_gradient(torch.tensor([0.5, 0.5])), wants_gradient(torch.tensor([0.5, 0.5], requires_grad=True))
+    (False, True)
+    """
+    return p.requires_grad and torch.is_grad_enabled()
+
+
 def check_budget(budget: float) -> None:
     """Raise a ValueError unless the budget is a deferred mass, in [0, 1]."""
     if not 0.0 <= budget <= 1.0:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from . import losses, solvers
 from .checks import forgotten_classvar, instance
+from .distributions import wants_gradient
 from .losses import ConfidenceBet, Logistic, Loss, Nudging
 from .solvers import Cut, Dual, Fractional, Primal, Solver, entries, one_number, parameter
 from .target import Checked, mixed
@@ -198,7 +199,7 @@ class ImplicitReward(Checked):
 
 def log(p: Tensor) -> Tensor:
     """log p, with the gradient 0 and not NaN where p_v = 0: π_v is 0 there and stays so."""
-    if not (p.requires_grad and torch.is_grad_enabled()):
+    if not wants_gradient(p):
         return p.log()
     some = p > 0
     return torch.where(some, torch.where(some, p, 1.0).log(), -torch.inf)

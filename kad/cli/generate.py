@@ -62,19 +62,17 @@ def run(
         streamer=ColourStreamer(tokenizer, console) if stream else None,
         **options,
     )  # fmt: skip
+    ids = out.trace.emitted[0]
     if json:
-        row = out.trace.tokens()
-        ids = [t.id for t in row]
         special = special_ids(tokenizer)
         tokens = [
             {"id": t.id, "text": tokenizer.decode([t.id]) if t.id in special else piece, "origin": t.origin,
              "alpha": None if t.alpha != t.alpha else t.alpha, "accepted": t.accepted}
-            for t, piece in zip(row, pieces(tokenizer, ids), strict=True)
+            for t, piece in zip(out.trace.tokens(), pieces(tokenizer, ids), strict=True)
         ]  # fmt: skip
         text = tokenizer.decode(ids, skip_special_tokens=True)
         print(json_text({"text": text, "tokens": tokens, "totals": out.trace.summary()}))
     elif not stream:
-        ids = [t.id for t in out.trace.tokens()]
         generated(console, coloured(out.trace, tokenizer), tokenizer.decode(ids, skip_special_tokens=True))
 
 

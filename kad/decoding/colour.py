@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
 from typing import Any
 
 from rich.text import Text
 
 from ..errors import visible
 from ..terminal import KEPT, Console, generated
+from .columns import in_common
 from .trace import ORIGINS, Trace
 
 # Blue and orange keep apart for colour-blind readers; the underline keeps apart without any colour.
@@ -47,7 +47,7 @@ class Pieces:
 
     def settle(self, text: str) -> None:
         if not text.startswith(self.text):
-            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, self.text, strict=False)))
+            same = in_common(text, self.text)
             surplus, at = len(self.text) - same, len(self.parts) - 1
             while surplus:
                 taken = min(surplus, len(self.parts[at]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -115,6 +114,15 @@ class Tail:
         self.front, self.written, self.shown = len(front), list(front), list(front)
 
 
+def in_common(one: str, other: str) -> int:
+    """How many characters two texts begin with in common.
+
+    >>> in_common("a word", "a work")
+    5
+    """
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
 def cut(whole: str, lead: str) -> str:
     """What follows a lead; a character that has begun in it belongs to it.
 
@@ -123,5 +131,4 @@ def cut(whole: str, lead: str) -> str:
     """
     if whole.startswith(lead):
         return whole[len(lead) :]
-    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(whole, lead, strict=False)))
-    return whole[same + 1 :]
+    return whole[in_common(whole, lead) + 1 :]

@@ -96,6 +96,11 @@ class Trace:
         return [TokenTrace(i, ORIGINS[o], a, verdict[v]) for i, o, a, v in zip(*columns, strict=True)]
 
     @property
+    def emitted(self) -> list[list[int]]:
+        """The ids of every row without its padding, whose token may be a word of the text."""
+        return [row[:n] for row, n in zip(self.ids.tolist(), self.lengths.tolist(), strict=True)]
+
+    @property
     def drafted(self) -> int:
         """Drafts put to the test."""
         return sum(int(r.drafted.clamp_min(0).sum()) for r in self.rounds)

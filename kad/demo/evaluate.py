@@ -110,8 +110,7 @@ def run(
         target=method.make(pair, placement), tokenizer=pair.tokenizer, window=window, seed=seed, **options,
     )  # fmt: skip
     seconds = time.perf_counter() - start
-    emitted = [out.trace.ids[row, : int(n)].tolist() for row, n in enumerate(out.trace.lengths)]
-    texts = pair.tokenizer.batch_decode(emitted, skip_special_tokens=True)
+    texts = pair.tokenizer.batch_decode(out.trace.emitted, skip_special_tokens=True)
     return Run(
         method.name, placement, window, seed, filtered,
         [extract(t) == p.answer for t, p in zip(texts, problems, strict=True)],

@@ -229,8 +229,7 @@ def answers(job: Job, unit: Unit) -> list[Line]:
     out = decode(job, unit)
     seconds = time.perf_counter() - start
     trace, kind = out.trace, unit.questions.task.answer
-    emitted = [trace.ids[row, : int(n)].tolist() for row, n in enumerate(trace.lengths)]  # padding may be a word
-    texts = tokenizer_of(job, unit.configuration).batch_decode(emitted, skip_special_tokens=True)
+    texts = tokenizer_of(job, unit.configuration).batch_decode(trace.emitted, skip_special_tokens=True)
     lines = []
     for row, (item, text) in enumerate(zip(unit.items, texts, strict=True)):
         answer, correct = kind.score(text, item.gold)

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..checks import instance
 from ..distributions import accumulation_dtype, check_distribution, check_same_shape, deferred_mass
 from .cut import Cut
-from .parameters import budgets, entries, of_rows, shown, spread
+from .parameters import budget_of, budgets, each, shown, spread
 
 CLAIMS = ("feasible", "exact", "fills", "fractional")
 Status = Literal["OPTIMAL", "CERTIFIED_GAP", "TIME_LIMIT", "FEASIBLE", "OVER_BUDGET"]
@@ -205,9 +205,10 @@ def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | Tensor | N
 
 def limit_of(budget: float | Tensor, mass: Tensor) -> Tensor:
     """The budget of every row, ``(*batch,)``, in the dtype of accumulation."""
-    wide = accumulation_dtype(mass)
-    found = of_rows("budget", budget, mass, wide)
-    return found if isinstance(found, Tensor) else mass.new_full(mass.shape[:-1], found, dtype=wide)
+    found = budget_of(budget, mass)
+    if isinstance(found, Tensor):
+        return found
+    return mass.new_full(mass.shape[:-1], found, dtype=accumulation_dtype(mass))
 
 
 def certify(
@@ -250,7 +251,7 @@ def by_rows(
     check_problem(loss, mass)
     size = mass.shape[-1]
     losses, masses = loss.reshape(-1, size), mass.reshape(-1, size)
-    limits = entries(spread("budget", budget, mass)) if isinstance(budget, Tensor) else [budget] * len(masses)
+    limits = each(spread("budget", budget, mass) if isinstance(budget, Tensor) else budget, len(masses))
     rows = [
         prove_row(l.detach().double().cpu().numpy(), m.detach().double().cpu().numpy(), b)
         for l, m, b in zip(losses, masses, limits, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -41,7 +41,6 @@ class Dual(Parameters, Solver):
 
     multiplier: Parameter | None = None
     threshold: Parameter | None = None
-    feasible: ClassVar[bool] = False  # there is no budget to keep
 
     def __post_init__(self) -> None:
         if (self.multiplier is None) == (self.threshold is None):

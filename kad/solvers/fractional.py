@@ -8,11 +8,12 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from ..distributions import wants_gradient
 from .base import Solver
 from .cut import Cut
 from .lightest import lightest_cut
-from .parameters import Parameter, Parameters, budgets
-from .primal import as_decision, budget_of
+from .parameters import Parameter, Parameters, budget_of, budgets
+from .primal import as_decision
 from .selection import prefix
 
 
@@ -63,11 +64,6 @@ class Fractional(Parameters, Solver):
         whole = replace(cut, share=None).dense(mass)
         share = with_gradient(cut.share.unsqueeze(-1), mass, cut.critical.unsqueeze(-1), whole)
         return replace(cut, share=share.squeeze(-1))
-
-
-def wants_gradient(mass: Tensor) -> bool:
-    """Whether anybody will differentiate with respect to the masses."""
-    return mass.requires_grad and torch.is_grad_enabled()
 
 
 def with_gradient(share: Tensor, mass: Tensor, critical: Tensor, whole: Tensor) -> Tensor:

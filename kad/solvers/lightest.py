@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..distributions import blockwise_sum, by_numpy, whole_where
 from .cut import Cut
-from .selection import SORTED, each, prefix_by_sorting
+from .parameters import each
+from .selection import SORTED, prefix_by_sorting
 
 HEAVY = 2.0**-12  # fewer than 4,096 tokens weigh more
 STRIDE = 32  # one token in so many is looked at to guess where the border lies

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..distributions import check_budget
+from ..distributions import accumulation_dtype, check_budget
 
 # Of the fields of solvers. The shell's options follow the annotations as they are at run time: no tensor is typed there.
 if TYPE_CHECKING:
@@ -66,6 +66,16 @@ def entries(value: float | Tensor) -> list[float]:
 def of_rows(name: str, value: float | Tensor, mass: Tensor, dtype: torch.dtype) -> float | Tensor:
     """A parameter as it stands, or of every row of the masses ``(*batch, V)``: ``(*batch,)``, on their device."""
     return spread(name, value, mass).to(dtype).to(mass.device) if isinstance(value, Tensor) else value
+
+
+def budget_of(budget: float | Tensor, mass: Tensor) -> float | Tensor:
+    """The budget of all rows, or of every row, in the dtype in which masses are summed."""
+    return of_rows("budget", budget, mass, accumulation_dtype(mass))
+
+
+def each(value: float | Tensor, rows: int) -> list[float]:
+    """The number of every row, from one of all rows or from those of the rows."""
+    return value.reshape(-1).tolist() if isinstance(value, Tensor) else [value] * rows
 
 
 def spread(name: str, value: Tensor, mass: Tensor) -> Tensor:

@@ -8,11 +8,10 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from ..distributions import accumulation_dtype
 from .base import Solver
 from .cut import Cut
 from .lightest import lightest_cut
-from .parameters import Parameter, Parameters, budgets, of_rows
+from .parameters import Parameter, Parameters, budget_of, budgets
 from .selection import Prefix, prefix
 
 
@@ -48,11 +47,6 @@ class Primal(Parameters, Solver):
 
     def cut(self, mass: Tensor) -> Cut:
         return lightest_cut(mass, budget_of(self.budget, mass), fill=False)
-
-
-def budget_of(budget: float | Tensor, mass: Tensor) -> float | Tensor:
-    """The budget of all rows, or of every row, in the dtype in which masses are summed."""
-    return of_rows("budget", budget, mass, accumulation_dtype(mass))
 
 
 def as_decision(found: Prefix, mass: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..distributions import accumulation_dtype, by_numpy
 from .base import descending
+from .parameters import each
 
 SORTED = 1024  # vocabularies up to this size are sorted: nothing is faster
 DIGIT = 12  # bits of a loss that are looked at at once: a histogram that stays in the nearest cache
@@ -90,11 +91,6 @@ def prefix_by_digits(loss: Tensor, mass: Tensor, budget: float | Tensor) -> Pref
         critical[row], left[row] = found.critical, found.left
     shape = mass.shape[:-1]
     return Prefix(torch.from_numpy(fits).view(mass.shape), critical.view(*shape, 1), left.view(*shape, 1))
-
-
-def each(value: float | Tensor, rows: int) -> list[float]:
-    """The number of every row."""
-    return value.reshape(-1).tolist() if isinstance(value, Tensor) else [value] * rows
 
 
 class Border(NamedTuple):
