@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 import kad
+from kad.vocabulary import id_bound
 
 DOCS = Path(__file__).parent
 QUESTION = "q : tom has 6 apples . he loses 2 . he finds 9 more . how many apples does tom have now ? a :"
@@ -29,7 +30,7 @@ if __name__ == "__main__":
     pair = kad.demo.load()
     with torch.inference_mode():
         ids = pair.tokenizer(QUESTION, return_tensors="pt").input_ids
-        p = torch.softmax(pair.base(ids).logits[0, :, : len(pair.tokenizer)].double(), -1)
+        p = torch.softmax(pair.base(ids).logits[0, :, : id_bound(pair.tokenizer)].double(), -1)
     loss = kad.Logistic()(p)
     for name, axes in {
         "frontier": kad.plots.frontier(loss[-1], p[-1]),

@@ -1,12 +1,16 @@
 """One vocabulary from two models.
 
 Models of one family may pad their output layer differently (Qwen 3: 151,936 and 152,064 rows for 151,669 tokens).
-The rows past the tokenizer's length mean nothing, so they are masked in every model before any rule is applied.
+The rows past the tokenizer's largest id mean nothing, so they are masked in every model before any rule is applied. The
+other way round a tokenizer may have added tokens that the models lack (Gemma 3: one for images); no model can say them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from .checks import whole
 
 
 def output_size(model: Any) -> int:
@@ -15,12 +19,71 @@ def output_size(model: Any) -> int:
     return int(head.weight.shape[0]) if head is not None else int(model.config.get_text_config().vocab_size)
 
 
-def shared_vocabulary(sizes: dict[str, int], tokens: int | None = None) -> tuple[int, int | None]:
+def id_bound(tokenizer: Any) -> int:
+    """The tokenizer's largest id + 1: its length, unless it leaves ids out.
+
+    Raises:
+        ValueError: it has no tokens.
+
+    >>> import kad
+    >>> tokenizer = kad.demo.load().tokenizer
+    >>> id_bound(tokenizer) == len(tokenizer)
+    True
+    """
+    ids = tokenizer.get_vocab().values()
+    if not ids:
+        raise ValueError("the tokenizer has no tokens; load it from the folder of the aligned model.")
+    return int(max(ids)) + 1
+
+
+def usable_ids(tokenizer: Any, models: Mapping[str, Any], stops: Iterable[int] = ()) -> int:
+    """How many ids can be said: up to the tokenizer's largest that every model has an output for, or the largest stop token.
+
+    Args:
+        tokenizer: that all models share.
+        models: by the name to use in messages; None is left out.
+        stops: the ids that end a text.
+
+    Raises:
+        ValueError: tokens of its own, not added ones, for which a model has no output.
+
+    >>> import kad
+    >>> pair = kad.demo.load()
+    >>> usable_ids(pair.tokenizer, {"base": pair.base, "proxy": pair.proxy}) == len(pair.tokenizer)
+    True
+    """
+    sizes = {name: output_size(model) for name, model in models.items() if model is not None}
+    smallest = min(sizes, key=lambda name: sizes[name])
+    size, bound = sizes[smallest], id_bound(tokenizer)
+    if bound > size:
+        vocabulary, added = tokenizer.get_vocab(), tokenizer.get_added_vocab()
+        beyond = [i for token, i in vocabulary.items() if i >= size and token not in added]
+        if beyond:
+            raise ValueError(
+                f"the tokenizer has tokens up to id {max(beyond)} but the {smallest} model only {size} outputs; the models "
+                "do not share it."
+            )
+    return covering(min(bound, size), stops, size)
+
+
+def covering(bound: int, stops: Iterable[int], size: int) -> int:
+    """A bound beyond which no stop token lies that a model of ``size`` outputs can say.
+
+    >>> covering(34, [2, 40, 99], 42)
+    41
+    """
+    return max([bound, *(stop + 1 for stop in stops if stop < size)])
+
+
+def shared_vocabulary(
+    sizes: dict[str, int], tokens: int | None = None, stops: Iterable[int] = ()
+) -> tuple[int, int | None]:
     """The common number of logits, and the first id to mask (None: nothing).
 
     Args:
         sizes: output size per model, by the name to use in messages.
-        tokens: how many tokens the shared tokenizer has.
+        tokens: the shared tokenizer's largest id + 1 (`usable_ids`).
+        stops: the ids that end a text; they are not masked.
 
     Raises:
         ValueError: sizes that differ with no tokenizer to tell which rows are padding, or a tokenizer with more
@@ -36,13 +99,16 @@ def shared_vocabulary(sizes: dict[str, int], tokens: int | None = None) -> tuple
             listed = ", ".join(f"{name} {n}" for name, n in sizes.items())
             raise ValueError(
                 f"the models' vocabularies differ in size ({listed}); if they share a tokenizer and only pad "
-                "differently, pass tokenizer=... (or vocabulary=its length)."
+                "differently, pass tokenizer=... (or vocabulary=its largest id + 1)."
             )
         return size, None
+    tokens = whole("vocabulary", tokens, 1)
     if tokens > size:
         raise ValueError(
-            f"the tokenizer has {tokens} tokens but the {smallest} model only {size} outputs; the models do not share it."
+            f"the tokenizer has {tokens} tokens but the {smallest} model only {size} outputs; the models do not share it (if "
+            f"those beyond are added ones that no prompt holds, pass vocabulary={size})."
         )
+    tokens = covering(tokens, stops, size)
     return size, tokens if tokens < max(sizes.values()) else None
 
 

@@ -8,12 +8,16 @@ pieces that it would write it with.
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from .vocabulary import covering, id_bound
 
 COVERAGE = 0.9  # with less, a token in ten of the proxy's would be lost: see `VocabularyMap.coverage`
 
@@ -45,21 +49,36 @@ class VocabularyMap:
     coverage: float
 
     @staticmethod
-    def between(base: Any, proxy: Any, proxy_stops: set[int] | None = None) -> VocabularyMap:
+    def between(
+        base: Any,
+        proxy: Any,
+        proxy_stops: set[int] | None = None,
+        *,
+        outputs: int | None = None,
+        proxy_outputs: int | None = None,
+        base_stops: Iterable[int] = (),
+    ) -> VocabularyMap:
         """The map of two Hugging Face tokenizers.
 
         Args:
             base: the base's tokenizer.
             proxy: the proxy's.
             proxy_stops: the aligned model's stop tokens; by default its tokenizer's end of sequence.
+            outputs: how many the base has; tokens beyond are left out, which no model can say.
+            proxy_outputs: the same of the proxy.
+            base_stops: the base's stop tokens; the map covers them, also where its tokenizer does not.
 
         Raises:
             ValueError: they have too little in common.
         """
-        ours, theirs = surfaces(base), surfaces(proxy)
+        size = id_bound(base) if outputs is None else covering(min(id_bound(base), outputs), base_stops, outputs)
+        own = math.inf if proxy_outputs is None else proxy_outputs
+        ours = {i: surface for i, surface in surfaces(base).items() if i < size}
+        theirs = {i: surface for i, surface in surfaces(proxy).items() if i < own}
         id_of = {surface: i for i, surface in sorted(theirs.items(), reverse=True)}  # of equals the first
         stops = set(proxy_stops if proxy_stops is not None else [i for i in [proxy.eos_token_id] if i is not None])
-        proxy_of, taken = torch.full((len(base),), -1), dict[int, int]()
+        stops = {i for i in stops if i < own}
+        proxy_of, taken = torch.full((size,), -1), dict[int, int]()
         for i, surface in sorted(ours.items()):
             other = id_of.get(surface)
             if other is not None and other not in taken:
@@ -67,7 +86,7 @@ class VocabularyMap:
                 taken[other] = i
         lost = sorted(stops - taken.keys())
         stop = base.eos_token_id if lost else None
-        if lost and stop is None:
+        if lost and (stop is None or stop >= size):
             raise ValueError("the base's tokenizer has no end of sequence for the proxy's stop tokens to become.")
         if stop is not None:
             if int(proxy_of[stop]) >= 0:
@@ -82,7 +101,8 @@ class VocabularyMap:
                 f"the base's ({COVERAGE:.0%} are needed, or q* would be another model's); choose a proxy whose tokenizer "
                 "is closer to the base's."
             )
-        longest, unknown = max((len(s) for s in id_of), default=0), proxy.unk_token_id
+        longest = max((len(s) for s in id_of), default=0)
+        unknown = proxy.unk_token_id if proxy.unk_token_id in theirs else None
         pieces = {
             i: segments(surface, id_of, longest, unknown)
             for i, surface in ours.items()

@@ -17,6 +17,7 @@ from rich.table import Table
 from torch import Tensor
 
 from ..checkpoints import load
+from ..decoding.settings import stop_tokens
 from ..distributions import check_budget, check_distribution, softmax
 from ..extras import need
 from ..losses import Loss
@@ -26,6 +27,7 @@ from ..solvers.brute import LARGEST
 from ..terminal import Console, json_text
 from ..theory import critical_loss
 from ..theory.families import Family, family
+from ..vocabulary import usable_ids
 from .arrays import read_array
 from .generate import read_prompt
 
@@ -144,13 +146,14 @@ def of_model(
     if loaded.proxy_tokenizer is not None:
         raise ValueError("kad solve reads both models at the same positions: choose a proxy with the base's tokenizer.")
     ids = tokenizer(text, return_tensors="pt").input_ids
-    rows = {}
+    rows, used = {}, {role: models[role] for role in (("base",) if alone else ("base", "proxy"))}
+    stops = set().union(*(stop_tokens(model.generation_config) for model in used.values()))
+    count = usable_ids(tokenizer, used, stops)
     with torch.inference_mode():
-        for role in ("base",) if alone else ("base", "proxy"):
-            model = models[role]
+        for role, model in used.items():
             logits = model(ids.to(model.device)).logits[0].double().cpu()
-            rows[role] = softmax(logits[:, : len(tokenizer)], temperature)[0 if every else -1 :]
-    names = [repr(tokenizer.decode([i]))[1:-1] for i in range(len(tokenizer))]
+            rows[role] = softmax(logits[:, :count], temperature)[0 if every else -1 :]
+    names = [repr(tokenizer.decode([i]))[1:-1] for i in range(count)]
     where = f"{ids.shape[1]} positions of the prompt" if every else "after the prompt"
     return Problem(rows["base"], rows.get("proxy"), names, where)
 

@@ -22,7 +22,7 @@ from transformers.utils import ModelOutput
 
 from ..checks import seed as check_seed
 from ..mixture import Target
-from ..vocabulary import output_size, shared_vocabulary
+from ..vocabulary import output_size, shared_vocabulary, usable_ids
 from ..vocabulary_map import VocabularyMap
 from .capacity import check_capacity
 from .columns import Columns, StopStrings
@@ -32,7 +32,7 @@ from .journal import Journal, stack_scores
 from .kernels import PLAIN, Kernels, fused
 from .lane import Lane
 from .loop import Decoder
-from .mapped import MappedLane
+from .mapped import MappedLane, map_of
 from .per_row import PerRow
 from .prompts import encode, unpad
 from .sampling import Sampling
@@ -125,7 +125,7 @@ def generate(
         tokenizer: for text, chat, stop strings, and to tell padded vocabulary rows from tokens.
         proxy_tokenizer: the proxy's, if it is not ``tokenizer``. Vocabularies that differ are mapped (`VocabularyMap`);
             the output is in the base's ids, and the share of q* that could be mapped is in ``out.trace.settings``.
-        vocabulary: the tokenizer's length, where there is no tokenizer at hand.
+        vocabulary: the tokenizer's largest id + 1, where there is no tokenizer at hand.
         generator: the source of randomness, or a `Chance` of your own; or give ``seed``; otherwise torch's global
             generator.
         seed: of a generator made for this call; or one seed per row, whose text is then the same in any batch, up to
@@ -159,7 +159,7 @@ def generate(
     device = base.get_input_embeddings().weight.device
     mapping = None
     if proxy_tokenizer is not None and proxy_tokenizer.get_vocab() != require(tokenizer).get_vocab():
-        mapping = VocabularyMap.between(tokenizer, proxy_tokenizer, stop_tokens(proxy.generation_config))
+        mapping = map_of(base, proxy, tokenizer, proxy_tokenizer)
         if proxy_prompt is None and proxy_input_ids is None:
             if prompt is None:
                 raise ValueError(
@@ -193,7 +193,8 @@ def generate(
         criteria.append(StopStrings(tokenizer, stop_strings))
     decode = decoder(
         proxy, target, window=window, proxy_input_ids=proxy_input_ids, proxy_attention_mask=proxy_attention_mask,
-        vocabulary=len(tokenizer) if vocabulary is None and tokenizer is not None else vocabulary,
+        vocabulary=usable_ids(tokenizer, {"base": base, "proxy": proxy, "reference": getattr(target, "reference", None)})
+        if vocabulary is None and tokenizer is not None and mapping is None else vocabulary,
         generator=generator, streamer=streamer, keep_top_k=True, vocabulary_map=mapping,
         proxy_past_key_values=proxy_past_key_values, compile=compile,
     )  # fmt: skip
@@ -309,7 +310,8 @@ def decode(
         if proxy_input_ids is None:
             raise ValueError("a proxy with another vocabulary needs proxy_input_ids, the prompt in its own ids.")
         sizes, vocabulary = {"base": sizes["base"]}, len(vocabulary_map.proxy_of)
-    size, forbidden = shared_vocabulary(sizes, vocabulary)
+    stops = stop_tokens(generation_config) | proxy_stops(proxy, vocabulary_map)
+    size, forbidden = shared_vocabulary(sizes, vocabulary, stops)
     if vocabulary_map is not None:
         size, forbidden = len(vocabulary_map.proxy_of), None  # neither model's padding is ever read
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from ..vocabulary import output_size
 from ..vocabulary_map import VocabularyMap
 from .lane import Lane
+from .settings import stop_tokens
+
+
+def map_of(base: Any, proxy: Any, tokenizer: Any, proxy_tokenizer: Any) -> VocabularyMap:
+    """The map of two models' tokenizers, over what the models have outputs for."""
+    return VocabularyMap.between(
+        tokenizer, proxy_tokenizer, stop_tokens(proxy.generation_config), outputs=output_size(base),
+        proxy_outputs=output_size(proxy), base_stops=stop_tokens(base.generation_config),
+    )  # fmt: skip
 
 
 class MappedLane(Lane):
@@ -17,9 +29,18 @@ class MappedLane(Lane):
 
     Attributes:
         mass: the sum of the proxy's mass on mapped tokens over ``draws`` readings.
+
+    Raises:
+        ValueError: a map with tokens that the proxy has no output for.
     """
 
     def __init__(self, inner: Lane, vocabulary_map: VocabularyMap, room: int) -> None:
+        largest = max([int(vocabulary_map.proxy_of.max()), *vocabulary_map.stops])
+        if largest >= inner.vocabulary:
+            raise ValueError(
+                f"the vocabulary map has the proxy's token {largest}, but the proxy only {inner.vocabulary} outputs; build it "
+                "with VocabularyMap.between(..., proxy_outputs=...)."
+            )
         # Not Lane.__init__: tokens, lengths and counts are the inner lane's.
         self.inner, self.map, self.vocabulary = inner, vocabulary_map, len(vocabulary_map.proxy_of)
         self.name, self.device = inner.name, inner.device

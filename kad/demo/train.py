@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 
+from ..vocabulary import id_bound
 from .pages import pages
 from .problems import aligned_answer, draw_from, held_out, prompt
 
@@ -70,7 +71,7 @@ def new_model(kind: str, tokenizer: Any, seed: int) -> Any:
     torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(tokenizer),
+            vocab_size=id_bound(tokenizer),
             hidden_size=hidden,
             intermediate_size=4 * hidden,
             num_hidden_layers=layers,

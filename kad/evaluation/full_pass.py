@@ -10,8 +10,9 @@ from torch import Tensor
 
 from ..decisions import Reading, decide, law
 from ..decoding.sampling import Sampling
+from ..decoding.settings import stop_tokens
 from ..mixture import Target
-from ..vocabulary import output_size, shared_vocabulary
+from ..vocabulary import output_size, shared_vocabulary, usable_ids
 
 
 @torch.no_grad()
@@ -19,7 +20,7 @@ def full_pass(
     models: Mapping[str, Any],
     target: Target,
     ids: Tensor,
-    tokens: int,
+    tokenizer: Any,
     start: int = 0,
     sample: bool = False,
     processors: Sequence[Any] = (),
@@ -30,7 +31,7 @@ def full_pass(
         models: "base" and "proxy"; a reference is the target's own.
         target: what is sampled.
         ids: ``(B, L)``, without padding on the left.
-        tokens: the tokenizer's length.
+        tokenizer: of the ids; outputs beyond its ids are masked.
         start: the first position that is wanted.
         sample: whether the temperature among the processors counts.
         processors: logits processors that do not read the prefix, in Hugging Face's order.
@@ -38,7 +39,9 @@ def full_pass(
     used = {role: models[role] for role in ("base", "proxy")}
     if target.reference is not None:
         used["reference"] = target.reference
-    size, forbidden = shared_vocabulary({name: output_size(model) for name, model in used.items()}, tokens)
+    stops = stop_tokens(used["base"].generation_config) | stop_tokens(used["proxy"].generation_config)
+    sizes = {name: output_size(model) for name, model in used.items()}
+    size, forbidden = shared_vocabulary(sizes, usable_ids(tokenizer, used), stops)
     sampling = Sampling(sample, processors, forbidden, target.placement != "models")
     found = dict[str, Reading]()
     for name, model in used.items():

@@ -89,7 +89,7 @@ class KadLM(HFLM):  # type: ignore[misc]
 
     def _model_call(self, inps: Tensor, attn_mask: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
         """log π at every position, ``(B, L, V)``, without temperature or filter."""
-        return full_pass(self.kad_models, self.target, inps, len(self.tokenizer))[-1].log()
+        return full_pass(self.kad_models, self.target, inps, self.tokenizer)[-1].log()
 
 
 def run(arguments: Sequence[str]) -> int:

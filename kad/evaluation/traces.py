@@ -84,7 +84,7 @@ def trace_of(job: Job, configuration: Configuration, item: Item, prompt: str, ro
     first, emitted = ids_of([prompt], tokenizer)[0], list(row["ids"])
     base, proxy, law = full_pass(
         models | {"base": models[configuration.of.kind.base]}, target, torch.tensor([[*first, *emitted[:-1]]]),
-        len(tokenizer), len(first) - 1, configuration.temperature is not None, processors_of(configuration),
+        tokenizer, len(first) - 1, configuration.temperature is not None, processors_of(configuration),
     )  # fmt: skip
     p, q, pi = base.for_mixture(target)[0], proxy.for_mixture(target)[0], law[0]
     largest = torch.maximum(torch.maximum(p, q), pi)

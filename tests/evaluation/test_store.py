@@ -69,6 +69,21 @@ def test_what_is_written_is_read(uninterrupted: Path, embedded: Checkpoints) -> 
         assert run(job(embedded), store) == 0
 
 
+def test_the_text_is_that_of_the_tokens_where_padding_is_a_word(tmp_path: Path) -> None:
+    """A checkpoint may pad with any token; rows that end early were filled with it."""
+    own = load({})
+    for model in own.models.values():
+        model.generation_config.pad_token_id = own.tokenizer.convert_tokens_to_ids("has")
+    plan = Plan(("embedded",), (Block((Method("dual", 0.4),)),), count=8)
+    with Store(tmp_path / "store") as store:
+        run(Job(plan, own, batch=8), store)
+    rows = read(tmp_path / "store")[1]
+    assert len({row["tokens"] for row in rows}) > 1
+    for row in rows:
+        assert row["text"] == own.tokenizer.decode(row["ids"], skip_special_tokens=True)
+        assert "has" not in row["text"]
+
+
 def test_kill_9_at_random_moments(uninterrupted: Path, embedded: Checkpoints, tmp_path: Path) -> None:
     """Every run but the last is killed somewhere in its work; the end is the same, line for line."""
     folder, rng, killed = tmp_path / "store", random.Random(0), 0

@@ -214,3 +214,14 @@ def test_every_builtin_says_where_its_data_is() -> None:
     for name, kind in BUILTIN.items():
         assert kind.hub or name == "embedded"
         assert kind.__doc__
+
+
+def test_only_a_line_feed_ends_a_row_of_a_file(tmp_path: Path) -> None:
+    """Other characters at which Python splits lines stand in texts."""
+    odd = "a\u2028b\x0bc\x85d\x1ce"
+    (tmp_path / "rows.csv").write_text(f"question,answer\n{odd},1\n", encoding="utf-8")
+    (tmp_path / "rows.jsonl").write_text(
+        json.dumps({"question": odd, "answer": "1"}, ensure_ascii=False), encoding="utf-8"
+    )
+    for name in ("rows.csv", "rows.jsonl"):
+        assert sources.read(tmp_path / name) == [{"question": odd, "answer": "1"}]
