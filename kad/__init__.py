@@ -6,8 +6,8 @@ from . import demo as demo
 from . import plots as plots
 from . import testing as testing
 from . import theory as theory
-from .decoding.generate import Output as Output
-from .decoding.generate import decoder as decoder
+from .decoding.decoder import Output as Output
+from .decoding.decoder import decoder as decoder
 from .decoding.generate import generate as generate
 from .decoding.packed import pack_weights as pack_weights
 from .decoding.trace import TokenTrace as TokenTrace

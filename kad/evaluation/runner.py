@@ -17,7 +17,8 @@ import transformers
 
 from ..checkpoints import Checkpoints
 from ..checks import whole
-from ..decoding.generate import Output, generate
+from ..decoding.decoder import Output
+from ..decoding.generate import generate
 from ..decoding.trace import Trace
 from ..extras import need
 from ..version import VERSION

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, GPT2Config
 
 import kad
-from kad.decoding import generate as door
+from kad.decoding import decoder as door
 
 from ..models import VOCABULARY, tiny
 
