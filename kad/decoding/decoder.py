@@ -19,13 +19,15 @@ from .capacity import check_capacity
 from .columns import Columns
 from .fields import check_fields
 from .huggingface import adopt, begun, cache_name, check_model, is_parallel, is_recurrent, lane_for
+from .ids import Padding, padding_of, read_ids, unpad
+from .inputs import check_inputs
 from .journal import Journal, stack_scores
 from .kernels import PLAIN, Kernels, fused
 from .lane import Lane
 from .loop import Decoder
 from .mapped import MappedLane
 from .per_row import PerRow
-from .prompts import unpad
+from .processors import settle_processors
 from .sampling import Sampling
 from .settings import (
     describe,
@@ -65,8 +67,8 @@ def decoder(
     target: Target,
     *,
     window: int | AutoWindow | Literal["auto"] = 3,
-    proxy_input_ids: Tensor | None = None,
-    proxy_attention_mask: Tensor | None = None,
+    proxy_input_ids: Any = None,
+    proxy_attention_mask: Any = None,
     vocabulary: int | None = None,
     generator: torch.Generator | Chance | None = None,
     streamer: Any = None,
@@ -120,8 +122,8 @@ def decode(
     proxy: Any,
     target: Target,
     window: int | AutoWindow,
-    proxy_input_ids: Tensor | None,
-    proxy_attention_mask: Tensor | None,
+    proxy_input_ids: Any,
+    proxy_attention_mask: Any,
     vocabulary: int | None,
     generator: torch.Generator | Chance | None,
     token_streamer: Any,
@@ -160,13 +162,17 @@ def decode(
     if vocabulary_map is not None:
         size, forbidden = len(vocabulary_map.proxy_of), None  # neither model's padding is ever read
 
-    prompts = unpad(input_ids, model_kwargs.get("attention_mask"), "input_ids")
+    mask = model_kwargs.get("attention_mask")
+    prompts = unpad(input_ids, mask, "input_ids")
+    check_inputs(model_kwargs, input_ids, mask, "the base")
     input_ids = input_ids.long()
     if isinstance(generator, PerRow) and len(generator.seeds) != len(prompts):
         raise ValueError(f"there are {len(prompts)} rows and {len(generator.seeds)} seeds; give one seed per row.")
     proxy_prompts = prompts
     if proxy_input_ids is not None:
-        proxy_prompts = unpad(proxy_input_ids, proxy_attention_mask, "proxy_input_ids")
+        padding = padding_of(proxy, Padding(pad_token(generation_config, stops)))
+        proxy_input_ids, mask = read_ids(proxy_input_ids, proxy_attention_mask, "proxy_input_ids", padding)
+        proxy_prompts = unpad(proxy_input_ids, mask, "proxy_input_ids")
         copies, rest = divmod(len(prompts), len(proxy_prompts))
         if rest:
             raise ValueError(f"the base has {len(prompts)} prompts, the proxy {len(proxy_prompts)}; give one for one.")
@@ -196,7 +202,8 @@ def decode(
     if vocabulary_map is not None:
         lanes["proxy"] = MappedLane(lanes["proxy"], vocabulary_map, limit)
     stops = stop_tokens(generation_config) | proxy_stops(proxy, vocabulary_map)
-    processors = knowing_stops(list(logits_processor or []), generation_config, sorted(stops), input_ids)
+    processors = settle_processors(logits_processor or [])
+    processors = knowing_stops(processors, generation_config, sorted(stops), input_ids)
     if not keep_top_k:
         processors = without_unasked_top_k(processors, (model, proxy))
     sample = bool(generation_config.do_sample)

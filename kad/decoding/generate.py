@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -17,10 +17,12 @@ from ..vocabulary import usable_ids
 from .columns import StopStrings
 from .decoder import CACHE, Output, decoder
 from .huggingface import check_model
+from .ids import Padding, padding_of, read_ids
+from .inputs import TYPES, check_inputs
 from .mapped import map_of
 from .per_row import PerRow
-from .prompts import encode, unpad
-from .settings import settle_config
+from .prompts import encode, is_text
+from .settings import settle_config, stop_tokens
 from .verify import Chance
 from .window import AutoWindow
 
@@ -32,11 +34,11 @@ def generate(
     *,
     target: Target,
     window: int | AutoWindow | Literal["auto"] = 3,
-    input_ids: Tensor | None = None,
-    attention_mask: Tensor | None = None,
+    input_ids: Any = None,
+    attention_mask: Any = None,
     proxy_prompt: Any = None,
-    proxy_input_ids: Tensor | None = None,
-    proxy_attention_mask: Tensor | None = None,
+    proxy_input_ids: Any = None,
+    proxy_attention_mask: Any = None,
     past_key_values: Any = None,
     proxy_past_key_values: Any = None,
     compile: bool | dict[str, Any] = False,
@@ -49,6 +51,7 @@ def generate(
     stop_strings: str | Sequence[str] | None = None,
     stopping_criteria: Sequence[Any] | None = None,
     logits_processor: Sequence[Any] | None = None,
+    prefix_allowed_tokens_fn: Callable[[int, Tensor], Iterable[int]] | None = None,
     generation_config: GenerationConfig | None = None,
     **options: Any,
 ) -> Output:
@@ -63,12 +66,13 @@ def generate(
     Args:
         base: p, a Hugging Face causal language model.
         proxy: q*, one with the same vocabulary.
-        prompt: text, chat messages, ids, or a list of any of these; or give ``input_ids`` and ``attention_mask``.
+        prompt: text, chat messages, ids, what a tokenizer returns for a batch, or a list of any of these; or give
+            ``input_ids`` and ``attention_mask``.
         target: what is sampled, such as ``kad.dual(0.4)``.
         window: γ ≥ 0; 0 is plain decoding, with the proxy run only where the base is deferred; ``"auto"`` (or an
             `AutoWindow`) chooses it while running.
-        input_ids: the prompts' ids, ``(B, L)``, padded on the left.
-        attention_mask: 1 where ``input_ids`` is no padding.
+        input_ids: the prompts' ids, ``(B, L)``, padded on the left, as tensor, array or lists.
+        attention_mask: 1 where ``input_ids`` is no padding; inferred as Hugging Face does if it is left out.
         proxy_prompt: another prompt for the proxy (a system prompt or a chat template that the base cannot read); the
             continuation is shared.
         proxy_input_ids: the same as ids.
@@ -88,7 +92,10 @@ def generate(
         streamer: an object with ``put`` and ``end``, such as Hugging Face's ``TextStreamer``.
         stop_strings: strings that end a row's text.
         stopping_criteria: as in Hugging Face's ``generate``.
-        logits_processor: as there; they act on each model's logits before the rule and see the base's ids.
+        logits_processor: as there; they act on each model's logits before the rule and see the base's ids. Each must be a
+            function of the text and the scores alone (see the guide to processors).
+        prefix_allowed_tokens_fn: as there: of a row's number and its ids, the ids that may come next. It is asked about
+            texts that go on, never about one that has ended.
         generation_config: instead of the aligned model's.
         **options: any field of ``GenerationConfig``: ``max_new_tokens`` (default 256), ``do_sample``,
             ``temperature``, ``top_p``, ``num_return_sequences``, ``output_scores``, ... A field that asks for what kad does
@@ -110,29 +117,41 @@ def generate(
     """
     check_model(base, "base")
     check_model(proxy, "proxy")
-    options.pop("token_type_ids", None)  # some tokenizers return them; causal models have one type
+    beside = {
+        name: options.pop(name) for name in (*TYPES, "position_ids") if name in options
+    }  # of a tokenizer's answer
     device = base.get_input_embeddings().weight.device
     mapping = None
     if proxy_tokenizer is not None and proxy_tokenizer.get_vocab() != require(tokenizer).get_vocab():
         mapping = map_of(base, proxy, tokenizer, proxy_tokenizer)
         if proxy_prompt is None and proxy_input_ids is None:
-            if prompt is None:
+            if not is_text(prompt):
                 raise ValueError(
                     "with another proxy_tokenizer give the prompt as text or chat, or proxy_input_ids too."
                 )
             proxy_prompt = prompt
     config = settle_config(base, proxy, generation_config, options, mapping)
-    pad = config.pad_token_id
+    padding = Padding(int(config.pad_token_id), frozenset(stop_tokens(config)))
     if prompt is not None and input_ids is not None:
         raise ValueError("pass either prompt or input_ids, not both.")
     if prompt is None and input_ids is None:
         raise ValueError("generate needs a prompt: text, chat messages or input_ids.")
     if input_ids is None:
-        input_ids, attention_mask = encode(prompt, tokenizer, pad)
+        input_ids, attention_mask = encode(prompt, tokenizer, padding, attention_mask)
+    else:
+        input_ids, attention_mask = read_ids(input_ids, attention_mask, "input_ids", padding)
+    check_inputs(beside, input_ids, attention_mask, "generate")
+    if proxy_prompt is not None and proxy_input_ids is not None:
+        raise ValueError("pass either proxy_prompt or proxy_input_ids, not both.")
+    own = padding if mapping is None else padding_of(proxy, padding)
     if proxy_prompt is not None:
-        proxy_input_ids, proxy_attention_mask = encode(proxy_prompt, proxy_tokenizer or tokenizer, pad)
-    unpad(input_ids, attention_mask, "input_ids")  # before Hugging Face warns about what we refuse
-    input_ids = input_ids.long()
+        proxy_input_ids, proxy_attention_mask = encode(
+            proxy_prompt, proxy_tokenizer or tokenizer, own, proxy_attention_mask, "proxy_prompt"
+        )
+    elif proxy_input_ids is not None:
+        proxy_input_ids, proxy_attention_mask = read_ids(proxy_input_ids, proxy_attention_mask, "proxy_input_ids", own)
+    elif proxy_attention_mask is not None:
+        raise ValueError("proxy_attention_mask belongs to proxy_input_ids; pass both or neither.")
     if generator is not None and seed is not None:
         raise ValueError("pass either generator or seed, not both.")
     if seed is not None:
@@ -158,12 +177,11 @@ def generate(
     front.generation_config = GenerationConfig()
     output: Output = front.generate(
         input_ids.to(device),
-        attention_mask=attention_mask.to(device)
-        if attention_mask is not None
-        else torch.ones_like(input_ids).to(device),
+        attention_mask=attention_mask.to(device),
         generation_config=config,
         stopping_criteria=criteria,
         logits_processor=LogitsProcessorList(logits_processor or []),
+        prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
         custom_generate=functools.partial(decode, base=base),
         **({CACHE: past_key_values} if past_key_values is not None else {}),
     )

@@ -25,6 +25,7 @@ from ..mixture import Target
 from .journal import Journal
 from .lane import Lane
 from .pending import Drafts, Owed, align, here
+from .places import Places
 from .sampling import Sampling
 from .trace import BASE, PROXY, TARGET, Trace
 from .verify import Agreed, Chance, Choice, Greedy, acceptance, certain, mode, residual
@@ -103,7 +104,7 @@ class Decoder:
                 break
             lengths = (journal.width + journal.length[self.rows] + count).unsqueeze(-1)
             logits = self.proxy.logits(where, 1).to(self.base.device)
-            q = self.sampling.read(logits, self.prefix, lengths).at((slice(None), 0))
+            q = self.sampling.read(logits, self.places(lengths, where.unsqueeze(-1))).at((slice(None), 0))
             self.check(q, self.proxy, where)
             settles = owed if step == 0 else torch.zeros_like(owed)
             chance = self.ask("draft", where, step)
@@ -147,8 +148,12 @@ class Decoder:
         count = torch.where(running, drafts.count, 0)
         place = torch.arange(n + 1).clamp(max=count.unsqueeze(-1))
         lengths = journal.width + journal.length[self.rows].unsqueeze(-1) + place
-        base = self.read_all(self.base, running, count, lengths)
-        reference = self.read_all(self.reference, running, count, lengths, False) if self.reference else None
+        stopped = self.stopped(drafts, count)
+        # After a drafted stop token nothing follows: what stands there is never read.
+        needed = running.unsqueeze(-1) & (torch.arange(n + 1) < (count + ~stopped).unsqueeze(-1))
+        places = self.places(lengths, needed)
+        base = self.read_all(self.base, running, count, places)
+        reference = self.read_all(self.reference, running, count, places, False) if self.reference else None
         decision, alpha = self.decisions(base, drafts)
 
         pi = self.drafted_law(base, reference, decision, drafts)
@@ -158,7 +163,7 @@ class Decoder:
 
         # The place after the drafts that stand: a replacement, the last token, or nothing after a stop token.
         replaced = running & (accepted < count)
-        ends = running & (accepted == count) & ~self.stopped(drafts, count)
+        ends = running & (accepted == count) & ~stopped
         at = here(accepted, self.base.device)
         p, r = base.at(at), reference.at(at) if reference else None
         q = full = chosen = rest = None
@@ -247,24 +252,24 @@ class Decoder:
             token = torch.where(replaced.to(token.device), rest.pick(self.ask("replace", replaced)), token)
         return token, ends & coin.cpu()
 
-    def read_all(self, lane: Lane, running: Tensor, count: Tensor, lengths: Tensor, filtered: bool = True) -> Reading:
+    def read_all(self, lane: Lane, running: Tensor, count: Tensor, places: Places, filtered: bool = True) -> Reading:
         """The lane's reading at places 0..n of every row's drafts, ``(B, n + 1, V)``."""
-        places = lengths.shape[1]
-        logits = lane.logits(running, places).to(self.base.device)
-        if bool((count != places - 1).any()):  # the lane aligns rows at the right: move place 0 to column 0
-            column = logits.shape[1] - 1 - count.unsqueeze(-1) + torch.arange(places)
+        many = places.lengths.shape[1]
+        logits = lane.logits(running, many).to(self.base.device)
+        if bool((count != many - 1).any()):  # the lane aligns rows at the right: move place 0 to column 0
+            column = logits.shape[1] - 1 - count.unsqueeze(-1) + torch.arange(many)
             column = column.clamp(0, logits.shape[1] - 1).to(logits.device)
             logits = logits[torch.arange(len(count), device=logits.device).unsqueeze(-1), column]
-        reading = self.sampling.read(logits, self.prefix, lengths, filtered)
-        self.check(reading, lane, running)
+        reading = self.sampling.read(logits, places, filtered)
+        self.check(reading, lane, places.needed)
         return reading
 
-    def check(self, reading: Reading, lane: Lane, where: Tensor) -> None:
+    def check(self, reading: Reading, lane: Lane, needed: Tensor) -> None:
         """Raise a ValueError if a distribution is NaN: one bad logit spreads over the softmax, so one token tells."""
         first = reading.tempered[..., 0].cpu()
         if not bool(torch.isnan(first).any()):
             return
-        bad = torch.isnan(first).reshape(len(where), -1).any(-1) & where
+        bad = (torch.isnan(first) & needed).reshape(len(needed), -1).any(-1)
         if bool(bad.any()):
             raise ValueError(
                 f"the {lane.name} model returned NaN or infinite logits for row {int(self.rows[bad][0])}; check its "
@@ -345,9 +350,8 @@ class Decoder:
         for lane in self.lanes:
             lane.select(index)
 
-    def prefix(self, length: int) -> Tensor:
-        """The first ids of every row, as Hugging Face lays them out."""
-        return self.journal.text[self.rows.to(self.journal.text.device), :length]
+    def places(self, lengths: Tensor, needed: Tensor) -> Places:
+        return Places(self.journal, self.rows, lengths, needed)
 
     def write(self, token: Tensor, at: Tensor, where: Tensor) -> None:
         """Put a token at continuation place ``at`` of the rows ``where``, and tell the lanes."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -11,13 +11,8 @@ from transformers import LogitsProcessor, TemperatureLogitsWarper
 
 from ..decisions import Reading
 from .kernels import PLAIN, Kernels
-
-# Processors that look at the scores alone: they take all positions of all rows in one call.
-PREFIX_FREE = (
-    "TemperatureLogitsWarper", "TopKLogitsWarper", "TopPLogitsWarper", "MinPLogitsWarper", "TypicalLogitsWarper",
-    "EpsilonLogitsWarper", "EtaLogitsWarper", "TopHLogitsWarper", "InfNanRemoveLogitsProcessor",
-    "SuppressTokensLogitsProcessor",
-)  # fmt: skip
+from .places import Places
+from .processors import PREFIX_FREE, ask
 
 
 @dataclass(frozen=True)
@@ -30,6 +25,7 @@ class Sampling:
         forbidden: from this id on tokens are padding of the vocabulary, masked in both models before the rule.
         both: read the distributions without the temperature too (placements other than "models").
         kernels: whose softmax to use.
+        known: processors that have answered the first question twice, and alike.
     """
 
     sample: bool = True
@@ -37,6 +33,7 @@ class Sampling:
     forbidden: int | None = None
     both: bool = False
     kernels: Kernels = PLAIN
+    known: set[int] = field(default_factory=set, compare=False)
 
     @property
     def temperature(self) -> float:
@@ -49,15 +46,14 @@ class Sampling:
     @property
     def reads_prefix(self) -> bool:
         """Whether a processor looks at the ids, and may keep state per row."""
-        return any(type(p).__name__ not in PREFIX_FREE for p in self.processors)
+        return any(type(p) not in PREFIX_FREE for p in self.processors)
 
-    def read(self, logits: Tensor, prefix: Callable[[int], Tensor], lengths: Tensor, filtered: bool = True) -> Reading:
+    def read(self, logits: Tensor, places: Places | None = None, filtered: bool = True) -> Reading:
         """The reading of ``logits (B, n, V)``.
 
         Args:
             logits: raw, any float dtype.
-            prefix: ``prefix(l)`` gives the first l ids of every row as Hugging Face lays them out, ``(B, l)``.
-            lengths: ``(B, n)``, the length of the prefix before each position.
+            places: what they are about; processors that read no text do without.
             filtered: False for a reference model: temperature, but no truncation.
         """
         if logits.dtype in (torch.float16, torch.bfloat16):
@@ -71,34 +67,32 @@ class Sampling:
             tempered = self.kernels.softmax(logits, self.temperature)
         else:
             active = self.processors if heated else warm  # in their own order: HF truncates after the temperature
-            tempered = self.kernels.softmax(apply(active, logits, prefix, lengths), 1.0)
+            tempered = self.kernels.softmax(self.apply(active, logits, places), 1.0)
         if not (self.both and heated):
             return Reading(tempered, tempered)
-        return Reading(self.kernels.softmax(apply(warm, logits, prefix, lengths), 1.0), tempered)
+        return Reading(self.kernels.softmax(self.apply(warm, logits, places), 1.0), tempered)
 
+    def apply(self, processors: Sequence[LogitsProcessor], logits: Tensor, places: Places | None) -> Tensor:
+        """Run the processors over ``logits (B, n, V)``, with the right text for every place.
 
-def apply(
-    processors: Sequence[LogitsProcessor], logits: Tensor, prefix: Callable[[int], Tensor], lengths: Tensor
-) -> Tensor:
-    """Run the processors over ``logits (B, n, V)``, with the right prefix for every row and position.
-
-    A processor that reads the prefix is called once per distinct length, always with the full batch, because it may
-    keep state per row.
-    """
-    rows, positions, vocabulary = logits.shape
-    for processor in processors:
-        if type(processor).__name__ in PREFIX_FREE:
-            flat = logits.reshape(rows * positions, vocabulary)
-            ids = lengths.new_zeros(flat.shape[0], 1).to(logits.device)
-            logits = processor(ids, flat).reshape(rows, positions, vocabulary)
-            continue
-        out = logits.clone()
-        for length in sorted(set(lengths.flatten().tolist())):
-            here = lengths == length
-            column = here.int().argmax(-1).to(logits.device)
-            scores = logits[torch.arange(rows, device=logits.device), column]
-            done = processor(prefix(length), scores)
-            row, position = (x.to(logits.device) for x in here.nonzero(as_tuple=True))
-            out[row, position] = done[row]
-        logits = out
-    return logits
+        One that reads the text is called once per distinct length, always with the full batch, because rows may mean
+        something to it. What it says of places that do not count is left out.
+        """
+        for processor in processors:
+            if type(processor) in PREFIX_FREE:
+                flat = logits.reshape(-1, logits.shape[-1])
+                ids = torch.zeros(flat.shape[0], 1, dtype=torch.long, device=logits.device)
+                logits = processor(ids, flat).reshape(logits.shape)
+                continue
+            assert places is not None
+            out, device = logits.clone(), logits.device
+            for length, row, column in places.groups():
+                at = torch.zeros(len(logits), dtype=torch.long).scatter_(0, row, column).to(device)
+                scores = logits[torch.arange(len(logits), device=device), at]
+                twice = id(processor) not in self.known
+                done = ask(processor, places.text(length), scores, row.tolist(), twice)
+                self.known.add(id(processor))
+                row, column = row.to(device), column.to(device)
+                out[row, column] = done[row]
+            logits = out
+        return logits

@@ -46,8 +46,7 @@ def full_pass(
     found = dict[str, Reading]()
     for name, model in used.items():
         logits = model(input_ids=ids.to(model.device)).logits[:, start:, :size].to(ids.device)
-        lengths = torch.zeros(logits.shape[:2], dtype=torch.long)  # no processor asks for a prefix
-        found[name] = sampling.read(logits, lambda length: ids, lengths, filtered=name != "reference")
+        found[name] = sampling.read(logits, filtered=name != "reference")
     base, proxy = found["base"], found["proxy"]
     decision = decide(target, base, proxy)
     return base, proxy, law(target, base, proxy, found.get("reference"), sampling.temperature, decision)

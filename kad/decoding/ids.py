@@ -1,0 +1,183 @@
+"""Token ids and masks as they are given: tensors, arrays, lists, or a tokenizer's encoding of a batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..checks import whole
+from .inputs import check_inputs
+from .settings import stop_tokens
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Padding:
+    """How padding is told from text where no mask tells: as Hugging Face does.
+
+    Attributes:
+        token: what rows are filled with.
+        stops: the tokens that end a text; if padding is one of them, it may be meant.
+    """
+
+    token: int
+    stops: frozenset[int] = frozenset()
+
+    def mask(self, ids: Tensor) -> Tensor:
+        """1 where ``ids (B, L)`` are no padding."""
+        if self.token not in self.stops:
+            return (ids != self.token).long()
+        if bool((ids[:, :2] == self.token).all(-1).any()) and ids.shape[1] > 1:
+            logger.warning(
+                "a prompt begins with the token %d twice, which fills and ends texts; pass attention_mask if it is padding",
+                self.token,
+            )
+        return torch.ones_like(ids)
+
+
+def padding_of(model: Any, otherwise: Padding) -> Padding:
+    """What padding looks like to a model's own generation config; without a padding token there, ``otherwise``."""
+    config = model.generation_config
+    if config.pad_token_id is None:
+        return otherwise
+    return Padding(int(config.pad_token_id), frozenset(stop_tokens(config)))
+
+
+def read_ids(ids: Any, mask: Any, name: str, padding: Padding) -> tuple[Tensor, Tensor]:
+    """``(ids, mask)``, each ``(B, L)``: prompts that are padded on the left, in the layout in which they were given.
+
+    Args:
+        ids: ``(B, L)`` in any form, rows of different lengths, or what a tokenizer returns for a batch (it has a mask).
+        mask: 1 where they are no padding; None to infer it.
+        name: for messages.
+        padding: what padding looks like.
+
+    Raises:
+        ValueError: ids that are none, an encoding with more than text in it, wrong shapes, or an empty row.
+
+    >>> read_ids([[5, 6], [7]], None, "input_ids", Padding(0))
+    (tensor([[5, 6],
+            [0, 7]]), tensor([[1, 1],
+            [0, 1]]))
+    """
+    companions: Mapping[str, Any] = {}
+    if isinstance(ids, Mapping):
+        if "input_ids" not in ids:
+            raise ValueError(f"{name} is a mapping without input_ids; it has {', '.join(map(str, ids)) or 'nothing'}.")
+        companions, ids, mask = ids, ids["input_ids"], ids.get("attention_mask") if mask is None else mask
+    if isinstance(ids, (list, tuple)) and any(isinstance(row, (list, tuple)) for row in ids):
+        ids, mask = padded(ids, mask, name, padding.token)
+    ids = as_tensor(ids, name)
+    if companions and ids.ndim == 1:  # a tokenizer's answer about one text
+        ids, mask = ids.unsqueeze(0), None if mask is None else torch.as_tensor(mask).reshape(1, -1)
+    check_ids(ids, name)
+    inferred = mask is None
+    mask = padding.mask(ids) if inferred else as_mask(mask, name)
+    if inferred and bool((mask[:, :-1] > mask[:, 1:]).any()):
+        raise ValueError(
+            f"{name} holds the padding token {padding.token} after the beginning of a text; pass attention_mask to say which of "
+            "them are meant."
+        )
+    unpad(ids, mask, name)
+    check_inputs(companions, ids, mask, name)
+    return ids.long(), mask
+
+
+def padded(rows: Sequence[Any], mask: Any, name: str, pad: int) -> tuple[Any, Any]:
+    """Rows of ids as one list of lists, with padding on the left where they are of different lengths."""
+    found = [[whole(f"a token id of {name}", i, 0) for i in row] for row in rows]
+    width = max(map(len, found))
+    if all(len(row) == width for row in found):
+        return found, mask
+    if mask is None:
+        marks = [[1] * len(row) for row in found]
+    else:
+        marks = [list(row) for row in mask]
+        if [len(row) for row in marks] != [len(row) for row in found]:
+            raise ValueError(f"the attention mask of {name} has rows of other lengths than the ids.")
+    return (
+        [[pad] * (width - len(row)) + row for row in found],
+        [[0] * (width - len(row)) + row for row in marks],
+    )
+
+
+def as_tensor(ids: Any, name: str) -> Tensor:
+    """Ids as a tensor of whole numbers, in whatever they came."""
+    if isinstance(ids, Tensor):
+        return ids
+    if isinstance(ids, (list, tuple)) and not any(hasattr(row, "__len__") for row in ids):
+        return torch.tensor([whole(f"a token id of {name}", i, 0) for i in ids], dtype=torch.long)
+    try:
+        array = np.asarray([row.tolist() if hasattr(row, "tolist") else row for row in ids])
+    except (TypeError, ValueError):
+        array = np.asarray(None)
+    if array.dtype.kind not in "iu":
+        kind = array.dtype if array.dtype.kind in "fcb" else type(ids).__name__
+        raise ValueError(f"{name} must be token ids, whole numbers, of shape (batch, length), got {kind}.")
+    return torch.from_numpy(array.astype(np.int64))
+
+
+def as_mask(mask: Any, name: str) -> Tensor:
+    """A mask of zeros and ones as a tensor of whole numbers."""
+    found = mask if isinstance(mask, Tensor) else torch.as_tensor(np.asarray(mask))
+    if found.is_complex() or not bool(((found == 0) | (found == 1)).all()):
+        raise ValueError(f"the attention mask of {name} must hold zeros (padding) and ones alone.")
+    return found.long()
+
+
+def check_ids(ids: Any, name: str) -> None:
+    """Raise a ValueError unless these are whole numbers of shape ``(B, L)``."""
+    if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        kind = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
+        raise ValueError(f"{name} must be a tensor of token ids, whole numbers, got {kind}.")
+    if ids.ndim != 2 or ids.shape[1] == 0 or ids.shape[0] == 0:
+        raise ValueError(
+            f"{name} must be token ids of shape (batch, length ≥ 1), got {tuple(ids.shape)} (embeddings alone are no prompt)."
+            if ids.ndim == 2 and ids.shape[0]
+            else f"{name} must be token ids of shape (batch, length ≥ 1), got {tuple(ids.shape)}."
+        )
+
+
+def unpad(ids: Tensor, mask: Tensor | None, name: str) -> list[Tensor]:
+    """The rows of left-padded ``ids (B, L)`` without their padding.
+
+    Raises:
+        ValueError: ids that are no whole numbers or negative, wrong shapes, padding elsewhere than at the left, or a row
+            with no token.
+    """
+    check_ids(ids, name)
+    rows = real_rows(ids, mask, name)
+    if (smallest := min(int(row.min()) for row in rows)) < 0:
+        raise ValueError(f"{name} holds the id {smallest}, which is no token; labels mark places so, prompts do not.")
+    return rows
+
+
+def real_rows(ids: Tensor, mask: Tensor | None, name: str) -> list[Tensor]:
+    """`unpad`, of ids of the right kind and shape."""
+    ids = ids.long()
+    if mask is None:
+        return list(ids)
+    if mask.shape != ids.shape:
+        raise ValueError(f"the attention mask of {name} has shape {tuple(mask.shape)}, the ids {tuple(ids.shape)}.")
+    mask = mask.bool().cpu()
+    empty = (~mask).all(-1)
+    if bool(empty.any()):
+        raise ValueError(f"row {int(empty.int().argmax())} of {name} is empty (all padding).")
+    if bool((mask[:, :-1] & ~mask[:, 1:]).any()):
+        raise ValueError(f"{name} must be padded on the left; set tokenizer.padding_side = 'left'.")
+    lengths = mask.sum(-1).tolist()
+    return [row[len(row) - n :] for row, n in zip(ids, lengths, strict=True)]
+
+
+def joined(rows: Iterable[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """``(ids, mask)``, each ``(B, L)``, of rows of ids, none of them padding."""
+    ids, mask = padded([list(row) for row in rows], None, "prompt", pad)
+    found = torch.tensor(ids, dtype=torch.long)
+    return found, torch.ones_like(found) if mask is None else torch.tensor(mask, dtype=torch.long)
