@@ -11,6 +11,12 @@ logger = logging.getLogger(__name__)
 TABLES = ("embed_positions", "pos_encoding")  # attributes that hold a table of positions and grow with nothing
 
 
+def language_part(model: Any) -> nn.Module:
+    """What reads the text: a vision tower has positions of its own."""
+    decoder = model.get_decoder() if hasattr(model, "get_decoder") else None
+    return decoder if isinstance(decoder, nn.Module) else model
+
+
 def places(model: Any) -> int | None:
     """The length of the model's table of positions; None if positions are computed and know no end.
 
@@ -23,7 +29,7 @@ def places(model: Any) -> int | None:
     """
     tokens = model.get_input_embeddings()
     found = list[int]()
-    for name, module in model.named_modules():
+    for name, module in language_part(model).named_modules():
         last = name.rpartition(".")[2]
         if isinstance(module, nn.Embedding) and module is not tokens and ("pos" in last or last == "wpe"):
             found.append(module.num_embeddings - int(getattr(module, "offset", 0)))
@@ -53,3 +59,45 @@ def check_capacity(name: str, model: Any, prompt: int, limit: int) -> None:
             "distributions there mean little",
             prompt, limit, trained, name,
         )  # fmt: skip
+
+
+def switches(model: Any) -> dict[str, int]:
+    """The kinds of rotary positions whose frequencies depend on how long a text is, and the length where they change.
+
+    >>> import kad
+    >>> switches(kad.demo.load().base)
+    {}
+    """
+    found = dict[str, int]()
+    for module in language_part(model).modules():
+        kinds = getattr(module, "rope_type", None)
+        for layer, kind in (kinds if isinstance(kinds, dict) else {None: kinds}).items():
+            if not isinstance(kind, str) or not hasattr(module, "config"):
+                continue
+            parameters = getattr(module.config, "rope_parameters", None) or {}
+            parameters = parameters if layer is None else parameters[layer]
+            if "dynamic" in kind:
+                found[kind] = int(module.original_max_seq_len)
+            elif kind == "longrope":
+                found[kind] = int(parameters["original_max_position_embeddings"])
+    return found
+
+
+def check_rotation(name: str, model: Any, shortest: int, longest: int, limit: int) -> None:
+    """Raise a ValueError if the frequencies of a model's positions would change while texts grow.
+
+    All rows and drafts of a pass share them, and what has been read already was turned by the ones before.
+
+    Args:
+        name: the model's role.
+        shortest, longest: lengths of the prompts.
+        limit: new tokens at most.
+    """
+    for kind, length in switches(model).items():
+        if longest + max(limit - 1, 0) <= length or (kind == "longrope" and shortest > length):
+            continue
+        way = "keep texts below that" + (", or let every prompt be longer" if kind == "longrope" else "")
+        raise ValueError(
+            f"the {name} has {kind} rotary positions, which change for all tokens once a text is longer than {length}; prompts "
+            f"of {longest} tokens with max_new_tokens={limit} cross that, {way}."
+        )

@@ -15,7 +15,8 @@ from transformers.utils import ModelOutput
 from ..target import Target
 from ..vocabulary import output_size, shared_vocabulary
 from ..vocabulary_map import VocabularyMap
-from .capacity import check_capacity
+from .agreement import TOKENS, check_agreement
+from .capacity import check_capacity, check_rotation
 from .columns import Columns
 from .fields import check_fields
 from .huggingface import adopt, begun, cache_name, check_model, is_parallel, is_recurrent, lane_for
@@ -184,17 +185,21 @@ def decode(
             raise ValueError(f"the prompt has token id {largest}, but the models share only {ids} ids.")
 
     limit = max(0, generation_config.max_length - input_ids.shape[1])
+    # The proxy's tokens for one of the base's, at most.
+    pieces = 1 if vocabulary_map is None else max([1, *map(len, vocabulary_map.pieces.values())])
     for name, one in models.items():
         rows = proxy_prompts if name == "proxy" else prompts
         # With another vocabulary a token of the base's may be several of the proxy's, so there it is a lower bound.
-        check_capacity(name, one, max(len(row) for row in rows), limit)
+        lengths = [len(row) for row in rows]
+        check_capacity(name, one, max(lengths), limit)
+        check_rotation(name, one, min(lengths), max(lengths), limit * pieces if name == "proxy" else limit)
     options = compile if isinstance(compile, dict) else {} if compile else None
     lanes: dict[str, Lane] = {}
     for name, one in models.items():
-        rows, ids, room = (proxy_prompts, own, limit) if name == "proxy" else (prompts, size, limit)
-        if name == "proxy" and vocabulary_map is not None:
-            room *= max([1, *map(len, vocabulary_map.pieces.values())])
+        rows, ids, room = (proxy_prompts, own, limit * pieces) if name == "proxy" else (prompts, size, limit)
         lanes[name] = lane_for(name, one, rows, room, ids, options)
+        plain = functools.partial(lane_for, name, one, room=TOKENS, vocabulary=output_size(one))
+        check_agreement(name, one, rows[0], plain)
     for name, user_cache in (("base", model_kwargs.get(CACHE)), ("proxy", proxy_cache)):
         if user_cache is not None and begun(user_cache, models[name], name == "proxy"):
             columns = proxy_input_ids if name == "proxy" and proxy_input_ids is not None else input_ids

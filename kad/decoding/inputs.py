@@ -34,15 +34,18 @@ def check_inputs(given: Mapping[str, Any], ids: Tensor, mask: Tensor | None, who
     ValueError: the base was given pixel_values, which kad does not hand on to a model: it reads text as token ids alone; drop it.
     """
     for name, value in given.items():
-        if name in NO_INPUT or value is None or value is False:
+        if name in NO_INPUT or value is None or value is False or (isinstance(value, (Mapping, list)) and not value):
             continue
         if name in TYPES and not torch.as_tensor(value).any():
             continue
         if name == "position_ids":
             check_positions(value, ids, mask, whose)
             continue
+        what = (
+            f"{' and '.join(value)} inputs" if name == "mm_encoder_outputs" else name
+        )  # encoded by Hugging Face already
         raise ValueError(
-            f"{whose} was given {name}, which kad does not hand on to a model: it reads text as token ids alone; drop it."
+            f"{whose} was given {what}, which kad does not hand on to a model: it reads text as token ids alone; drop it."
         )
 
 

@@ -1,0 +1,110 @@
+"""Whether a model computes through a lane what it computes by itself: asked once, over a handful of tokens.
+
+A lane gives a model token ids, positions and a causal mask, and takes tokens back. That is not all that some models read:
+adapters put virtual tokens in front, attention may look ahead within a prompt, a state may grow where no cache shows it. A
+list of such models would always lack the next one, so every model is compared with itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+from weakref import WeakSet
+
+import torch
+from torch import Tensor
+
+from .huggingface import cache_name, is_recurrent
+from .lane import Lane
+from .probe import running
+
+TOKENS, PROMPT = 6, 4  # compared, and how many of them are read at once
+# Of the logits' spread: rounding and quantised activations stay far below it, another computation does not.
+TOLERANCE = 0.1
+LOOKS_AHEAD = "looks ahead in a prompt (bidirectional attention)"
+READS_MORE = "reads or adds more than that, or places tokens otherwise"
+AGREED: WeakSet[Any] = WeakSet()
+
+
+@torch.no_grad()
+def check_agreement(name: str, model: Any, prompt: Tensor, make: Any) -> None:
+    """Compare a model's own first pass in Hugging Face's ``generate`` with what a lane reads; once per model.
+
+    Args:
+        name: the model's role.
+        prompt: ``(L,)``, real tokens to ask about.
+        make: ``make(prompts)`` gives a lane of this model.
+
+    Raises:
+        ValueError: they differ, or one of the two fails.
+    """
+    if model in AGREED:
+        return
+    ids = prompt.repeat(TOKENS)[:TOKENS]
+    kind = type(model).__name__
+    try:
+        with running(model):
+            own, ours = by_itself(model, ids), through_lane(make, ids, is_recurrent(model))
+            alike = all(close(own, place, logits) for place, logits in ours)
+            ahead = (
+                len(own) == TOKENS and not alike and not close(own, slice(0, PROMPT), by_itself(model, ids[:PROMPT]))
+            )
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, TypeError, AssertionError, AttributeError, IndexError, KeyError) as error:
+        if str(error).startswith(f"the {name} "):
+            raise  # a lane's own sentence
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"the {name} ({kind}) does not run with kad's ids, positions and masks: {said}") from error
+    if not alike:
+        raise ValueError(
+            f"the {name} ({kind}) {LOOKS_AHEAD if ahead else READS_MORE}: with causal masks over the token ids alone it says "
+            "something else than in its own generate, so kad cannot decode with it."
+        )
+    AGREED.add(model)
+
+
+def by_itself(model: Any, ids: Tensor) -> Tensor:
+    """The logits that the model's own ``generate`` would have of these ids, ``(L, V)``."""
+    ids = ids.unsqueeze(0).to(model.get_input_embeddings().weight.device)
+    given: dict[str, Any] = {"attention_mask": torch.ones_like(ids), "use_cache": False}
+    parameters = inspect.signature(model.forward).parameters
+    if "position_ids" in parameters:
+        given["position_ids"] = torch.arange(ids.shape[1], device=ids.device).unsqueeze(0)
+    prepared = model.prepare_inputs_for_generation(ids, is_first_iteration=True, **given)
+    cache = cache_name(model.forward)
+    prepared.pop(cache, None)
+    if cache in parameters:
+        prepared[cache] = None
+    if "logits_to_keep" in parameters:
+        prepared["logits_to_keep"] = 0  # all; some families want the last alone
+    logits: Tensor = model(**prepared).logits[0]
+    return logits
+
+
+def through_lane(make: Any, ids: Tensor, forward_only: bool) -> list[tuple[slice, Tensor]]:
+    """What a lane reads of them, in a ragged batch and after taking tokens back: places and their logits ``(n, V)``."""
+    lane: Lane = make([ids[:PROMPT], ids[: PROMPT - 1]])
+    both, first = torch.tensor([True, True]), torch.tensor([True, False])
+    if forward_only:
+        return [(slice(PROMPT - 1, PROMPT), lane.logits(both, 1)[0])]
+    for at in (PROMPT, PROMPT + 1):
+        lane.append(torch.stack([ids[at], ids[at - 1]]), both)
+    whole = lane.logits(both, TOKENS)
+    found = [(slice(0, TOKENS), whole[0]), (slice(0, TOKENS - 1), whole[1, 1:])]
+    lane.truncate(torch.tensor([0, 2]))
+    for at in (PROMPT, PROMPT + 1):
+        lane.append(ids[at].repeat(2), first)
+    return [*found, (slice(PROMPT, TOKENS), lane.logits(first, 2)[0])]
+
+
+def close(own: Tensor, place: slice, logits: Tensor) -> bool:
+    """Whether logits agree with the model's own there; not where those are NaN, of which the decoder will tell."""
+    want, got = own[place].float(), logits.float()
+    if want.shape[0] != got.shape[0]:
+        return False
+    want = want[:, : got.shape[1]]
+    spread = want - want.mean(-1, keepdim=True)
+    if not bool(torch.isfinite(spread.norm())):
+        return True
+    return float((want - got).norm()) <= TOLERANCE * float(spread.norm()) + 1e-6
