@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
+OTHER_SENSES = ("vision", "visual", "image", "audio", "speech")
 TABLES = ("embed_positions", "pos_encoding")  # attributes that hold a table of positions and grow with nothing
 
 
-def language_part(model: Any) -> nn.Module:
-    """What reads the text: a vision tower has positions of its own."""
-    decoder = model.get_decoder() if hasattr(model, "get_decoder") else None
-    return decoder if isinstance(decoder, nn.Module) else model
+def of_language(model: Any) -> Iterator[tuple[str, nn.Module]]:
+    """The modules that read text, by name: other senses have positions of their own."""
+    for name, module in model.named_modules():
+        if not any(sense in part for part in name.split(".") for sense in OTHER_SENSES):
+            yield name, module
 
 
 def places(model: Any) -> int | None:
@@ -29,7 +32,7 @@ def places(model: Any) -> int | None:
     """
     tokens = model.get_input_embeddings()
     found = list[int]()
-    for name, module in language_part(model).named_modules():
+    for name, module in of_language(model):
         last = name.rpartition(".")[2]
         if isinstance(module, nn.Embedding) and module is not tokens and ("pos" in last or last == "wpe"):
             found.append(module.num_embeddings - int(getattr(module, "offset", 0)))
@@ -69,7 +72,7 @@ def switches(model: Any) -> dict[str, int]:
     {}
     """
     found = dict[str, int]()
-    for module in language_part(model).modules():
+    for _, module in of_language(model):
         kinds = getattr(module, "rope_type", None)
         for layer, kind in (kinds if isinstance(kinds, dict) else {None: kinds}).items():
             if not isinstance(kind, str) or not hasattr(module, "config"):
