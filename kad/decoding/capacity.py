@@ -80,7 +80,7 @@ def switches(model: Any) -> dict[str, int]:
             parameters = getattr(module.config, "rope_parameters", None) or {}
             parameters = parameters if layer is None else parameters[layer]
             if "dynamic" in kind:
-                found[kind] = int(module.original_max_seq_len)
+                found[kind] = int(vars(module)["original_max_seq_len"])
             elif kind == "longrope":
                 found[kind] = int(parameters["original_max_position_embeddings"])
     return found
