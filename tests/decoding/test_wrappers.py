@@ -110,14 +110,21 @@ def plain(wrapped: Any) -> Any:
     return inner
 
 
+def short(seed: int, dtype: torch.dtype = torch.float32) -> Any:
+    """A model of one layer."""
+    model = tiny("llama", seed, dtype)
+    model.config.num_hidden_layers, model.model.layers = 1, model.model.layers[:1]
+    return model
+
+
 @functools.cache
 def models(wrap: str, dtype: torch.dtype) -> tuple[Any, Any, Any, Any, Any]:
     """The wrapped model, the plain one, and three more for the other roles. Nobody changes them."""
-    wrapped = WRAPS[wrap](tiny("llama", 1, dtype))
+    wrapped = WRAPS[wrap](short(1, dtype))
     same = plain(wrapped)
     if same in (wrapped, wrapped._modules.get("_orig_mod")):
-        same = tiny("llama", 1, dtype) if wrap not in ("hooks", "hugging face's adapter") else None
-    return wrapped, same, tiny("llama", 2, dtype), tiny("llama", 3, dtype), tiny("llama", 4, dtype)
+        same = short(1, dtype) if wrap not in ("hooks", "hugging face's adapter") else None
+    return wrapped, same, short(2, dtype), short(3, dtype), short(4, dtype)
 
 
 def roles(role: str, one: Any, others: tuple[Any, ...]) -> tuple[Any, Any, Any]:
@@ -140,7 +147,7 @@ def test_text_and_law(wrap: str, role: str) -> None:
     wrapped, same, *others = models(wrap, torch.float64)
     base, proxy, target = roles(role, wrapped, tuple(others))
     ids, mask = ragged(3, seed=5)
-    options = {"max_new_tokens": 5, "output_scores": True}
+    options = {"max_new_tokens": 4, "output_scores": True}
     found = [
         kad.generate(
             base, proxy, target=target, window=window, input_ids=ids[:rows], attention_mask=mask[:rows], **options
@@ -187,10 +194,10 @@ def options_of(kind: str) -> dict[str, Any]:
 @pytest.mark.filterwarnings("ignore")  # many kinds say something about their defaults
 @pytest.mark.parametrize("kind", sorted(IN_LAYERS))
 def test_kinds_of_adapters_that_lie_in_layers(kind: str) -> None:
-    plain = tiny("llama", 2)
+    plain = short(2)
     wrapped = adapted(copy.deepcopy(plain), peft.PEFT_TYPE_TO_CONFIG_MAPPING[kind](**options_of(kind)))
     out = kad.generate(
-        tiny("llama", 1), wrapped, input_ids=IDS, target=kad.Proxy(), window=2, max_new_tokens=4, output_scores=True
+        short(1), wrapped, input_ids=IDS, target=kad.Proxy(), window=2, max_new_tokens=4, output_scores=True
     )
     with torch.no_grad():
         want, without = (model(input_ids=out.sequences).logits[0, 5:-1].log_softmax(-1) for model in (wrapped, plain))
@@ -335,9 +342,7 @@ def test_recurrent_models_with_an_adapter() -> None:
 
 def test_compiled_lane_with_adapters() -> None:
     """Graphs are kept between calls, and know whether the adapters act."""
-    base, proxy = tiny("llama", 1), tiny("llama", 2)
-    for model in (base, proxy):
-        model.config.num_hidden_layers, model.model.layers = 1, model.model.layers[:1]
+    base, proxy = short(1), short(2)
     wrapped = torch.compile(adapted(copy.deepcopy(proxy), LORA()))
     merged = copy.deepcopy(wrapped._orig_mod).merge_and_unload()
     options = {"input_ids": IDS[:, :1], "target": kad.Proxy(), "window": 0, "max_new_tokens": 4}
