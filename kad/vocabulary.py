@@ -10,13 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from torch import Tensor
+
 from .checks import whole
 
 
 def output_size(model: Any) -> int:
-    """How many logits the model returns."""
-    head = model.get_output_embeddings()
-    return int(head.weight.shape[0]) if head is not None else int(model.config.get_text_config().vocab_size)
+    """How many logits the model returns, whatever its output layer is: plain, quantised, packed, or none of its own.
+
+    >>> import kad
+    >>> output_size(kad.demo.load().base)
+    258
+    """
+    head, config = model.get_output_embeddings(), model.config.get_text_config()
+    weight, outputs = getattr(head, "weight", None), getattr(head, "out_features", None)
+    if isinstance(weight, Tensor) and weight.ndim == 2 and weight.is_floating_point():
+        inputs = getattr(head, "in_features", getattr(config, "hidden_size", weight.shape[1]))
+        if weight.shape[1] == inputs:  # and no bits that were packed into a column
+            return int(weight.shape[0])
+    return int(outputs) if isinstance(outputs, int) else int(config.vocab_size)
 
 
 def id_bound(tokenizer: Any) -> int:

@@ -17,6 +17,7 @@ from torch import Tensor
 from .huggingface import cache_name, is_recurrent
 from .lane import Lane
 from .probe import running
+from .wrappers import device_of, eagerly, forward_of, is_compiled
 
 TOKENS, PROMPT = 6, 4  # compared, and how many of them are read at once
 # Of the logits' spread: rounding and quantised activations stay far below it, another computation does not.
@@ -43,7 +44,7 @@ def check_agreement(name: str, model: Any, prompt: Tensor, make: Any) -> None:
     ids = prompt.repeat(TOKENS)[:TOKENS]
     kind = type(model).__name__
     try:
-        with running(model):
+        with running(model), eagerly(is_compiled(model)):
             own, ours = by_itself(model, ids), through_lane(make, ids, is_recurrent(model))
             alike = all(close(own, place, logits) for place, logits in ours)
             ahead = (
@@ -66,13 +67,13 @@ def check_agreement(name: str, model: Any, prompt: Tensor, make: Any) -> None:
 
 def by_itself(model: Any, ids: Tensor) -> Tensor:
     """The logits that the model's own ``generate`` would have of these ids, ``(L, V)``."""
-    ids = ids.unsqueeze(0).to(model.get_input_embeddings().weight.device)
+    ids = ids.unsqueeze(0).to(device_of(model))
     given: dict[str, Any] = {"attention_mask": torch.ones_like(ids), "use_cache": False}
-    parameters = inspect.signature(model.forward).parameters
+    parameters = inspect.signature(forward_of(model)).parameters
     if "position_ids" in parameters:
         given["position_ids"] = torch.arange(ids.shape[1], device=ids.device).unsqueeze(0)
     prepared = model.prepare_inputs_for_generation(ids, is_first_iteration=True, **given)
-    cache = cache_name(model.forward)
+    cache = cache_name(forward_of(model))
     prepared.pop(cache, None)
     if cache in parameters:
         prepared[cache] = None

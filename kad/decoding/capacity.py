@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
 OTHER_SENSES = ("vision", "visual", "image", "audio", "speech")
+WRAPPERS = {"base_layer", "original_module", "modules_to_save"}  # what adapters call the layer that they stand around
 TABLES = ("embed_positions", "pos_encoding")  # attributes that hold a table of positions and grow with nothing
 
 
@@ -30,12 +31,15 @@ def places(model: Any) -> int | None:
     >>> places(kad.demo.load().base) is None
     True
     """
-    tokens = model.get_input_embeddings()
+    own = set(model.get_input_embeddings().modules())
     found = list[int]()
     for name, module in of_language(model):
-        last = name.rpartition(".")[2]
-        if isinstance(module, nn.Embedding) and module is not tokens and ("pos" in last or last == "wpe"):
-            found.append(module.num_embeddings - int(getattr(module, "offset", 0)))
+        path = name.split(".")
+        while len(path) > 1 and WRAPPERS & set(path[-2:]):
+            path.pop()
+        rows = getattr(module, "num_embeddings", None)  # quantised tables are no nn.Embedding
+        if isinstance(rows, int) and module not in own and ("pos" in path[-1] or path[-1] == "wpe"):
+            found.append(rows - int(getattr(module, "offset", 0)))
         tables = [getattr(module, table, None) for table in TABLES]
         found += [table.shape[0] for table in tables if isinstance(table, Tensor)]
     return min(found, default=None)

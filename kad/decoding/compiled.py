@@ -19,6 +19,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 from ..errors import said
 from .huggingface import HuggingFaceLane, cache_name
+from .wrappers import eagerly, forward_of, is_compiled
 
 CHUNK = 256  # tokens of a prompt that are read at once
 SHORTEST = 128  # slots of the shortest cache that attention reads; the next ones double
@@ -141,8 +142,8 @@ def allocated(model: Any, rows: int, capacity: int, device: torch.device) -> Cac
     """A static cache, made outside of any graph, of the shapes that one throw-away pass shows."""
     probe = Probe(model.config.get_text_config().num_hidden_layers)
     one = torch.zeros(1, 1, dtype=torch.long, device=device)
-    with torch.no_grad():
-        model(input_ids=one, position_ids=one, use_cache=True, **{cache_name(model.forward): probe})
+    with torch.no_grad(), eagerly(is_compiled(model)):
+        model(input_ids=one, position_ids=one, use_cache=True, **{cache_name(forward_of(model)): probe})
     layers = []
     for seen in probe.layers:
         layer = StaticLayer(capacity)
@@ -184,7 +185,7 @@ def compiled(model: Any, options: dict[str, Any]) -> Any:
     Raises:
         RuntimeError: torch.compile cannot run here; one sentence.
     """
-    store, key, name = kept_for(model), repr(sorted(options.items())), cache_name(model.forward)
+    store, key, name = kept_for(model), repr(sorted(options.items())), cache_name(forward_of(model))
     if key in store:
         return store[key]
 

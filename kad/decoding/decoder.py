@@ -19,7 +19,7 @@ from .agreement import TOKENS, check_agreement
 from .capacity import check_capacity, check_rotation
 from .columns import Columns
 from .fields import check_fields
-from .huggingface import adopt, begun, cache_name, check_model, is_parallel, is_recurrent, lane_for
+from .huggingface import adopt, begun, cache_name, check_model, inner_model, is_parallel, is_recurrent, lane_for
 from .ids import Padding, padding_of, read_ids, unpad
 from .inputs import check_inputs
 from .journal import Journal, stack_scores
@@ -43,6 +43,7 @@ from .stops import knowing_stops
 from .trace import Trace
 from .verify import Agreed, Chance, Greedy, Sampled
 from .window import AutoWindow
+from .wrappers import unwrap
 
 CACHE = cache_name(GenerationMixin.prepare_inputs_for_generation)  # what Hugging Face's generate calls a user's
 
@@ -102,7 +103,7 @@ def decoder(
     target, window = settle_target(target), settle_window(window)
     if not isinstance(compile, (bool, dict)):
         raise ValueError(f"compile must be True, False or a dict of torch.compile's options, got {compile!r}.")
-    check_model(proxy, "proxy")
+    check_model(unwrap(proxy, "proxy"), "proxy")
     return functools.partial(
         decode, proxy=proxy, target=target, window=window, proxy_input_ids=proxy_input_ids,
         proxy_attention_mask=proxy_attention_mask, vocabulary=vocabulary, generator=generator,
@@ -139,12 +140,10 @@ def decode(
     ``base`` is given where ``model`` is only a view of it with other settings.
     """
     model = model if base is None else base
-    check_model(model, "base")
+    models = {"base": inner_model(model, "base"), "proxy": inner_model(proxy, "proxy")}
     check_fields(generation_config)
-    models = {"base": model, "proxy": proxy}
     if target.reference is not None:
-        check_model(target.reference, "reference")
-        models["reference"] = target.reference
+        models["reference"] = inner_model(target.reference, "reference")
     if window != 0:
         for name, one in models.items():
             if is_recurrent(one):
@@ -178,7 +177,7 @@ def decode(
         if rest:
             raise ValueError(f"the base has {len(prompts)} prompts, the proxy {len(proxy_prompts)}; give one for one.")
         proxy_prompts = [row for row in proxy_prompts for _ in range(copies)]  # num_return_sequences
-    own = size if vocabulary_map is None else output_size(proxy)
+    own = size if vocabulary_map is None else output_size(models["proxy"])
     for rows, ids in ((prompts, size), (proxy_prompts, own)):
         largest = max(int(row.max()) for row in rows)
         if largest >= ids:

@@ -16,7 +16,7 @@ from ..target import Target
 from ..vocabulary import usable_ids
 from .columns import StopStrings
 from .decoder import CACHE, Output, decoder
-from .huggingface import check_model
+from .huggingface import inner_model
 from .ids import Padding, padding_of, read_ids
 from .inputs import TYPES, check_inputs
 from .mapped import map_of
@@ -25,6 +25,7 @@ from .prompts import encode, is_text
 from .settings import settle_config, stop_tokens
 from .verify import Chance
 from .window import AutoWindow
+from .wrappers import device_of
 
 
 def generate(
@@ -61,7 +62,8 @@ def generate(
     union of both models'. What was used in the end is in ``out.trace.settings``.
 
     Models come as they are: whether Hugging Face's loader found all of a checkpoint's tensors, or drew some at random, can
-    no longer be seen here. ``kad.checkpoints.load`` and the commands ask it, and refuse such a checkpoint.
+    no longer be seen here. ``kad.checkpoints.load`` and the commands ask it, and refuse such a checkpoint. They may be
+    wrapped by ``torch.compile`` or by PEFT, whose adapters are then as they are when this is called.
 
     Args:
         base: p, a Hugging Face causal language model.
@@ -106,7 +108,7 @@ def generate(
 
     Raises:
         ValueError: bad input, in one sentence: an empty prompt, window < 0, beams, vocabularies that do not match,
-            a recurrent model with window > 0, NaN logits, ...
+            a recurrent model with window > 0, a wrapper that hides the model, train mode with dropout, NaN logits, ...
 
     >>> import kad
     >>> pair = kad.demo.load()
@@ -115,12 +117,12 @@ def generate(
     >>> pair.tokenizer.decode(out.trace.ids[0], skip_special_tokens=True)
     'first 6 - 2 = 4 . then 4 + 9 = 13 . #### 13'
     """
-    check_model(base, "base")
-    check_model(proxy, "proxy")
-    beside = {
-        name: options.pop(name) for name in (*TYPES, "position_ids") if name in options
-    }  # of a tokenizer's answer
-    device = base.get_input_embeddings().weight.device
+    models = {"base": inner_model(base, "base"), "proxy": inner_model(proxy, "proxy")}
+    if getattr(target, "reference", None) is not None:
+        models["reference"] = inner_model(target.reference, "reference")
+    names = (*TYPES, "position_ids")  # of a tokenizer's answer
+    beside = {name: options.pop(name) for name in names if name in options}
+    device = device_of(models["base"])
     mapping = None
     if proxy_tokenizer is not None and proxy_tokenizer.get_vocab() != require(tokenizer).get_vocab():
         mapping = map_of(base, proxy, tokenizer, proxy_tokenizer)
@@ -167,13 +169,13 @@ def generate(
         criteria.append(StopStrings(tokenizer, stop_strings))
     decode = decoder(
         proxy, target, window=window, proxy_input_ids=proxy_input_ids, proxy_attention_mask=proxy_attention_mask,
-        vocabulary=usable_ids(tokenizer, {"base": base, "proxy": proxy, "reference": getattr(target, "reference", None)})
+        vocabulary=usable_ids(tokenizer, models)
         if vocabulary is None and tokenizer is not None and mapping is None else vocabulary,
         generator=generator, streamer=streamer, keep_top_k=True, vocabulary_map=mapping,
         proxy_past_key_values=proxy_past_key_values, compile=compile,
     )  # fmt: skip
     # Hugging Face fills every field that is None from the model that it is called on: not the base's, here.
-    front = copy.copy(base)
+    front = copy.copy(models["base"])
     front.generation_config = GenerationConfig()
     output: Output = front.generate(
         input_ids.to(device),
@@ -182,7 +184,7 @@ def generate(
         stopping_criteria=criteria,
         logits_processor=LogitsProcessorList(logits_processor or []),
         prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
-        custom_generate=functools.partial(decode, base=base),
+        custom_generate=functools.partial(decode, base=models["base"]),
         **({CACHE: past_key_values} if past_key_values is not None else {}),
     )
     return output

@@ -11,16 +11,30 @@ from torch import Tensor
 
 from .cache import SlotCache, Slots
 from .lane import Lane
+from .wrappers import check_mode, device_of, eagerly, forward_of, hides, is_compiled, unwrap
 
 SHORT = 32  # passes up to this width get additive masks: every layer would else convert a boolean one for itself
 
 
 def check_model(model: Any, name: str) -> None:
-    """Raise a ValueError, in one sentence, if a lane cannot run this model."""
+    """Raise a ValueError, in one sentence, if a lane cannot run this model, of which wrappers were taken off."""
+    way = hides(model)
+    if way is not None:
+        raise ValueError(
+            f"the {name} is a {type(model).__name__}, which hides what the language model inside takes; {way}."
+        )
     if not hasattr(model, "config") or not callable(getattr(model, "forward", None)):
         raise ValueError(f"the {name} must be a Hugging Face causal language model, got {type(model).__name__}.")
     if getattr(model.config, "is_encoder_decoder", False):
         raise ValueError(f"the {name} is an encoder-decoder; kad decodes with causal language models.")
+
+
+def inner_model(model: Any, name: str) -> Any:
+    """The model that a lane calls for the one that was given, as it is now; a ValueError, in one sentence, if none can."""
+    inner = unwrap(model, name)
+    check_model(inner, name)
+    check_mode(inner, name)
+    return inner
 
 
 def cache_name(function: Callable[..., Any]) -> str:
@@ -51,23 +65,24 @@ class HuggingFaceLane(Lane):
     """
 
     def __init__(self, name: str, model: Any, prompts: Sequence[Tensor], room: int, vocabulary: int) -> None:
-        super().__init__(name, prompts, room, model.get_input_embeddings().weight.device)
+        super().__init__(name, prompts, room, device_of(model))
         self.model, self.vocabulary = model, vocabulary
         config = model.config.get_text_config()
         self.cache = SlotCache(config.num_hidden_layers)
-        parameters = inspect.signature(model.forward).parameters
+        function = forward_of(model)
+        parameters = inspect.signature(function).parameters
         if "position_ids" not in parameters:
             raise ValueError(
                 f"the {name} ({type(model).__name__}) takes no position_ids, so kad cannot place its tokens."
             )
-        self.keeps, self.cache_name = "logits_to_keep" in parameters, cache_name(model.forward)
+        self.keeps, self.cache_name = "logits_to_keep" in parameters, cache_name(function)
         implementation = getattr(config, "_attn_implementation", "eager")
         if implementation not in ("eager", "sdpa"):
             raise ValueError(
                 f"the {name} uses {implementation!r} attention; load it with attn_implementation='sdpa', "
                 "whose masks can describe ragged rows."
             )
-        self.additive = implementation == "eager"
+        self.additive, self.compiled = implementation == "eager", is_compiled(model)
         self.kinds, self.window = mask_kinds(config, name)
 
     @torch.no_grad()
@@ -76,14 +91,15 @@ class HuggingFaceLane(Lane):
         self.cache.start(Slots(positions, valid, used, self.tokens.shape[1], self.device))
         positions = positions.to(self.device)
         extra = {"logits_to_keep": keep} if self.keeps else {}
-        out = self.model(
-            input_ids=tokens,
-            attention_mask=self.masks(positions, used),
-            position_ids=positions,
-            use_cache=True,
-            **{self.cache_name: self.cache},
-            **extra,
-        )
+        with eagerly(self.compiled):
+            out = self.model(
+                input_ids=tokens,
+                attention_mask=self.masks(positions, used),
+                position_ids=positions,
+                use_cache=True,
+                **{self.cache_name: self.cache},
+                **extra,
+            )
         logits: Tensor = out.logits[:, -keep:]
         return logits
 
@@ -176,21 +192,22 @@ class RecurrentLane(Lane):
     """
 
     def __init__(self, name: str, model: Any, prompts: Sequence[Tensor], room: int, vocabulary: int) -> None:
-        super().__init__(name, prompts, room, model.get_input_embeddings().weight.device)
+        super().__init__(name, prompts, room, device_of(model))
         self.model, self.vocabulary = model, vocabulary
-        self.key = cache_name(model.forward)
+        self.key = cache_name(forward_of(model))
         self.memory: list[Any] = [None] * len(prompts)
+        self.compiled = is_compiled(model)
 
     @torch.no_grad()
     def forward(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
-        head = self.model.get_output_embeddings().weight
-        rows, blank = [], head.new_zeros(1, 1, head.shape[0])
+        rows: list[Tensor | None] = []
         for row in range(tokens.shape[0]):
             new = tokens[row, valid[row].to(self.device)].unsqueeze(0)
-            logits = blank
+            logits = None
             if new.shape[1]:
                 for part in [new] if self.memory[row] is None else torch.split(new, 1, dim=1):
-                    out = self.model(input_ids=part, use_cache=True, **{self.key: self.memory[row]})
+                    with eagerly(self.compiled):
+                        out = self.model(input_ids=part, use_cache=True, **{self.key: self.memory[row]})
                     self.memory[row], logits = getattr(out, self.key, None), out.logits[:, -1:]
                     if self.memory[row] is None:
                         kind = type(self.model).__name__
@@ -198,7 +215,8 @@ class RecurrentLane(Lane):
                             f"the {self.name} ({kind}) returns no state, so kad cannot decode step by step."
                         )
             rows.append(logits)
-        return torch.cat(rows)
+        some = next(logits for logits in rows if logits is not None)  # nobody runs a pass in which no row has a token
+        return torch.cat([torch.zeros_like(some) if logits is None else logits for logits in rows])
 
     def forget(self) -> None:
         if bool((self.read < self.fed[self.rows]).any()):

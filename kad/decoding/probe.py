@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from .huggingface import cache_name
+from .wrappers import device_of, eagerly, forward_of, is_compiled, shells
 
 TOKENS = 6  # as many ids, and then one more: some models take other ways for a single token
 # What may be asked of a weight that is only a shape.
@@ -29,22 +30,24 @@ METADATA = {
 
 def is_language_model(model: Any) -> bool:
     """Whether a few token ids are an input for it: a Hugging Face model with ``input_ids``."""
+    *_, model = shells(model)
     known = hasattr(model, "config") and hasattr(model, "get_input_embeddings")
-    return known and "input_ids" in inspect.signature(model.forward).parameters
+    return known and "input_ids" in inspect.signature(forward_of(model)).parameters
 
 
 @torch.no_grad()
 def short_pass(model: Any) -> list[Tensor]:
     """What the model says after a few tokens, and after one more with its memory of them, each ``(1, n, V)``."""
-    rows = model.get_input_embeddings().weight.shape[0]
-    device, options = model.get_input_embeddings().weight.device, dict[str, Any]()
-    parameters = inspect.signature(model.forward).parameters
+    *_, model = shells(model)
+    table, function, options = model.get_input_embeddings(), forward_of(model), dict[str, Any]()
+    rows = getattr(table, "num_embeddings", None) or table.weight.shape[0]  # of a quantised table weight is a method
+    parameters = inspect.signature(function).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     if open_ended or "use_cache" in parameters:
         options["use_cache"] = True
-    ids = torch.arange(1, TOKENS + 2, device=device).remainder(rows).unsqueeze(0)
-    memory = cache_name(model.forward)
-    with running(model), torch.random.fork_rng(devices=[]):
+    ids = torch.arange(1, TOKENS + 2, device=device_of(model)).remainder(rows).unsqueeze(0)
+    memory = cache_name(function)
+    with running(model), eagerly(is_compiled(model)), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         if getattr(model.config, "is_encoder_decoder", False):
             return [model(input_ids=ids, decoder_input_ids=ids, **options)[0]]

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from ..decisions import Reading, decide, law
+from ..decoding.huggingface import inner_model
 from ..decoding.sampling import Sampling
 from ..decoding.settings import stop_tokens
+from ..decoding.wrappers import device_of, eagerly, is_compiled
 from ..mixture import Target
 from ..vocabulary import output_size, shared_vocabulary, usable_ids
 
@@ -36,16 +38,17 @@ def full_pass(
         sample: whether the temperature among the processors counts.
         processors: logits processors that do not read the prefix, in Hugging Face's order.
     """
-    used = {role: models[role] for role in ("base", "proxy")}
+    used = {role: inner_model(models[role], role) for role in ("base", "proxy")}
     if target.reference is not None:
-        used["reference"] = target.reference
-    stops = stop_tokens(used["base"].generation_config) | stop_tokens(used["proxy"].generation_config)
+        used["reference"] = inner_model(target.reference, "reference")
+    stops = stop_tokens(models["base"].generation_config) | stop_tokens(models["proxy"].generation_config)
     sizes = {name: output_size(model) for name, model in used.items()}
     size, forbidden = shared_vocabulary(sizes, usable_ids(tokenizer, used), stops)
     sampling = Sampling(sample, processors, forbidden, target.placement != "models")
     found = dict[str, Reading]()
     for name, model in used.items():
-        logits = model(input_ids=ids.to(model.device)).logits[:, start:, :size].to(ids.device)
+        with eagerly(is_compiled(model)):
+            logits = model(input_ids=ids.to(device_of(model))).logits[:, start:, :size].to(ids.device)
         found[name] = sampling.read(logits, filtered=name != "reference")
     base, proxy = found["base"], found["proxy"]
     decision = decide(target, base, proxy)
