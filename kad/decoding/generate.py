@@ -95,7 +95,7 @@ def generate(
         stop_strings: strings that end a row's text.
         stopping_criteria: as in Hugging Face's ``generate``.
         logits_processor: as there; they act on each model's logits before the rule and see the base's ids. Each must be a
-            function of the text and the scores alone (see the guide to processors).
+            function of the text and the scores alone (docs, "What goes in").
         prefix_allowed_tokens_fn: as there: of a row's number and its ids, the ids that may come next. It is asked about
             texts that go on, never about one that has ended.
         generation_config: instead of the aligned model's.
