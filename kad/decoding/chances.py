@@ -61,7 +61,8 @@ class Looked(Chance):
         for name, arguments in METHODS.items():
             if said := missing(getattr(inner, name), arguments):
                 raise self.fault(f".{name} must take {arguments} arguments by position, but there is: {said}")
-        if not isinstance(inner.greedy, bool):
+        self.mode = inner.greedy  # asked once
+        if not isinstance(self.mode, bool):
             raise self.fault(
                 f".greedy must be True or False, a property or an attribute, got {type(inner.greedy).__name__}"
             )
@@ -84,7 +85,7 @@ class Looked(Chance):
         return self.where.to(found.device)
 
     def pick(self, weights: Tensor) -> Tensor:
-        if self.greedy:  # where everything is deferred nothing is kept, and no answer counts
+        if self.mode:  # where everything is deferred nothing is kept, and no answer counts
             weights = torch.where(weights.amax(-1, keepdim=True) > 0, weights, 1.0)
         given = weights.clone() if self.fresh else weights
         token = self.answer("pick", self.inner.pick(weights), weights, torch.int64)
@@ -96,7 +97,7 @@ class Looked(Chance):
         if bool(outside.any()):
             raise self.fault(f".pick must return ids in [0, {size}), got {int(token[outside][0])}")
         token = token.clamp(0, size - 1)
-        if self.greedy:
+        if self.mode:
             if bool((where & (token != mode(weights))).any()):
                 raise self.fault(
                     " says that it is greedy, but .pick does not return the heaviest token, of equal ones the first"
