@@ -12,6 +12,9 @@ from .decoding.generate import generate as generate
 from .decoding.packed import pack_weights as pack_weights
 from .decoding.trace import TokenTrace as TokenTrace
 from .decoding.trace import Trace as Trace
+from .decoding.verify import Chance as Chance
+from .decoding.verify import Greedy as Greedy
+from .decoding.verify import Sampled as Sampled
 from .decoding.window import AutoWindow as AutoWindow
 from .distributions import softmax as softmax
 from .distributions import total_variation as total_variation

@@ -109,6 +109,21 @@ def called(kind: type) -> str:
     return f"{kind.__name__}({'...' if needed else ''})"
 
 
+def missing(function: Any, arguments: int) -> str | None:
+    """What a function's signature has against so many positional arguments; None if it takes them, or does not tell.
+
+    >>> missing(lambda p: p, 2)
+    'too many positional arguments'
+    """
+    try:
+        inspect.signature(function).bind(*range(arguments))
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # built in C
+        return None
+    return None
+
+
 def forgotten_classvar(thing: object, claims: Sequence[str]) -> str | None:
     """One sentence if a claim of its class has become a field of its dataclass, and so an argument of its constructor.
 

@@ -93,17 +93,19 @@ def law(
     reference: Reading | None,
     temperature: float,
     decision: Decision | None = None,
+    mixture: bool = True,
 ) -> Tensor:
     """The distribution that is sampled at these positions: π with the temperature where its placement says.
 
-    ``decision`` is the target's there, if it is already known; no proxy is needed where it defers nothing.
+    ``decision`` is the target's there, if it is already known; no proxy is needed where it defers nothing. A target that
+    is no ``mixture`` is not asked for one.
     """
     p = base.for_mixture(target)
     if proxy is None:
         pi = p
     else:
         q = proxy.for_mixture(target)
-        if decision is None:
+        if decision is None and mixture:
             decision = decide(target, base, proxy)
         if decision is not None:
             pi = torch.addcmul(decision.kept(p), decision.alpha.unsqueeze(-1), q)

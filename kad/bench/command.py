@@ -149,13 +149,14 @@ def show(console: Console, report: dict[str, Any], results: list[Result]) -> Non
         ]
         table.add_row(
             str(r.batch), r.name, "" if r.window is None else str(r.window), f"{r.tokens_per_second:.1f}", *ratios,
-            f"{r.base_passes}/{r.base_fed}", f"{r.proxy_passes}/{r.proxy_fed}", f"{r.outside:.1%}", f"{r.floor:.2f}",
+            f"{r.base_passes}/{r.base_fed}/{r.base_places}", f"{r.proxy_passes}/{r.proxy_fed}/{r.proxy_places}",
+            f"{r.outside:.1%}", f"{r.floor:.2f}",
         )  # fmt: skip
     console.print(table)
     console.print(
         "×HF, ×ass., ×two: times as fast as Hugging Face's generate on the base, its assisted decoding with the same γ, and "
-        "the two-model loop. base, proxy: passes/tokens fed. outside: of the time, not in the models. floor: time that "
-        "reading the weights takes, of the time taken."
+        "the two-model loop. base, proxy: passes/tokens fed/places computed (rows times width, so padding too). outside: of "
+        "the time, not in the models. floor: time that reading the weights takes, of the time taken."
     )
 
 

@@ -1,4 +1,4 @@
-"""What is measured: one call decodes a batch of prompts by exactly so many tokens and says what it fed."""
+"""What is measured: one call decodes a batch of prompts by exactly so many tokens, and kad's also says what it fed."""
 
 from __future__ import annotations
 

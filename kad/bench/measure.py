@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from ..decoding.compiled import CompiledLane
-from ..decoding.huggingface import HuggingFaceLane, cache_name
+from ..decoding.compiled import CompiledLane, up
+from ..decoding.huggingface import cache_name
 from .contenders import Contender, Job
 from .pairs import Models, weight_bytes
 
@@ -26,7 +26,9 @@ class Result:
     Attributes:
         seconds: of every round.
         tokens_per_second: of the whole batch, by the median round.
-        base_passes, proxy_passes, base_fed, proxy_fed: forward calls, and tokens fed in them (prompts included).
+        base_passes, proxy_passes: forward calls.
+        base_fed, proxy_fed: tokens fed in them, prompts included, as in `kad.Trace`.
+        base_places, proxy_places: places computed in them, rows times width: the padding of shorter rows is included.
         outside: share of the time that is not spent in the models' forward calls.
         floor: seconds that reading the weights for these passes takes at the measured bandwidth, as a share of the
             median round: 1 is as fast as memory allows.
@@ -43,6 +45,8 @@ class Result:
     proxy_passes: int = 0
     base_fed: int = 0
     proxy_fed: int = 0
+    base_places: int = 0
+    proxy_places: int = 0
     acceptance: float | None = None
     outside: float = 0.0
     floor: float = 0.0
@@ -58,11 +62,11 @@ def wait(device: torch.device) -> None:
 
 
 class Meter:
-    """Counts a model's forward calls, the tokens fed and the time inside, whoever makes them."""
+    """Counts a model's forward calls, the places computed and the time inside, whoever makes them."""
 
     def __init__(self, model: Any, device: torch.device) -> None:
         self.model, self.device = model, device
-        self.passes = self.fed = 0
+        self.passes = self.places = 0
         self.seconds = 0.0
 
     @contextmanager
@@ -70,7 +74,7 @@ class Meter:
         def before(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
             wait(self.device)
             self.passes += 1
-            self.fed += kwargs["input_ids"].numel()
+            self.places += kwargs["input_ids"].numel()
             self.start = time.perf_counter()
 
         def after(module: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
@@ -88,30 +92,37 @@ class Meter:
                 hook.remove()
 
 
+@dataclass
+class Spent:
+    """What one lane's passes took: seconds, and places with their padding."""
+
+    seconds: float = 0.0
+    places: int = 0
+
+
 @contextmanager
-def lanes_timed(device: torch.device) -> Iterator[dict[str, float]]:
-    """Seconds in the lanes' passes, by the lane's name: where hooks would be compiled into the models."""
-    found: dict[str, float] = {}
-    originals = {kind: kind.forward for kind in (HuggingFaceLane, CompiledLane)}
+def lanes_timed(device: torch.device) -> Iterator[dict[str, Spent]]:
+    """What the lanes' passes took, by the lane's name: where hooks would be compiled into the models."""
+    found: dict[str, Spent] = {"base": Spent(), "proxy": Spent()}
+    forward, run = CompiledLane.forward, CompiledLane.run
 
-    def timed(right: Callable[..., Any]) -> Callable[..., Any]:
-        def forward(self: Any, *arguments: Any) -> Any:
-            wait(device)
-            start = time.perf_counter()
-            out = right(self, *arguments)
-            wait(device)
-            found[self.name] = found.get(self.name, 0.0) + time.perf_counter() - start
-            return out
+    def timed(self: CompiledLane, *arguments: Any) -> Any:
+        wait(device)
+        start = time.perf_counter()
+        out = forward(self, *arguments)
+        wait(device)
+        found[self.name].seconds += time.perf_counter() - start
+        return out
 
-        return forward
+    def counted(self: CompiledLane, tokens: torch.Tensor, *rest: Any) -> Any:
+        found[self.name].places += len(tokens) * up(tokens.shape[1])  # it pads to one of a few widths
+        return run(self, tokens, *rest)
 
-    for kind, right in originals.items():
-        kind.forward = timed(right)  # type: ignore[method-assign]
+    CompiledLane.forward, CompiledLane.run = timed, counted  # type: ignore[method-assign, assignment]
     try:
         yield found
     finally:
-        for kind, right in originals.items():
-            kind.forward = right  # type: ignore[method-assign]
+        CompiledLane.forward, CompiledLane.run = forward, run  # type: ignore[method-assign]
 
 
 def bandwidth(device: torch.device, dtype: torch.dtype) -> float:
@@ -178,12 +189,15 @@ def measure(
         result.tokens = ids.numel()
         if hooked or trace is None:
             result.base_passes, result.proxy_passes = base.passes, proxy.passes
-            result.base_fed, result.proxy_fed = base.fed, proxy.fed
+            result.base_places, result.proxy_places = base.places, proxy.places
             result.outside = 1 - (base.seconds + proxy.seconds) / whole
         else:
             result.base_passes, result.proxy_passes = trace.base_passes, trace.proxy_passes
+            result.base_places, result.proxy_places = timed["base"].places, timed["proxy"].places
+            result.outside = 1 - sum(spent.seconds for spent in timed.values()) / whole
+        result.base_fed, result.proxy_fed = result.base_places, result.proxy_places  # the peers pad nothing here
+        if trace is not None:
             result.base_fed, result.proxy_fed = int(trace.base_fed.sum()), int(trace.proxy_fed.sum())
-            result.outside = 1 - sum(timed.values()) / whole
         result.acceptance = trace.acceptance_rate if trace is not None and trace.drafted else None
         cuda = device.type == "cuda"
         result.peak_bytes = (

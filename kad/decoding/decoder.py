@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,13 +17,14 @@ from ..vocabulary import output_size, shared_vocabulary
 from ..vocabulary_map import VocabularyMap
 from .agreement import TOKENS, check_agreement
 from .capacity import check_capacity, check_rotation
+from .chances import source
 from .columns import Columns
 from .fields import check_fields
-from .huggingface import adopt, begun, cache_name, check_model, inner_model, is_parallel, is_recurrent, lane_for
+from .huggingface import adopt, begun, cache_name, check_model, inner_model, is_recurrent, lane_for
 from .ids import Padding, padding_of, read_ids, unpad
 from .inputs import check_inputs
 from .journal import Journal, stack_scores
-from .kernels import PLAIN, Kernels, fused
+from .kernels import PLAIN, fused
 from .lane import Lane
 from .loop import Decoder
 from .mapped import MappedLane
@@ -41,7 +42,7 @@ from .settings import (
 )
 from .stops import knowing_stops
 from .trace import Trace
-from .verify import Agreed, Chance, Greedy, Sampled
+from .verify import Chance
 from .window import AutoWindow
 from .wrappers import unwrap
 
@@ -239,11 +240,3 @@ def decode(
     if not generation_config.return_dict_in_generate:
         return sequences
     return Output(sequences=sequences, scores=stack_scores(journal.scores), trace=trace)
-
-
-def source(sample: bool, generator: torch.Generator | Chance | None, models: Iterable[Any], kernels: Kernels) -> Chance:
-    """Where decisions come from; one process decides for all that share a model (``tp_plan``)."""
-    chance: Chance = Greedy()
-    if sample:
-        chance = generator if isinstance(generator, Chance) else Sampled(generator, kernels.inverse_cdf)
-    return Agreed(chance) if any(is_parallel(model) for model in models) else chance

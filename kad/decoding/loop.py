@@ -22,13 +22,15 @@ from torch import Tensor
 from ..decisions import Decision, Reading, law
 from ..distributions import by_numpy
 from ..mixture import Target
+from .first_look import look_at
 from .journal import Journal
 from .lane import Lane
+from .origins import likelier_origin
 from .pending import Drafts, Owed, align, here
 from .places import Places
 from .sampling import Sampling
 from .trace import BASE, PROXY, TARGET, Trace
-from .verify import Agreed, Chance, Choice, Greedy, acceptance, certain, mode, residual
+from .verify import Chance, Choice, acceptance, certain, mode, residual
 from .window import AutoWindow, Constant
 
 Watch = Callable[[Journal], Tensor | None]
@@ -65,12 +67,9 @@ class Decoder:
         self.sampling, self.chance, self.watch = sampling, chance, watch
         self.journal, self.kernels = journal, sampling.kernels
         self.owed: Owed | None = None
-        self.greedy = isinstance(chance.inner if isinstance(chance, Agreed) else chance, Greedy)
-        self.mixture = reference is None and type(target).defer is not Target.defer
-        # A mixture that is tempered as a whole is no mixture any more.
-        self.drawn_as_mixture = self.mixture and (target.placement != "mixture" or sampling.temperature == 1)
-        # Whether the last token of a round can do without q*.
-        self.lazy = self.drawn_as_mixture and not target.reads_proxy and journal.scores is None
+        self.greedy = chance.greedy
+        self.look = look_at(target)
+        self.as_mixture(reference is None and type(target).defer is not Target.defer)
         self.pace = Constant(window) if isinstance(window, int) else window.pace(self.lazy, chance.settled)
 
     def run(self) -> Trace:
@@ -88,6 +87,14 @@ class Decoder:
         trace.proxy_passes, trace.proxy_fed = self.proxy.passes, self.proxy.fed
         trace.reference_passes = self.reference.passes if self.reference is not None else 0
         return trace
+
+    def as_mixture(self, mixture: bool) -> None:
+        """Note whether the target is a mixture; a class that is not kad's says so at the first position."""
+        self.mixture = mixture
+        # A mixture that is tempered as a whole is no mixture any more.
+        self.drawn_as_mixture = mixture and (self.target.placement != "mixture" or self.sampling.temperature == 1)
+        # Whether the last token of a round can do without q*.
+        self.lazy = self.drawn_as_mixture and not self.target.reads_proxy and self.journal.scores is None
 
     # -- 1. draft -----------------------------------------------------------------------------------------------
 
@@ -126,14 +133,21 @@ class Decoder:
         """Draw everybody's next token and emit that of the rows ``where``, which is owed; the others' are drafts."""
         assert self.owed is not None
         owed, weights = self.owed, q.tempered
+        if self.look is not None:
+            self.as_mixture(self.look.at_debt(owed, q, where, self.mixture))
         if self.lazy and not self.greedy:  # the base's own draw was deferred: the token is the proxy's
             token = self.chance.pick(weights)
             origin, alpha = torch.full(token.shape, PROXY, dtype=torch.int8), owed.alpha
         else:
             decision = self.kernels.decide(self.target, owed.base, q) if self.mixture else None
-            pi = law(self.target, owed.base, q, owed.reference, self.sampling.temperature, decision)
+            if self.mixture and self.look is not None:
+                self.look.decided(decision, where)
+            temperature = self.sampling.temperature
+            pi = law(self.target, owed.base, q, owed.reference, temperature, decision, self.mixture)
+            if self.look is not None:
+                self.look.sums(pi, where)
             token = self.chance.pick(torch.where(owed.where.to(pi.device).unsqueeze(-1), pi, weights))
-            origin = self.likelier_origin(token, owed.base, q, decision)
+            origin = likelier_origin(self.target, token, owed.base, q, decision)
             alpha = owed.alpha if decision is None else decision.alpha.cpu()
             self.journal.score(self.rows, pi, where)
         self.write(token, self.journal.length[self.rows], where)
@@ -150,10 +164,12 @@ class Decoder:
         lengths = journal.width + journal.length[self.rows].unsqueeze(-1) + place
         stopped = self.stopped(drafts, count)
         # After a drafted stop token nothing follows: what stands there is never read.
-        needed = running.unsqueeze(-1) & (torch.arange(n + 1) < (count + ~stopped).unsqueeze(-1))
-        places = self.places(lengths, needed)
+        after = stopped.unsqueeze(-1) & (torch.arange(n + 1) == count.unsqueeze(-1))
+        places = self.places(lengths, drafts.places(running) & ~after)
         base = self.read_all(self.base, running, count, places)
         reference = self.read_all(self.reference, running, count, places, False) if self.reference else None
+        if self.look is not None:
+            self.as_mixture(self.look.at_round(base, reference, drafts, running, self.mixture))
         decision, alpha = self.decisions(base, drafts)
 
         pi = self.drafted_law(base, reference, decision, drafts)
@@ -193,7 +209,7 @@ class Decoder:
         alpha_here = alpha.gather(1, accepted.unsqueeze(-1)).squeeze(-1)
         origin = torch.full(token.shape, BASE if self.drawn_as_mixture else TARGET, dtype=torch.int8)
         if q is not None and (self.greedy or not self.drawn_as_mixture):
-            origin = torch.where(replaced, self.likelier_origin(token, p, q, chosen), origin)
+            origin = torch.where(replaced, likelier_origin(self.target, token, p, q, chosen), origin)
         if full is not None:
             journal.score(self.rows, full, replaced)
         self.write(token, emitted, replaced | keep)
@@ -215,7 +231,10 @@ class Decoder:
         known = None if decision is None else decision.at(first)
         deferred = known is None or not by_numpy(known.alpha) or bool(known.alpha.any())
         q = drafts.reading() if deferred else None  # with the target Base, say, π = p
-        return law(self.target, base.at(first), q, r, self.sampling.temperature, known)
+        pi = law(self.target, base.at(first), q, r, self.sampling.temperature, known, self.mixture)
+        if self.look is not None:
+            self.look.sums(pi, drafts.places(self.running)[:, 1:])
+        return pi
 
     def next_token(
         self, base: Reading, decision: Decision | None, ends: Tensor, replaced: Tensor, rest: Choice | None
@@ -239,10 +258,10 @@ class Decoder:
         p = base.for_mixture(self.target)
         if self.greedy:
             weights = decision.kept(p)
-            token = self.chance.pick(weights)
+            token = self.ask("last", ends).pick(weights)
             sure = ends & self.chance.settled(certain(weights, decision.alpha)).cpu()
             if rest is not None:
-                token = torch.where(replaced.to(token.device), rest.pick(self.chance), token)
+                token = torch.where(replaced.to(token.device), rest.pick(self.ask("replace", replaced)), token)
             return token, sure
         token = self.ask("last", ends).pick(p)
         px = p.gather(1, token.unsqueeze(-1)).squeeze(-1)
@@ -281,10 +300,14 @@ class Decoder:
         n, decision = drafts.width, None
         if self.mixture and not self.target.reads_proxy:
             decision = self.kernels.decide(self.target, base, None)
+            if self.look is not None:
+                self.look.decided(decision, drafts.places(self.running))
             if decision is not None:
                 return decision, decision.alpha
         elif self.mixture and n:  # at the last place the proxy has not spoken yet
             decision = self.kernels.decide(self.target, base.at((slice(None), slice(0, n))), drafts.reading())
+            if self.look is not None:
+                self.look.decided(decision, drafts.places(self.running)[:, 1:])
         alpha = base.plain.new_full((len(drafts.count), n + 1), torch.nan)
         if decision is not None:
             alpha[:, :n] = decision.alpha
@@ -367,12 +390,3 @@ class Decoder:
         columns = (x.unsqueeze(-1) for x in (token.cpu(), origin, alpha, accepted))
         token, origin, alpha, accepted = columns
         self.journal.emit(self.rows, token, where.long(), origin, alpha, accepted)
-
-    def likelier_origin(self, token: Tensor, base: Reading, q: Reading, decision: Decision | None) -> Tensor:
-        """Where the draw does not tell: whichever of p_v (1 − d_v) and α q*_v is the larger."""
-        if decision is None:
-            return torch.full(token.shape, TARGET, dtype=torch.int8)
-        at = token.unsqueeze(-1)
-        p, q_there = (x.for_mixture(self.target).gather(1, at).squeeze(-1) for x in (base, q))
-        kept, other = p * (1 - decision.of(token, p)), decision.alpha * q_there
-        return torch.where(kept >= other, BASE, PROXY).to(torch.int8).cpu()

@@ -33,6 +33,10 @@ class Drafts:
     def width(self) -> int:
         return self.tokens.shape[1]
 
+    def places(self, running: Tensor) -> Tensor:
+        """Which places of the round count, ``(B, n + 1)``: of running rows, those of their drafts and the one after."""
+        return running.unsqueeze(-1) & (torch.arange(self.width + 1) <= self.count.unsqueeze(-1))
+
     def reading(self) -> Reading:
         """q* at every place, ``(B, n, V)``; copies."""
         plain = torch.stack([step.plain for step in self.steps], 1)

@@ -10,9 +10,10 @@ from typing import Any
 from torch import Tensor
 from transformers import GenerationConfig, TopKLogitsWarper
 
+from ..checks import forgotten_classvar, instance
 from ..distributions import check_temperature
 from ..mixture import Mixture
-from ..target import Target
+from ..target import Target, check_placement
 from ..vocabulary_map import VocabularyMap
 from .fields import check_fields
 from .window import AutoWindow
@@ -37,8 +38,13 @@ def settle_window(window: Any) -> int | AutoWindow:
 
 def settle_target(target: Any) -> Target:
     """The target as the loop takes it, or one sentence about what is wrong with it."""
+    if isinstance(target, type):
+        instance("target", target, Target)  # type: ignore[type-abstract]
     if not isinstance(target, Target):
         raise ValueError(f"target must be a kad.Target such as kad.dual(0.4), got {type(target).__name__}.")
+    check_placement(target.placement)
+    if sentence := forgotten_classvar(target, ["reads_proxy"]):
+        raise ValueError(f"{sentence[:-1]}, and run kad.testing.check_target.")
     if isinstance(target, Mixture) and target.solver.per_row:
         raise ValueError(
             f"{target.solver} has a number for every row, and decoded rows come and go; give it one number, or decode the "

@@ -62,7 +62,8 @@ class Trace:
         lengths: ``(B,)``, tokens emitted per row.
         rounds: the verification rounds.
         base_passes, proxy_passes, reference_passes: model calls.
-        base_fed, proxy_fed: ``(B,)``, tokens fed to each model, prompt included.
+        base_fed, proxy_fed: ``(B,)``, tokens fed to each model, prompt included. A pass over ragged rows computes more
+            places than that, rows times its width; ``kad bench`` counts both.
         settings: the sampling settings that were used in the end.
 
     >>> import kad

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..checks import instance
 from ..distributions import BLOCK, accumulation_dtype, block_sums, blockwise_sum, by_numpy
 
 FEW = 4  # rows
@@ -130,19 +131,55 @@ def passed(coins: Tensor) -> Tensor:
 
 
 class Chance(ABC):
-    """Where decisions come from."""
+    """Where a decoder's decisions come from: everything that is drawn is asked of one of these, and of nothing else.
+
+    Subclass it to log decisions, to replay them, to enumerate them, or to draw otherwise, and give an instance as
+    ``generator=`` of `kad.generate` or `kad.decoder`. Answers are one per row, where the question is; the rows whose
+    decision counts are told by `about` before every question. `kad.testing.check_chance` tests it.
+
+    >>> import kad
+    >>> class Logged(kad.Chance):
+    ...     def __init__(self, inner):
+    ...         self.inner, self.told = inner, []
+    ...     def about(self, rows, place, where, what, step=0):
+    ...         self.told.append(what)
+    ...         self.inner.about(rows, place, where, what, step)
+    ...     def pick(self, weights):
+    ...         return self.inner.pick(weights)
+    ...     def coin(self, probability):
+    ...         return self.inner.coin(probability)
+    ...     def leading(self, probability):
+    ...         return self.inner.leading(probability)
+    >>> pair, chance = kad.demo.load(), Logged(kad.Greedy())
+    >>> prompt = "q : tom has 6 apples . he loses 2 . he finds 9 more . how many apples does tom have now ? a :"
+    >>> out = kad.generate(
+    ...     pair.base, pair.proxy, prompt, target=kad.dual(0.4), tokenizer=pair.tokenizer, generator=chance
+    ... )
+    >>> chance.greedy, chance.told[:4]
+    (True, ['draft', 'draft', 'draft', 'accept'])
+    """
 
     @abstractmethod
     def pick(self, weights: Tensor) -> Tensor:
-        """One token per row, in proportion to the weights; ``(B, V) -> (B,)``."""
+        """One token per row, in proportion to the weights, which need not sum to 1; ``(B, V) -> (B,)``, torch.int64."""
 
     @abstractmethod
     def coin(self, probability: Tensor) -> Tensor:
-        """True with the given probability; ``(B,) -> (B,)``."""
+        """True with the given probability; ``(B,) -> (B,)``, torch.bool."""
 
     @abstractmethod
     def leading(self, probability: Tensor) -> Tensor:
-        """How many coins of a row come up before its first failure; ``(B, n) -> (B,)``."""
+        """How many coins of a row come up before its first failure; ``(B, n) -> (B,)``, torch.int64."""
+
+    @property
+    def greedy(self) -> bool:
+        """Whether it always takes the heaviest token, of equal ones the first, and never draws.
+
+        The decoder then emits the mode of π at every position; a source that draws could only accept or replace. By default
+        False, or what the source in its attributes says, if it holds one.
+        """
+        held = [x for x in attributes(self) if isinstance(x, Chance) and x is not self]
+        return bool(held) and all(x.greedy for x in held)
 
     def about(self, rows: Tensor, place: Tensor, where: Tensor, what: str, step: int = 0) -> None:
         """What the next decision is about, for sources that want to know.
@@ -160,6 +197,13 @@ class Chance(ABC):
         return value
 
 
+def attributes(thing: object) -> list[object]:
+    """What an instance holds, in its dict or in its slots."""
+    slots = [vars(kind).get("__slots__", ()) for kind in type(thing).__mro__]
+    names = [name for slot in slots for name in ([slot] if isinstance(slot, str) else slot)]
+    return [*vars(thing).values(), *(getattr(thing, name, None) for name in names if not name.startswith("__"))]
+
+
 @dataclass(frozen=True)
 class Choice:
     """What a token is drawn from: weights over the vocabulary, ``(B, V)``, or over some tokens of each row, ``(B, k)``."""
@@ -174,11 +218,25 @@ class Choice:
 
 
 class Sampled(Chance):
-    """Random decisions from a `torch.Generator` (None: torch's global one)."""
+    """Random decisions from a `torch.Generator` (None: torch's global one): what a decoder makes of ``generator`` itself.
+
+    Args:
+        generator: the source of uniform numbers.
+        draw: the token from weights ``(B, V)`` and a uniform number for each row ``(B,)``.
+
+    Raises:
+        ValueError: a generator that is none.
+
+    >>> import torch
+    >>> Sampled(torch.Generator().manual_seed(0)).pick(torch.tensor([[0.0, 1.0], [2.0, 0.0]]))
+    tensor([1, 0])
+    """
 
     def __init__(
         self, generator: torch.Generator | None = None, draw: Callable[[Tensor, Tensor], Tensor] = inverse_cdf
     ) -> None:
+        if generator is not None:
+            instance("a Sampled's generator", generator, torch.Generator)
         self.generator, self.draw = generator, draw
 
     def uniform(self, like: Tensor, *shape: int) -> Tensor:
@@ -198,7 +256,17 @@ class Sampled(Chance):
 
 
 class Greedy(Chance):
-    """The mode, always; equal values by the lowest token id. Acceptance probabilities are then 0 or 1."""
+    """The mode, always; equal values by the lowest token id. Acceptance probabilities are then 0 or 1.
+
+    With ``do_sample=True`` it takes the mode of the π that would be sampled, with its temperature and its filters; with
+    ``do_sample=False`` that of the untempered π.
+
+    >>> import torch
+    >>> Greedy().pick(torch.tensor([[0.2, 0.4, 0.4]])), Greedy().greedy
+    (tensor([1]), True)
+    """
+
+    greedy = True
 
     def pick(self, weights: Tensor) -> Tensor:
         return mode(weights)

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from statistics import median
 
 import numpy as np
@@ -84,6 +85,8 @@ class AutoWindow:
     def __post_init__(self) -> None:
         if isinstance(self.longest, bool) or not isinstance(self.longest, int) or self.longest < 1:
             raise ValueError(f"AutoWindow longest must be an integer ≥ 1, got {self.longest!r}.")
+        if self.cost is not None and (isinstance(self.cost, bool) or not isinstance(self.cost, Real)):
+            raise ValueError(f"AutoWindow cost must be a number (proxy pass / base pass), got {self.cost!r}.")
         if self.cost is not None and not 0 < self.cost < float("inf"):
             raise ValueError(f"AutoWindow cost must be positive (proxy pass / base pass), got {self.cost}.")
 

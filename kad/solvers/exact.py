@@ -12,7 +12,7 @@ from torch import Tensor
 from . import branch, majorise
 from .base import Proof, RowProof, Solver, Status, by_rows
 from .knapsack import Clock, Floats, Incumbent, Row, first_incumbent, proved
-from .parameters import Parameter, Parameters, budgets
+from .parameters import Parameter, Parameters, budgets, setting
 
 DEAR = 100  # times the risk that is known: what all tokens together may cost
 
@@ -58,6 +58,8 @@ class Exact(Parameters, Solver):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "budget", budgets(self.budget))
+        for name in ("tolerance", "effort", "time_limit"):
+            object.__setattr__(self, name, setting(f"Exact {name}", getattr(self, name)))
         if not (self.tolerance >= 0 and self.effort >= 0 and self.time_limit > 0):
             raise ValueError("Exact takes tolerance ≥ 0, effort ≥ 0 and time_limit > 0 seconds.")
 

@@ -10,12 +10,13 @@ from typing import Any, ClassVar, final
 import numpy as np
 from torch import Tensor
 
+from ..checks import whole
 from ..distributions import check_budget
 from .base import Proof, RowProof, Solver, by_rows
 from .branch import relax
 from .exact import conclude
 from .knapsack import Floats, Incumbent, Mask, Order, Row, Wide, first_incumbent
-from .parameters import one_number
+from .parameters import one_number, setting
 
 UNITS = 61  # all weights, and all profits, add up to less than 2^61 units: sums stay inside int64
 INT64_BOUND = 2.0**-44  # relative: OR-Tools computes the bounds of its search in float64
@@ -75,6 +76,9 @@ class OrTools(Solver):
     def __post_init__(self) -> None:
         object.__setattr__(self, "budget", one_number("OrTools budget", self.budget))
         check_budget(self.budget)
+        for name in ("tolerance", "time_limit"):
+            object.__setattr__(self, name, setting(f"OrTools {name}", getattr(self, name)))
+        whole("OrTools core", self.core)
         if not (self.tolerance >= 0 and self.core >= 1 and self.time_limit > 0):
             raise ValueError("OrTools takes tolerance ≥ 0, core ≥ 1 token and time_limit > 0 seconds.")
 

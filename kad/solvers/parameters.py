@@ -50,6 +50,22 @@ def one_number(name: str, value: Any) -> float:
     return found
 
 
+def setting(name: str, value: Any) -> float:
+    """A number that says how a solver works, such as a time limit: one, possibly infinite, as Python's own.
+
+    >>> setting("Exact time_limit", float("inf"))
+    inf
+    >>> setting("Exact time_limit", "1 s")
+    Traceback (most recent call last):
+    ValueError: Exact time_limit must be a number, got '1 s'.
+    """
+    if isinstance(value, (Tensor, np.ndarray)):
+        return one_number(name, value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"{name} must be a number, got {shown(value)}.")
+    return parameter(name, value)  # type: ignore[return-value]
+
+
 def budgets(value: Any) -> float | Tensor:
     """A budget, or one for every row, in [0, 1]."""
     found = parameter("budget", value)

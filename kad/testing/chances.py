@@ -26,11 +26,12 @@ def check_chance(chance: Chance, seed: int = 0) -> None:
     Raises:
         AssertionError: one sentence that says which claim failed and on what input.
 
-    >>> import torch
-    >>> from kad.decoding.verify import Sampled
-    >>> check_chance(Sampled(torch.Generator().manual_seed(0)))
+    >>> import kad, torch
+    >>> check_chance(kad.Sampled(torch.Generator().manual_seed(0)))
     """
     right_kind(chance, Chance)
+    says = f"{type(chance).__name__}.greedy must be True or False, a property or an attribute, got {chance.greedy!r}."
+    claim(isinstance(chance.greedy, bool), says)
     check_pick(chance, seed)
     check_coin(chance)
     check_leading(chance)
@@ -72,7 +73,7 @@ def check_pick(chance: Chance, seed: int) -> None:
                 claim(inside, f"{name}.pick must return ids in [0, {len(p)}), got {token.tolist()}, {at}.")
                 weight = weights.gather(1, token.unsqueeze(-1))
                 claim((weight > 0).all(), f"{name}.pick returned a token of weight zero, {token.tolist()}, {at}.")
-                if getattr(chance, "greedy", False):
+                if chance.greedy:
                     modes = [row.index(max(row)) for row in weights.tolist()]
                     claim(
                         token.tolist() == modes,

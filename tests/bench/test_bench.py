@@ -50,6 +50,12 @@ def test_all_emit_as_much_and_feed_what_they_must(models: pairs.Models, rows: in
         assert getattr(by["two-model loop", None], f"{model}_fed") == rows * (PROMPT + NEW - 1)
     assert by["kad", 0].base_fed == rows * (PROMPT + NEW - 1)
     assert by["kad", 0].proxy_passes <= NEW
+    for r in results:  # tokens are no padding; places are, where rows have parted
+        for model in ("base", "proxy"):
+            fed, places = getattr(r, f"{model}_fed"), getattr(r, f"{model}_places")
+            assert fed <= places
+            assert fed == places or (r.name.startswith("kad") and rows > 1)
+            assert set(r.as_dict()) >= {f"{model}_passes", f"{model}_fed", f"{model}_places"}
     for r in results:
         assert len(r.seconds) == 2
         assert 0 < r.outside < 1
@@ -80,7 +86,8 @@ def test_compiled_passes_are_counted_too(models: pairs.Models) -> None:
     fast = measure(one, who, 1, 1e9, lambda text: None)[0]
     torch._dynamo.reset()
     slow = measure(plain, who, 1, 1e9, lambda text: None)[0]
-    assert fast.base_fed == slow.base_fed == PROMPT + NEW - 1
+    assert fast.base_fed == slow.base_fed == slow.base_places == PROMPT + NEW - 1
+    assert fast.base_places == 8 + NEW - 1  # the prompt's pass is one of the compiled widths
     assert fast.base_passes == slow.base_passes
     assert 0 < fast.outside < 1
 

@@ -388,6 +388,17 @@ def test_everything_and_nothing() -> None:
         (lambda: kad.Exact(0.5, tolerance=math.nan), "tolerance"),
         (lambda: kad.OrTools(-0.1), "budget must lie in"),
         (lambda: kad.OrTools(0.5, core=0), "core"),
+        *(
+            (lambda name=name, x=x: kad.Exact(0.5, **{name: x}), f"Exact {name} must be")
+            for name in ("tolerance", "effort", "time_limit")
+            for x in ("1", None, [1], True, torch.ones(2))
+        ),
+        *(
+            (lambda name=name, x=x: kad.OrTools(0.5, **{name: x}), f"OrTools {name} must be")
+            for name in ("tolerance", "core", "time_limit")
+            for x in ("1", None, [1], True, torch.ones(2))
+        ),
+        (lambda: kad.OrTools(0.5, core=2.5), "OrTools core must be a whole number"),
     ],
 )
 def test_bad_parameters_are_one_sentence(call: Callable[[], object], words: str) -> None:

@@ -1,0 +1,170 @@
+"""The first look at a target that is not kad's own, or that has a loss or a solver of somebody else's: one sentence.
+
+`kad.testing` measures claims on many inputs, and whoever has run it meets nothing here. Whoever has not would otherwise
+see text that is no sample of anything. kad's own classes are trusted, and a run of theirs does not come here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..decisions import Decision, Reading
+from ..distributions import total
+from ..mixture import Mixture
+from ..target import Target, mixed
+from .looks import Looker, close, foreign, wrong
+from .pending import Drafts, Owed
+
+
+def look_at(target: Target) -> Look | None:
+    """Who looks at a run's first position; None where all that decides is kad's own."""
+    parts = (target.loss, target.solver) if isinstance(target, Mixture) else (target,)
+    return Look(target) if any(foreign(part) for part in parts) else None
+
+
+@dataclass
+class Look:
+    """The look at one run's target.
+
+    Attributes:
+        target: whose.
+        mixture: whether it is one, by what its ``defer`` said at the first position; None before it was asked.
+        done: whether π itself has been looked at.
+    """
+
+    target: Target
+    mixture: bool | None = None
+    done: bool = False
+    seen: Looker = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.seen = Looker(self.target, "target")
+
+    def at_debt(self, owed: Owed, proxy: Reading, where: Tensor, mixture: bool) -> bool:
+        """`first` where a position was owed, in the rows ``where``; what was known of the mixture until it knows better."""
+        return mixture if self.done else self.rows(where, owed.base, proxy, owed.reference, mixture)
+
+    def at_round(
+        self, base: Reading, reference: Reading | None, drafts: Drafts, running: Tensor, mixture: bool
+    ) -> bool:
+        """`first` at the first place of a round; without a draft there is no q* yet."""
+        if self.done:
+            return mixture
+        first, proxy = (slice(None), 0), None
+        if drafts.width:
+            proxy, running = drafts.at(torch.zeros_like(drafts.count)), running & (drafts.count > 0)
+        return self.rows(running, base.at(first), proxy, reference and reference.at(first), mixture)
+
+    def rows(
+        self, where: Tensor, base: Reading, proxy: Reading | None, reference: Reading | None, mixture: bool
+    ) -> bool:
+        at = where.to(base.plain.device)
+        found = self.first(base.at(at), proxy and proxy.at(at), reference and reference.at(at))
+        return mixture if found is None else found
+
+    def first(self, base: Reading, proxy: Reading | None, reference: Reading | None) -> bool | None:
+        """Look at the first position of the rows that run, readings ``(R, V)``; whether the target is a mixture.
+
+        Called until q* is known there too; None if it takes q* to tell.
+
+        Raises:
+            ValueError: one sentence that names the class, what is wrong, and the check to run.
+        """
+        target, p = self.target, base.for_rule(self.target)
+        q = None if proxy is None else proxy.for_rule(target)
+        if self.mixture is None and (q is not None or not target.reads_proxy):
+            reads = (p,) if q is None or not target.reads_proxy else (p, q)
+            if isinstance(target, Mixture):
+                look_at_parts(target, *reads)
+                self.mixture = self.done = True
+            else:
+                self.mixture = target.reference is None and self.decides(reads)
+        if proxy is not None and not self.done:
+            self.law(base, proxy, reference)
+            self.done = True
+        return self.mixture
+
+    def decides(self, reads: tuple[Tensor, ...]) -> bool:
+        """Look at ``defer`` and ``cut``; whether there is a decision."""
+        seen, p, target = self.seen, reads[0], self.target
+        found = seen.ask("defer", *reads) if target.reads_proxy else seen.without_proxy("defer", p)
+        cut = seen.ask("cut", p)
+        if found is None:
+            if cut is not None:
+                raise seen.fault(" has a cut, but its defer returns None, which says that it is no mixture")
+            return False
+        d = seen.decision(found, p, "defer")
+        seen.again(target.defer, list(reads), d, p)
+        seen.cut(cut, p, d, "its defer")
+        return True
+
+    def law(self, base: Reading, proxy: Reading, reference: Reading | None) -> None:
+        """Look at π; of a mixture also whether it is the one of its own decision."""
+        seen, target = self.seen, self.target
+        given = [base, proxy] if reference is None else [base, proxy, reference]
+        p, q, *r = [x.for_rule(target) if self.mixture else x.for_mixture(target) for x in given]
+        pi = seen.per_token(seen.ask("__call__", p, q, *r), p, "π")
+        if bool((pi < 0).any()):
+            raise seen.fault(f"'s π must not be negative, got {float(pi.min()):g}")
+        self.sums(pi, torch.ones(len(pi), dtype=torch.bool))
+        seen.again(target, [p, q, *r], pi, None)
+        d = target.defer(*(p.clone(), q.clone())[: 1 + target.reads_proxy]) if self.mixture else None
+        if d is not None and not bool(((mixed(p, q, d) - pi).abs().sum(-1) <= 2 * close(p)).all()):
+            raise seen.fault("'s π is not p (1 - d) + q* Σ p d with the d that its defer returns")
+
+    # -- afterwards, at every position: what costs next to nothing beside a π or a d that is a stranger's ---------------
+
+    def sums(self, pi: Tensor, where: Tensor) -> None:
+        """Σ π = 1 wherever it counts, a mask on the CPU, so that no NaN is ever drawn from."""
+        sums = total(pi)[where.to(pi.device)]
+        off = (sums - 1).abs()
+        if not bool((off <= close(pi)).all()):
+            worst = float(sums[off.nan_to_num(torch.inf).argmax()])
+            raise self.seen.fault(f"'s π must sum to 1 in every row, got {worst:g}")
+
+    def decided(self, decision: Decision | None, where: Tensor) -> None:
+        """There is a decision, and its α is one at the positions that count, a mask of α's shape on the CPU."""
+        if decision is None:
+            raise self.seen.fault(
+                "'s defer returned a decision at first and None later; it must do the one or the other"
+            )
+        alpha = decision.alpha.cpu()[where]
+        slack = close(alpha)
+        if bool(((alpha >= -slack) & (alpha <= 1 + slack)).all()):
+            return
+        thing, suite = self.target, "target"
+        if isinstance(self.target, Mixture):
+            own = foreign(self.target.solver)
+            thing, suite = (self.target.solver, "solver") if own else (self.target.loss, "loss")  # type: ignore[assignment]
+        raise wrong(thing, suite, f" leads to a deferred mass outside [0, 1], {float(alpha.min()):g}")
+
+
+def look_at_parts(target: Mixture, p: Tensor, q: Tensor | None = None) -> None:
+    """A Mixture's own loss and solver; either of them may be kad's."""
+    loss, solver = target.loss, target.solver
+    reads = (p,) if q is None else (p, q)
+    if foreign(loss):
+        seen = Looker(loss, "loss")
+        values = seen.ask("__call__", *reads) if loss.reads_proxy else seen.without_proxy("__call__", p)
+        values = seen.per_token(values, p, "loss")
+        if bool((values < 0).any()):
+            raise seen.fault(f" is negative for some token, {float(values.min()):g}")
+        seen.again(loss, list(reads), values, p)
+        if loss.strict and rises(values, p):
+            raise seen.fault(" claims to be strict, but a likelier token costs more than a less likely one")
+    if foreign(solver):
+        seen = Looker(solver, "solver")
+        values = loss(*reads)
+        d = seen.decision(seen.ask("defer", values, p), p, "d")
+        seen.again(solver.defer, [values, p], d, p)
+        if loss.strict:
+            seen.cut(seen.ask("cut", p), p, d, "its defer")
+
+
+def rises(loss: Tensor, p: Tensor) -> bool:
+    """Whether a loss that should fall with the mass rises by more than rounding."""
+    l = loss.gather(-1, p.argsort(-1)).nan_to_num(posinf=torch.finfo(p.dtype).max)
+    return bool((l[..., 1:] - l[..., :-1] > close(p) * (1 + l[..., :-1].abs())).any())
