@@ -63,7 +63,7 @@ def compiled(options: tuple[tuple[str, Any], ...]) -> Kernels:
     # Shapes change from round to round: one kernel for all of them. No CUDA graphs: these outputs live on.
     chosen = {"dynamic": True} | {key: value for key, value in options if key != "mode"}
     fast: Callable[[Any], Any] = functools.partial(torch.compile, **chosen)
-    traced, untraceable = fast(decide), set[Target]()
+    traced, untraceable = fast(decide), list[Target]()  # a list, for targets that have no hash
 
     def decide_or_fall_back(target: Target, base: Reading, proxy: Reading | None) -> Decision | None:
         """Solvers that leave torch, such as `Exact` or a user's own in NumPy, run as they are."""
@@ -72,7 +72,7 @@ def compiled(options: tuple[tuple[str, Any], ...]) -> Kernels:
                 decision: Decision | None = traced(target, base, proxy)
                 return decision
             except torch._dynamo.exc.TorchDynamoException:
-                untraceable.add(target)
+                untraceable.append(target)
         return decide(target, base, proxy)
 
     return Kernels(fast(softmax), fast(inverse_cdf), decide_or_fall_back, fast(leftover))

@@ -64,7 +64,8 @@ class AutoWindow:
     Attributes:
         longest: no window is longer.
         cost: what a proxy pass costs, as a share of a base pass. None: both are timed. Times vary, so without a
-            given cost one seed may give another text from run to run (of the same law; greedy text never changes).
+            given cost one seed may give another text from run to run (of the same law; greedy text in float32 and
+            float64 stays what it is, in half precision up to the rounding of the models' logits).
 
     Raises:
         ValueError: longest < 1 or a cost that is not positive.

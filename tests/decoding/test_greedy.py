@@ -1,4 +1,7 @@
-"""Greedy decoding, token for token: any window, any batch, ragged prompts, and the two ends of the scale."""
+"""Greedy decoding, token for token: any window, any batch, ragged prompts, and the two ends of the scale.
+
+In float32 and float64. In half precision a pass over more places may round a logit otherwise: benchmarks/greedy_windows.py counts.
+"""
 
 from __future__ import annotations
 

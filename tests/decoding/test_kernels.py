@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 import torch
 
@@ -92,3 +95,23 @@ def test_solvers_that_cannot_be_traced_run_as_they_are() -> None:
         decision = fused({"backend": "eager"}).decide(target, Reading(p, p), None)
         assert decision is not None
         assert torch.equal(decision.dense(), target.defer(p))
+
+
+def test_a_target_without_a_hash_is_decided_too() -> None:
+    """A dataclass that is not frozen has none."""
+
+    @dataclass
+    class Thawed(kad.Target):
+        reads_proxy: ClassVar[bool] = False
+
+        def __call__(self, p: torch.Tensor, q: torch.Tensor, r: torch.Tensor | None = None) -> torch.Tensor:
+            return kad.mix(p, q, self.defer(p))
+
+        def defer(self, p: torch.Tensor, q: torch.Tensor | None = None) -> torch.Tensor:
+            return torch.tensor((p.numpy() < 0.3).tolist()).to(p)
+
+    p = torch.tensor([[0.5, 0.25, 0.25]])
+    for _ in range(2):
+        decision = fused({"backend": "eager"}).decide(Thawed(), Reading(p, p), None)
+        assert decision is not None
+        assert decision.alpha.tolist() == [0.5]
