@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+from .forks import Forks
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=150, database=None)
 settings.register_profile(
@@ -21,3 +25,11 @@ if limit := os.environ.get("ATEN_CPU_CAPABILITY"):
     # they would be taken up by the next run without the limit, and abort it.
     apart = Path(tempfile.gettempdir()) / f"torchinductor_{os.getuid()}_{limit}"
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(apart))
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Real processes, started once."""
+    waiting = Forks()
+    yield waiting
+    waiting.close()

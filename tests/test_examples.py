@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from .forks import Forks
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 PRINTS = {
@@ -22,18 +22,16 @@ STUDIES = sorted((Path(__file__).parent.parent / "examples" / "studies").glob("*
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
-def test_study(path: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, path, "--quick"], capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    assert "written: " in done.stdout
+def test_study(path: Path, tmp_path: Path, forks: Forks) -> None:
+    done = forks.run(["--quick"], file=path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"written: " in done.stdout
     assert not list(tmp_path.iterdir())  # a quick run leaves nothing behind
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
-def test_example(path: Path) -> None:
+def test_example(path: Path, forks: Forks) -> None:
     assert len(path.read_text().splitlines()) < 60
-    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr
-    assert PRINTS[path.stem] in done.stdout
+    done = forks.run(file=path)
+    assert done.returncode == 0, done.stderr.decode()
+    assert PRINTS[path.stem] in done.stdout.decode()

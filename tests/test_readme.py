@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from .forks import Forks
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
 
 
-def test_the_example_prints_what_the_readme_says() -> None:
+def test_the_example_prints_what_the_readme_says(forks: Forks) -> None:
     code, after = re.search(r"```python\n(.*?)```\n\n(.*?)\n\n", TEXT, re.DOTALL).groups()
     assert len([line for line in code.splitlines() if line.strip()]) == 12
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout.splitlines() == [line.strip() for line in after.splitlines()]
+    done = forks.run(code=code)
+    assert done.stdout.decode().splitlines() == [line.strip() for line in after.splitlines()]
 
 
 def test_linked_files_exist() -> None:

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -21,6 +20,8 @@ from kad.decoding import template
 from kad.demo import MODELS
 from kad.evaluation.given import read_yaml
 from kad.terminal import Console, generated
+
+from .forks import Forks
 
 MARKER = "import os\nopen(os.path.join({folder!r}, 'marker-' + __name__ + '-' + str(os.getpid())), 'w').close()\n"
 # Imported only now and then, or looked for and lived without: found with a finder at the end of sys.meta_path that took notes.
@@ -80,7 +81,10 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_no_marker_appears(hostile: tuple[Path, Path]) -> None:
-    """Every subcommand as a process of its own, in the hostile folder, with yes to every question."""
+    """Every subcommand as a process of its own, in the hostile folder, with yes to every question.
+
+    One starts from nothing, the others from one that has imported kad in that folder.
+    """
     folder, appeared = hostile
     proxy = str(MODELS / "proxy")
     few = ["--task", "embedded", "--n", "2", "--batch", "2", "--no-report", "--traces", "0", "--new_tokens", "8"]
@@ -107,19 +111,21 @@ def test_no_marker_appears(hostile: tuple[Path, Path]) -> None:
         "COLUMNS": "200",
     }
 
-    def ran(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-        # -P: as the installed command, whose first entry of the path is its own folder.
-        return subprocess.run(
-            [sys.executable, "-P", "-c", SHELL, *arguments], cwd=folder, input="y\n" * 100, capture_output=True, text=True, env=environment,
-        )  # fmt: skip
-
-    with ThreadPoolExecutor(2) as pool:
-        for (status, arguments), done in zip(runs, pool.map(ran, [arguments for _, arguments in runs]), strict=True):
-            assert done.returncode == status, (arguments, done.stdout[-500:], done.stderr[-1500:])
-            assert "Traceback" not in done.stderr, (arguments, done.stderr[-1500:])
-            if "unknown" in " ".join(arguments):
-                assert "code of its own (auto_map), which kad never runs" in done.stderr
-    assert ran(["report", "s"]).returncode == 0
+    # -P: as the installed command, whose first entry of the path is its own folder.
+    fresh = subprocess.run(
+        [sys.executable, "-P", "-c", SHELL, "generate", "q : hi", "--max_new_tokens", "4"], cwd=folder, input="y\n" * 100,
+        capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+    assert (fresh.returncode, "Traceback" in fresh.stderr) == (0, False), fresh.stderr
+    forks = Forks(["-P"], folder, environment)
+    for status, arguments in [*runs, (0, ["report", "s"])]:
+        done = forks.run(arguments, cwd=folder, given="y\n" * 100)
+        err = done.stderr.decode()
+        assert done.returncode == status, (arguments, done.stdout[-500:], err[-1500:])
+        assert "Traceback" not in err, (arguments, err[-1500:])
+        if "unknown" in " ".join(arguments):
+            assert "code of its own (auto_map), which kad never runs" in err
+    assert not forks.close()
     assert [path.name for path in appeared.iterdir()] == []
 
 

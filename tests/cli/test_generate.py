@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from kad.cli.main import main
 from kad.demo import MODELS
 
+from ..forks import Forks
+
 QUESTION = "q : tom has 6 apples . he loses 2 . he finds 9 more . how many apples does tom have now ? a :"
 ANSWER = "first 6 - 2 = 4 . then 4 + 9 = 13 . #### 13"
 
@@ -200,14 +202,16 @@ def test_help(capsys, command: str) -> None:
     assert "--help" in capsys.readouterr().out
 
 
-def test_command_line_as_a_process(tmp_path: Path) -> None:
-    """Exit status, streams and --help of the real program."""
-    command = [sys.executable, "-m", "kad"]
-    done = subprocess.run([*command, "generate", ""], capture_output=True, text=True, cwd=tmp_path, check=False)
+def test_command_line_as_a_process(tmp_path: Path, forks: Forks) -> None:
+    """Exit status, streams and --help of the real program; started anew, and with everything imported."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kad", "generate", ""], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("kad: the prompt is empty")
-    done = subprocess.run([*command, "--help"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    again = forks.run(["generate", ""], cwd=tmp_path)
+    assert (again.returncode, again.stderr.decode()) == (1, done.stderr)
+    done = forks.run(["--help"], cwd=tmp_path)
     assert done.returncode == 0
-    assert "--help" in done.stdout
-    done = subprocess.run([*command, "--version"], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.stdout.strip().endswith("0.1.0")
+    assert b"--help" in done.stdout
+    assert forks.run(["--version"], cwd=tmp_path).stdout.strip().endswith(b"0.1.0")

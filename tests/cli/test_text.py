@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import json
 import os
 import pty
 import re
-import subprocess
-import sys
+import threading
+from functools import cache
 
 import pytest
 import torch
@@ -18,10 +19,13 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 import kad
+from kad import checkpoints
+from kad.cli import generate as command
 from kad.cli.main import main
 from kad.decoding.colour import ColourStreamer, Pieces, coloured
 from kad.terminal import Console, generated
 
+from ..forks import Forks
 from ..models import chain
 
 # What the models say after "a", token by token; every byte and word stands once.
@@ -112,7 +116,9 @@ def test_the_script_is_worth_it(tokenizer: PreTrainedTokenizerFast, script: list
 
 
 @pytest.mark.parametrize("window", ["0", "3", "7"])
-def test_streamed_or_not_the_text_is_the_same(capsys, pair, tokenizer, script, window: str) -> None:
+def test_streamed_or_not_the_text_is_the_same(capsys, monkeypatch, pair, tokenizer, script, window: str) -> None:
+    once = cache(lambda places, dtype, device: checkpoints.load(dict(places), dtype, device))
+    monkeypatch.setattr(command, "load", lambda places, dtype, device: once(tuple(places.items()), dtype, device))
     for n in cuts(tokenizer, script):
         want = tokenizer.decode(script[:n], skip_special_tokens=True)
         arguments = ["generate", "a", *pair, "--max-new-tokens", str(n), "--window", window]
@@ -130,14 +136,14 @@ def test_streamed_or_not_the_text_is_the_same(capsys, pair, tokenizer, script, w
         assert "".join(t["text"] for t in found["tokens"] if t["text"] not in special) == want
 
 
-def test_real_processes_into_pipes(pair, tokenizer, script) -> None:
+def test_real_processes_into_pipes(pair, tokenizer, script, forks: Forks) -> None:
     """Also with a stop string that is a special token."""
     n = next(n for n in cuts(tokenizer, script)[5:] if n < len(script))
-    command = [sys.executable, "-m", "kad", "generate", "a", *pair]
+    arguments = ["generate", "a", *pair]
     for way in ([], ["--stream"]):
-        done = subprocess.run([*command, *way, "--max-new-tokens", str(n)], capture_output=True, check=True)
+        done = forks.run([*arguments, *way, "--max-new-tokens", str(n)])
         assert done.stdout == (tokenizer.decode(script[:n], skip_special_tokens=True) + "\n").encode()
-    done = subprocess.run([*command, "--stream", "--stop", "<|mark|>"], capture_output=True, check=True)
+    done = forks.run([*arguments, "--stream", "--stop", "<|mark|>"])
     assert done.stdout == b"b\t\x1b[31m\n"
 
 
@@ -149,36 +155,36 @@ def test_an_output_that_lacks_the_character() -> None:
         generated(console, Text("né"), "né")
 
 
-def on_a_terminal(command: list[str]) -> str:
+def on_a_terminal(forks: Forks, arguments: list[str]) -> str:
     """What a terminal of 80 columns gets to see, without the colours."""
     leader, follower = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80"}
-    process = subprocess.Popen(
-        command, stdout=follower, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=environment
-    )
-    os.close(follower)
+    environment = {"TERM": "xterm-256color", "COLUMNS": "80"}
     seen = b""
-    while True:
-        try:
-            part = os.read(leader, 4096)
-        except OSError:  # the other side is closed
-            break
-        if not part:
-            break
-        seen += part
+
+    def watch() -> None:
+        nonlocal seen
+        with contextlib.suppress(OSError):  # the other side is closed
+            while part := os.read(leader, 4096):
+                seen += part
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    done = forks.run(arguments, terminal=os.ttyname(follower), environment=environment)
+    os.close(follower)
+    watching.join()
     os.close(leader)
-    assert process.wait() == 0
+    assert done.returncode == 0, done.stderr.decode()
     return re.sub(r"\x1b\[[0-9;]*m", "", seen.decode().replace("\r\n", "\n"))
 
 
-def test_real_processes_on_a_terminal(pair, tokenizer, script) -> None:
+def test_real_processes_on_a_terminal(pair, tokenizer, script, forks: Forks) -> None:
     n = next(n for n in cuts(tokenizer, script)[5:] if n < len(script))
-    command = [sys.executable, "-m", "kad", "generate", "a", *pair, "--max-new-tokens", str(n)]
+    arguments = ["generate", "a", *pair, "--max-new-tokens", str(n)]
     want = tokenizer.decode(script[:n], skip_special_tokens=True)
     for character in "\x1b\r\x07":
         want = want.replace(character, repr(character)[1:-1])
     for way in ([], ["--stream"]):
-        assert on_a_terminal([*command, *way]) == want + "\n"
+        assert on_a_terminal(forks, [*arguments, *way]) == want + "\n"
 
 
 def word_piece(clean: bool) -> PreTrainedTokenizerFast:
