@@ -100,9 +100,12 @@ def test_what_was_tuned_runs_on_the_test(tmp_path: Path) -> None:
     ]
     assert main([*arguments, "--output", str(tmp_path / "e")]) == 0
     assert read(tmp_path / "e")[2]["sessions"][0]["part"] == "test"
-    # Development questions have the same numbers as ids: they are not taken for the test's.
+    # Development questions have the same numbers as ids: they are not taken for the test's, nor counted with them.
     arguments[4] = "dev"
-    assert main([*arguments, "--output", str(tmp_path / "e")]) == 1
+    assert main([*arguments, "--output", str(tmp_path / "e")]) == 0
+    configurations, rows, _ = read(tmp_path / "e")
+    assert sorted(c.part for c in configurations.values()) == ["dev", "test"]
+    assert [sum(r["key"] == key for r in rows) for key in configurations] == [5, 5]
 
 
 def test_refusals(tmp_path: Path, capsys) -> None:
