@@ -95,12 +95,24 @@ def items(task: Task, data: Path | None, count: int | None, part: Part) -> list[
     Raises:
         ValueError: as `load` and `Task.items`; no question in the part.
     """
+    return counted(task, data, count, part)[0]
+
+
+def counted(task: Task, data: Path | None, count: int | None, part: Part) -> tuple[list[Item], int | None]:
+    """`items`, and how many there are without a ``count``; None of a task that makes as many as are wanted."""
     if part not in get_args(Part):
         raise ValueError(f"the part must be one of {', '.join(get_args(Part))}; got {part!r}.")
-    own = task.generate(1, part) is not None
-    found = task.items(load(task, data, count if own or part == "all" else None, part))
-    if not own and part != "all":
+    if task.generate(1, part) is not None:
+        own = task.items(load(task, data, count, part))
+        return own, None
+    if count is not None and count < 1:
+        raise ValueError(f"the number of questions must be ≥ 1, got {count}.")
+    rows = load(task, data, None, part)
+    found = task.items(rows[:count] if part == "all" else rows)
+    total = len(rows)
+    if part != "all":
         found = [item for item in found if task.part_of(item) == part]
+        total = len(found)
     if not found:
         raise ValueError(f"{task.name} has no questions in its {part} part.")
-    return found[:count]
+    return found[:count], total
