@@ -150,11 +150,8 @@ def completed(plan: Plan, roles: set[str]) -> Plan:
 
 
 def with_progress(job: Job, store: Store, console: Console) -> int:
-    """Run with a bar over the questions of batches that are not complete; only these are in the estimate."""
-    todo = sum(
-        len(unit.items) for unit in job.units()
-        if store.missing(unit.configuration, unit.seed, job.asked(unit))
-    )  # fmt: skip
+    """Run with a bar over the questions that are not answered; only these are in the estimate."""
+    todo = sum(len(store.missing(unit.configuration, unit.seed, job.asked(unit))) for unit in job.units())
     columns = (
         TextColumn("{task.description:30.30}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(),
@@ -164,7 +161,7 @@ def with_progress(job: Job, store: Store, console: Console) -> int:
 
         def told(unit: Unit, added: int) -> None:
             c = unit.configuration
-            bar.update(task, description=f"{c.task}: {c.of.label}", advance=len(unit.items) if added else 0)
+            bar.update(task, description=f"{c.task}: {c.of.label}", advance=added)
 
         return run_job(job, store, told)
 

@@ -15,7 +15,7 @@ from .task import Part
 
 # Fields that format 2 has added, with what a result of format 1 says of them: nothing. They are left out of its hash, which
 # so stays the one that its lines carry, and never is that of a newer result, whose law is recorded.
-ADDED: dict[str, Any] = {"part": None, "prompt": "", "template": (), "engine": "", "law": 0, "code": ""}
+ADDED: dict[str, Any] = {"part": None, "prompt": "", "template": (), "engine": "", "law": 0, "code": "", "settings": ()}
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Configuration:
         engine: what decodes, and on what.
         law: `LAW_VERSION` of the kad that sampled; 0 in results of format 1.
         code: a hash of the files of a target, loss or solver of the user's own.
+        settings: hashes of what the configurations of these models say beside the weights, by role.
 
     >>> Configuration("gsm8k", "dual", 0.4).key == Configuration("gsm8k", "dual", 0.3).key
     False
@@ -63,6 +64,7 @@ class Configuration:
     engine: str = ""
     law: int = 0
     code: str = ""
+    settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def of(self) -> Method:
@@ -106,10 +108,19 @@ class Configuration:
 @functools.cache
 def key_of(configuration: Configuration) -> str:
     """See `Configuration.key`, which is asked for every row."""
-    fields = {name: value for name, value in asdict(configuration).items() if ADDED.get(name, ...) != value}
+    return hash_of({name: value for name, value in asdict(configuration).items() if ADDED.get(name, ...) != value})
+
+
+def hash_of(fields: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def drawn_by(configuration: Configuration) -> str:
+    """What a configuration's draws follow from: what format 1 recorded, so that a text is what it was then."""
+    return hash_of({name: value for name, value in asdict(configuration).items() if name not in ADDED})
 
 
 def seed_of(configuration: Configuration, item: str, seed: int) -> int:
     """The random seed of one row, from what it is alone: not from its batch, its order or a resumption."""
-    return seed_from(f"{configuration.key}/{item}/{seed}")
+    return seed_from(f"{drawn_by(configuration)}/{item}/{seed}")

@@ -8,7 +8,6 @@ because a folder of results names them.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -76,7 +75,6 @@ def verdict(answer: Answer, text: str, gold: str, finished: bool) -> Verdict:
     return found, bool(correct)
 
 
-@functools.cache
 def takes_finished(kind: type[Answer]) -> bool:
     """Whether a grader wants to know if the text ended by itself; graders of the user's own need not."""
     return "finished" in inspect.signature(kind.score).parameters

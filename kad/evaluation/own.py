@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -205,19 +206,23 @@ def code_of(name: str, value: float | None, target: Target) -> str:
     things = parts_of(name, value) if crossed(name) else (target,)
     paths = [path for path in crossed(name) or (name,) if "." in path]
     modules = {path.rpartition(".")[0] for path in paths} | {c.__module__ for x in things for c in type(x).__mro__}
-    state, found = hashlib.sha256(), False
-    for path in files_of(modules):
-        state.update(path.read_bytes())
-        found = True
+    found = [READ[module] for module in sorted(modules) if own_module(module)]
     if isinstance(target.reference, torch.nn.Module):
-        state.update(fingerprint(target.reference).encode())
-        found = True
-    return state.hexdigest()[:16] if found else ""
+        found.append(fingerprint(target.reference))
+    return hashlib.sha256(" ".join(found).encode()).hexdigest()[:16] if found else ""
 
 
-def files_of(modules: set[str]) -> Iterator[Path]:
-    """The files of those modules that are neither kad's, Python's nor PyTorch's."""
-    for name in sorted(modules):
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if name.partition(".")[0] not in ("kad", "torch", *sys.stdlib_module_names) and file and Path(file).is_file():
-            yield Path(file)
+READ = dict[str, str]()  # a hash of every module's file as it was when it was first used
+LOADED = dict[str, ModuleType]()
+
+
+def own_module(name: str) -> bool:
+    """Whether a module is neither kad's, Python's nor PyTorch's; its file is read once, for it may change while kad runs."""
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    if module is None or file is None or name.partition(".")[0] in ("kad", "torch", *sys.stdlib_module_names):
+        return False
+    if LOADED.get(name) is not module:
+        READ[name] = hashlib.sha256(Path(file).read_bytes()).hexdigest() if Path(file).is_file() else ""
+        LOADED[name] = module
+    return True

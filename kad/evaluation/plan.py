@@ -101,9 +101,16 @@ class Plan:
         object.__setattr__(self, "template", check_template(dict(self.template)))
 
     def configurations(
-        self, task: str, new_tokens: int, models: Sequence[tuple[str, str]] = (), prompt: str = "", engine: str = ""
+        self,
+        task: str,
+        new_tokens: int,
+        models: Sequence[tuple[str, str]] = (),
+        prompt: str = "",
+        engine: str = "",
+        settings: Sequence[tuple[str, str]] = (),
     ) -> Iterator[Configuration]:
-        """Of one task, in order, none twice. ``models`` are fingerprints by role, of which each method takes its own.
+        """Of one task, in order, none twice. ``models`` are fingerprints by role, of which each method takes its own, and
+        so are ``settings``.
 
         What makes no difference is not varied: the placement for one model alone, for greedy decoding, at temperature 1 and
         for a target of one's own that has one itself; the window for the proxy or another model alone; filters for
@@ -123,6 +130,7 @@ class Plan:
                     temperature=None if temperature is None else float(temperature), new_tokens=self.new_tokens or new_tokens,
                     shots=self.shots, shuffle=self.shuffle, models=own, part=self.part, prompt=prompt, template=self.template,
                     engine=engine, law=LAW_VERSION, code=method.code, **common,
+                    settings=tuple(pair for pair in settings if pair[0] in kind.roles),
                 )  # fmt: skip
                 if one not in seen:
                     seen.add(one)

@@ -87,13 +87,16 @@ def questions_of(spec: str, plan: Plan, data: Path | None) -> Questions:
 def ids_of(prompts: Sequence[str], tokenizer: Any, rendered_by: Any) -> list[list[int]]:
     """Token ids; the chat template of ``rendered_by`` has put the special tokens already, if it has one.
 
-    They are those of its own tokenizer: another that puts a first token of its own gets that one in their place, once.
+    They are those of its own tokenizer. Another puts its own first token in the place of that one, if it begins texts with
+    one, and never spells out one that it does not have.
     """
     templated = bool(rendered_by.chat_template)
-    foreign = templated and tokenizer is not rendered_by and begins(tokenizer)
-    first = (getattr(rendered_by, "bos_token", None) or "") if foreign else ""
-    special = foreign or not templated
-    return [list(tokenizer(p.removeprefix(first), add_special_tokens=special)["input_ids"]) for p in prompts]
+    if not templated or tokenizer is rendered_by:
+        return [list(tokenizer(prompt, add_special_tokens=not templated)["input_ids"]) for prompt in prompts]
+    first, own = getattr(rendered_by, "bos_token", None) or "", begins(tokenizer)
+    if not own and first in tokenizer.all_special_tokens:
+        first = ""  # its own word for it, which stays
+    return [list(tokenizer(prompt.removeprefix(first), add_special_tokens=own)["input_ids"]) for prompt in prompts]
 
 
 def begins(tokenizer: Any) -> bool:

@@ -74,7 +74,7 @@ class Results:
         have = {s.configuration.key for s in self.lines}
         return found + [
             f"{entry.get('task')}, {entry.get('method')}: 0 of {sum(entry['seeds'].values())}"
-            for key, entry in self.manifest.get("asked", {}).items() if key not in have and entry.get("seeds")
+            for key, entry in self.manifest.get("asked", {}).items() if key not in have
         ]  # fmt: skip
 
     def numbers(self) -> dict[str, Any]:

@@ -33,12 +33,13 @@ DECIMALS = 5  # of α in the results
 
 @dataclass(frozen=True)
 class Unit:
-    """What is decoded in one call: some questions under one configuration and seed."""
+    """What is decoded in one call: some questions, from the ``start``-th on, under one configuration and seed."""
 
     questions: Questions
     configuration: Configuration
     seed: int
     items: tuple[Item, ...]
+    start: int = 0
 
 
 @dataclass
@@ -85,7 +86,9 @@ class Job:
 
     def configurations_of(self, task: Task) -> Iterator[Configuration]:
         prompt = self.common[task.name][1]
-        return self.plan.configurations(task.name, task.new_tokens, self.marks, prompt, self.engine)
+        return self.plan.configurations(
+            task.name, task.new_tokens, self.marks, prompt, self.engine, self.checkpoints.settings
+        )
 
     @property
     def engine(self) -> str:
@@ -114,7 +117,7 @@ class Job:
                 for seed in self.plan.seeds_of(configuration):
                     for start in range(0, len(questions.items), self.batch):
                         items = questions.items[start : start + self.batch]
-                        yield Unit(questions, configuration, seed, tuple(items))
+                        yield Unit(questions, configuration, seed, tuple(items), start)
 
     def asked(self, unit: Unit) -> list[tuple[str, str]]:
         """A unit's questions with the hashes of their prompts."""
@@ -152,7 +155,8 @@ def run(job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit,
     ...     run(job, store), run(job, store)
     (4, 0)
     """
-    store.describe(manifest_of(job, store.manifest()))
+    before = store.manifest()
+    store.describe(manifest_of(job, before))
     judge(job, store)
     answered, failures, attempts = 0, list[Failure](), Attempts(job.batch)
     for unit in job.units():
@@ -160,22 +164,31 @@ def run(job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit,
         if not missing:
             told(unit, 0)
             continue
-        # The whole batch again, so that its rows are what they would have been; but of one that was asked to its end only
-        # what failed.
-        failed = {item for key, seed, item in store.failed if (key, seed) == (unit.configuration.key, unit.seed)}
-        items = tuple(item for item in unit.items if item.id in missing or not missing <= failed)
-        before = store.answers
+        again = cut(store, unit, missing, before)
+        items = tuple(item for item in unit.items if again or item.id in missing)
+        there = store.answers
         for found in attempts.of(items, functools.partial(part_of, job, unit)):
             if isinstance(found, Refused):
                 failures.append(failure_of(unit, found))
                 store.fail(failures[-1])
             else:
                 store.append(unit.configuration, found)
-        answered += store.answers - before
-        told(unit, store.answers - before)
+        answered += store.answers - there
+        told(unit, store.answers - there)
     if failures:
         raise Unanswered(failures, answered, store.folder)
     return answered
+
+
+def cut(store: Store, unit: Unit, missing: set[str], before: dict[str, Any]) -> bool:
+    """Whether an earlier run was stopped within this batch: it is then asked whole, so that its rows are what they would
+    have been. Questions that failed, have another prompt now or were not in the plan are asked alone.
+    """
+    key, seed = unit.configuration.key, unit.seed
+    known = before.get("asked", {}).get(key)
+    planned = len(unit.items) + unit.start if known is None else known["seeds"].get(str(seed), 0)
+    places = [(key, seed, item.id) for item in unit.items[: max(0, planned - unit.start)] if item.id in missing]
+    return any(place not in store.failed and place not in store.done for place in places)
 
 
 def part_of(job: Job, unit: Unit, items: tuple[Item, ...]) -> list[Line]:

@@ -82,11 +82,17 @@ def configuration_of(fields: Any) -> Configuration:
     try:
         models = tuple((str(role), str(mark)) for role, mark in fields.get("models", ()))
         template = tuple((str(name), value) for name, value in fields.get("template", ()))
-        found = Configuration(**{**fields, "models": models, "template": template})
+        settings = tuple((str(role), str(mark)) for role, mark in fields.get("settings", ()))
+        found = Configuration(**{**fields, "models": models, "template": template, "settings": settings})
         hash(found)
     except (TypeError, ValueError) as error:
         raise ValueError("its configuration has values of the wrong type") from error
     return found
+
+
+def counts(seeds: Any) -> bool:
+    """Whether these are numbers of questions by seed."""
+    return isinstance(seeds, dict) and all(type(count) is int for count in seeds.values())
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
@@ -103,6 +109,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     for name in ("asked", "prompts"):
         entries = found.get(name, {})
         whole = whole and isinstance(entries, dict) and all(isinstance(entry, dict) for entry in entries.values())
+    whole = whole and all(counts(entry.get("seeds")) for entry in found.get("asked", {}).values())
     if type(written) is not int or not whole:
         raise ValueError(f"{path} is damaged (no format and sessions); restore it, or choose another folder.")
     if written > FORMAT:

@@ -203,13 +203,14 @@ class Comparison:
 def comparable(a: Configuration, b: Configuration) -> bool:
     """Whether two methods ran under the same settings; one model alone stands for every placement."""
     same = (
-        "task", "window", "temperature", "filtered", "shots", "shuffle", "new_tokens", "part", "prompt", "template", "engine", "law"
+        "task", "window", "temperature", "filtered", "shots", "shuffle", "new_tokens", "part", "prompt", "template", "engine", "law",
     )  # fmt: skip
     if any(getattr(a, name) != getattr(b, name) for name in same):
         return False
-    ours, theirs = dict(a.models), dict(b.models)
-    shared = ours.keys() & theirs.keys()
-    return all(ours[role] == theirs[role] for role in shared) and (a.placement == b.placement or b.of.kind.alone)
+    for ours, theirs in ((dict(a.models), dict(b.models)), (dict(a.settings), dict(b.settings))):
+        if any(ours[role] != theirs[role] for role in ours.keys() & theirs.keys()):
+            return False
+    return a.placement == b.placement or b.of.kind.alone
 
 
 def paired(ours: Answers, theirs: Answers) -> tuple[list[list[bool]], list[list[bool]]]:

@@ -7,6 +7,7 @@ draws its own), and ``kad eval --part test`` asks the others.
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import statistics
 from collections.abc import Callable
@@ -120,19 +121,19 @@ def tune(
 
 
 def bounds(usual: tuple[float, float], low: float | None, high: float | None) -> tuple[float, float]:
-    """Where a parameter is looked for.
+    """Where a parameter is looked for, a whole number of steps wide.
 
     Raises:
         ValueError: no range, or one that is smaller than a step.
 
-    >>> bounds((0.05, 0.95), None, 0.5)
+    >>> bounds((0.05, 0.95), None, 0.53)
     (0.05, 0.5)
     """
     bottom = number("the lowest value", usual[0] if low is None else low)
     top = number("the highest value", usual[1] if high is None else high)
-    if top - bottom < STEP:
+    if top - bottom < STEP - 1e-9:
         raise ValueError(f"the range of the parameter must be {STEP:g} wide at least, got {bottom:g} to {top:g}.")
-    return bottom, top
+    return bottom, round(bottom + STEP * math.floor((top - bottom) / STEP + 1e-9), 10)
 
 
 def subject_of(job: Job) -> dict[str, Any]:

@@ -14,7 +14,7 @@ ALWAYS_KNOWN: dict[str, Callable[[Configuration], str]] = {
 RECORDED: dict[str, Callable[[Configuration], str]] = {
     "part": lambda c: f"part {c.part}", "template": lambda c: c.options or "no template options",
     "prompt": lambda c: f"prompt {c.prompt[:6]}", "engine": lambda c: c.engine, "law": lambda c: f"law {c.law}",
-    "code": lambda c: f"code {c.code[:6]}",
+ "code": lambda c: f"code {c.code[:6]}",
 }  # fmt: skip
 
 
@@ -49,22 +49,24 @@ def wordings(configurations: Iterable[Configuration]) -> dict[Configuration, str
         recorded = [c for c in own if c.recorded]
         shown = [say for say in ALWAYS_KNOWN.values() if len({say(c) for c in own}) > 1]
         newer = [RECORDED[n] for n in RECORDED if n != "code" and len({RECORDED[n](c) for c in recorded}) > 1]
-        several = models_that_vary(own)
+        several = roles_that_vary(c.models for c in own)
+        reset = roles_that_vary(c.settings for c in recorded)
         codes = defaultdict[tuple[str, float | None], set[str]](set)
         for c in recorded:
             codes[c.method, c.value].add(c.code)
         for c in own:
             parts = [say(c) for say in shown] + [f"{role} {mark[:6]}" for role, mark in c.models if role in several]
+            parts += [f"{role}'s settings {mark[:6]}" for role, mark in c.settings if role in reset]
             parts += [say(c) for say in newer] if c.recorded else [OLD]
             parts += [RECORDED["code"](c)] if len(codes[c.method, c.value]) > 1 and c.recorded else []
             found[c] = ", ".join(parts)
     return found
 
 
-def models_that_vary(configurations: Iterable[Configuration]) -> set[str]:
-    """The roles in which there are several models."""
+def roles_that_vary(pairs: Iterable[tuple[tuple[str, str], ...]]) -> set[str]:
+    """The roles that have several marks."""
     marks = defaultdict[str, set[str]](set)
-    for c in configurations:
-        for role, mark in c.models:
+    for own in pairs:
+        for role, mark in own:
             marks[role].add(mark)
     return {role for role, found in marks.items() if len(found) > 1}
