@@ -42,7 +42,7 @@ def evaluate(
     """Score methods on tasks, with intervals and a report; a run that was stopped goes on where it was.
 
     Without models it uses the embedded pair and its own task. Results are appended to the output folder: other
-    configurations join those that are there.
+    configurations join those that are there, and what was asked is not asked again.
 
     Args:
         task: gsm8k, svamp, math500, arc, csqa, truthfulqa, mmlu, embedded, a YAML file or an import path; may be given several times.

@@ -68,7 +68,7 @@ class Results:
         """A sentence for every configuration that has fewer answers than were asked for."""
         words = wordings(s.configuration for s in self.lines)
         found = [
-            f"{s.configuration.task}, {s.configuration.of.label} ({variant(s.configuration, words)}): {s.size}"
+            f"{s.configuration.task}, {s.configuration.of.label} ({variant(s.configuration, words)}): {s.size}{s.more}"
             for s in self.lines if not s.complete
         ]  # fmt: skip
         have = {s.configuration.key for s in self.lines}
@@ -184,6 +184,7 @@ def line_of(s: Summary, words: Words) -> dict[str, Any]:
     return s.as_dict() | {
         "variant": variant(s.configuration, words),
         "size": s.size,
+        "more": s.more,
         "even": s.answers == s.questions * s.seeds,
     }
 

@@ -73,22 +73,25 @@ class Summary:
 
     @property
     def size(self) -> str:
-        """How many questions, of how many, where that differs.
+        """How many questions, of how many that were asked for, or that the data hold.
 
         >>> c = Configuration("gsm8k", "p")
         >>> row = {"key": c.key, "seed": 0, "item": "1", "answer": "18", "correct": True, "alphas": [], "tokens": 2}
         >>> asked = {c.key: {"of": 1319, "seeds": {"0": 20}}}
         >>> summaries({c.key: c}, [row | ZEROS], asked)[0].size
-        '1 of 20 (the data hold 1,319)'
+        '1 of 20'
         """
         if not self.complete and self.wanted is not None:
-            if self.planned > 1:
-                return f"{self.answers} of {self.wanted} answers"
-            more = f" (the data hold {self.total:,})" if self.total is not None and self.total != self.wanted else ""
-            return f"{self.answers} of {self.wanted}{more}"
+            return f"{self.answers} of {self.wanted}{' answers' if self.planned > 1 else ''}"
         if self.total is not None and self.questions < self.total:
             return f"{self.questions} of {self.total:,}"
         return str(self.questions)
+
+    @property
+    def more(self) -> str:
+        """How many questions the data hold, where `size` does not say it; empty where it does."""
+        unsaid = not self.complete and self.total is not None and self.total != self.wanted
+        return f" (the data hold {self.total:,})" if unsaid else ""
 
     @property
     def shape(self) -> str:

@@ -12,7 +12,7 @@ ALWAYS_KNOWN: dict[str, Callable[[Configuration], str]] = {
     "shots": lambda c: f"{c.shots} shots", "limit": lambda c: f"≤ {c.new_tokens} tokens", "shuffle": lambda c: f"shuffle {c.shuffle}",
 }  # fmt: skip
 RECORDED: dict[str, Callable[[Configuration], str]] = {
-    "part": lambda c: f"part {c.part}", "template": lambda c: c.options or "no template options",
+    "part": lambda c: f"part {c.part}", "template": lambda c: c.options,
     "prompt": lambda c: f"prompt {c.prompt[:6]}", "engine": lambda c: c.engine, "law": lambda c: f"law {c.law}",
  "code": lambda c: f"code {c.code[:6]}",
 }  # fmt: skip
@@ -59,7 +59,7 @@ def wordings(configurations: Iterable[Configuration]) -> dict[Configuration, str
             parts += [f"{role}'s settings {mark[:6]}" for role, mark in c.settings if role in reset]
             parts += [say(c) for say in newer] if c.recorded else [OLD]
             parts += [RECORDED["code"](c)] if len(codes[c.method, c.value]) > 1 and c.recorded else []
-            found[c] = ", ".join(parts)
+            found[c] = ", ".join(filter(None, parts))
     return found
 
 
