@@ -196,7 +196,7 @@ def remarks(results: Results) -> list[str]:
         found += [f"{task}: {count} verdicts stand as they were: {why}." for why, count in g.kept.items()]
     if results.superseded:
         found.append(
-            f"{results.superseded} answers to questions whose prompt has changed since are kept and counted nowhere."
+            f"{results.superseded} answers to questions that have changed since, or that the data no longer hold, are kept and counted nowhere."
         )
     if any(not s.configuration.recorded for s in results.lines):
         found.append(

@@ -29,6 +29,7 @@ class Questions:
         total: how many there are to ask in this part of the data; None if the task makes as many as are wanted.
         spec: what the task was named by.
         template: variables for the chat template.
+        ids: of all questions in this part of the data; None if that is not known.
     """
 
     task: Task
@@ -37,6 +38,7 @@ class Questions:
     total: int | None = None
     spec: str = ""
     template: tuple[tuple[str, Any], ...] = ()
+    ids: frozenset[str] | None = None
     prompts: dict[tuple[int, Item], str] = field(default_factory=dict, compare=False, repr=False)
 
     def prompt(self, tokenizer: Any, item: Item) -> str:
@@ -76,12 +78,13 @@ class Questions:
 def questions_of(spec: str, plan: Plan, data: Path | None) -> Questions:
     """A task's questions; exemplary ones are the last of the data, whatever the count, and are not asked."""
     task = task_of(spec, plan.shuffle)
-    items, total = sources.counted(task, data, None if plan.shots else plan.count, plan.part)
+    found = sources.counted(task, data, None if plan.shots else plan.count, plan.part)
+    items = found.items
     if plan.shots >= len(items):
         raise ValueError(f"{task.name} has {len(items)} questions, too few for {plan.shots} shots.")
     left = len(items) - plan.shots
-    total = None if total is None else total - plan.shots
-    return Questions(task, items[:left][: plan.count], tuple(items[left:]), total, spec, plan.template)
+    total = None if found.total is None else found.total - plan.shots
+    return Questions(task, items[:left][: plan.count], tuple(items[left:]), total, spec, plan.template, found.ids)
 
 
 def ids_of(prompts: Sequence[str], tokenizer: Any, rendered_by: Any) -> list[list[int]]:

@@ -1,7 +1,8 @@
 """The lines of a file of results as rows: each question once, as it was last asked and judged.
 
-A line is a configuration, an answer, or a verdict. A verdict says what an answer that is already there counts as: after its
-gold or its grader has changed, or because its question is asked again that another had taken the place of.
+A line is a configuration, an answer, a verdict, or a note that a question is another now, or no more. A verdict says what an
+answer that is already there counts as: after its gold or its grader has changed, or because its question is asked again
+that another had taken the place of.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ class Rows:
     Attributes:
         configurations: by key, as lines.
         current: the answers that count, each with its last verdict; ``was`` holds what they counted as when they came.
-        superseded: answers to questions whose prompt has changed since; they count nowhere.
+        superseded: answers to questions whose prompt has changed since, or that the data no longer hold; they count nowhere.
+        last: the hash of the prompt that counts, by configuration, seed and question; empty if none does.
     """
 
     configurations: dict[str, Any]
     current: list[Line]
     superseded: list[Line]
+    last: dict[tuple[str, int, str], str]
 
 
 def rows_of(lines: Iterable[Line]) -> Rows:
@@ -47,6 +50,9 @@ def rows_of(lines: Iterable[Line]) -> Rows:
             configurations[line["key"]] = configuration_of(line["configuration"])
             continue
         place = (line["key"], line["seed"], line["item"])
+        if line.get("asked"):
+            last[place] = line["question"]
+            continue
         known = answers.get((*place, line["question"]))
         if not line.get("verdict"):
             if known is None:
@@ -59,7 +65,7 @@ def rows_of(lines: Iterable[Line]) -> Rows:
         else:
             continue  # its answer was deleted
         last[place] = line["question"]
-    sorted_out = Rows(configurations, [], [])
+    sorted_out = Rows(configurations, [], [], last)
     for (*there, question), row in answers.items():
         (sorted_out.current if last[tuple(there)] == question else sorted_out.superseded).append(row)  # type: ignore[index]
     return sorted_out

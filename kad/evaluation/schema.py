@@ -21,7 +21,7 @@ NEEDED: dict[str, type | tuple[type, ...]] = {"key": str, "seed": int, "item": s
 FIELDS: dict[str, type | tuple[type, ...]] = NEEDED | {
     "text": str, "answer": (str, type(None)), "gold": str, "correct": bool, "tokens": int, "rounds": int, "drafted": int,
     "accepted": int, "base_fed": int, "proxy_fed": int, "seconds": (int, float), "ids": list, "origins": str, "alphas": list,
-    "grader": dict, "verdict": bool,
+    "grader": dict, "verdict": bool, "asked": bool,
 }  # fmt: skip
 
 

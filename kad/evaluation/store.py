@@ -102,6 +102,8 @@ class Store:
         if "configuration" in line:
             self.configurations[line["key"]] = configuration_of(line["configuration"])
             return
+        if line.get("asked"):
+            return
         marks = self.done.setdefault((line["key"], line["seed"], line["item"]), [])
         if line["question"] in marks:
             marks.remove(line["question"])
@@ -128,6 +130,14 @@ class Store:
         """
         self._write([{**verdict, "verdict": True} for verdict in verdicts if self.has(verdict)])
 
+    def ask(self, notes: Sequence[Line]) -> None:
+        """Note that questions have another prompt now, or none: what was answered to the former counts no more.
+
+        Raises:
+            ValueError: as for `append`.
+        """
+        self._write([{**note, "asked": True} for note in notes])
+
     def has(self, row: Line) -> bool:
         """Whether this question is answered, with this prompt."""
         return row["question"] in self.done.get((row["key"], row["seed"], row["item"]), ())
@@ -151,7 +161,9 @@ class Store:
             ) from error
         for line in lines:
             self._learn(line)
-        added = {(line["key"], line["seed"], line["item"]) for line in lines if "item" in line}
+        added = {
+            (line["key"], line["seed"], line["item"]) for line in lines if "item" in line and not line.get("asked")
+        }
         if solved := [place for place in self.failed if place in added]:
             for place in solved:
                 del self.failed[place]

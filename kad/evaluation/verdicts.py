@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from .grading import NAMES, grader_of, of_row
@@ -10,14 +9,16 @@ from .schema import Line
 from .store import Store, read_rows
 
 if TYPE_CHECKING:
-    from .runner import Job
+    from .runner import Job, Unit
+    from .task import Item
 
 
 def judge(job: Job, store: Store) -> int:
-    """Write a verdict for every answer of the plan that no longer counts as its line says; how many those are.
+    """Write what counts otherwise now than the lines say; how many lines that took.
 
-    That is so where the gold answer or the grader has changed, and where a question has its former prompt again. A grader
-    that fails leaves the verdict as it is.
+    - A verdict for every answer of the plan whose gold answer or grader has changed, or whose question has its former prompt
+      again. A grader that fails leaves the verdict as it is.
+    - A note for every question of the plan that has another prompt now, or that the data no longer hold.
 
     Raises:
         ValueError: the store cannot be written.
@@ -25,28 +26,42 @@ def judge(job: Job, store: Store) -> int:
     if not store.done:
         return 0
     rows = read_rows(store.folder)[0]
-    current = {(r["key"], r["seed"], r["item"]): r["question"] for r in rows.current}
     known = {(r["key"], r["seed"], r["item"], r["question"]): r for r in (*rows.current, *rows.superseded)}
-    found = defaultdict[str, list[Line]](list)
+    verdicts, notes, ids = list[Line](), list[Line](), dict[str, frozenset[str]]()
     for unit in job.units():
-        answer = unit.questions.task.answer
-        grader, ours = grader_of(answer), type(answer) in NAMES
+        key = unit.configuration.key
+        if unit.questions.ids is not None:
+            ids[key] = unit.questions.ids
         for item, (_, mark) in zip(unit.items, job.asked(unit), strict=True):
-            place = (unit.configuration.key, unit.seed, item.id)
-            row = known.get((*place, mark))
-            if row is None or "text" not in row:
-                continue
-            unchanged = row.get("gold") == item.gold and row.get("grader") == grader and current[place] == mark
-            if ours and unchanged:  # kad's own graders grade again whenever results are read
-                continue
-            try:
-                said, correct = of_row(answer, row, unit.configuration, item.gold)
-            except Exception:  # whatever a grader may raise: what was answered stays
-                continue
-            now = {"gold": item.gold, "answer": said, "correct": correct}
-            same = all(row.get(name) == value for name, value in now.items()) and (ours or row.get("grader") == grader)
-            if not same or current[place] != mark:
-                head = {"key": place[0], "seed": place[1], "item": place[2], "question": mark}
-                found[unit.configuration.key].append({**head, **now, "grader": grader})
-    store.judge([verdict for verdicts in found.values() for verdict in verdicts])
-    return sum(map(len, found.values()))
+            place = (key, unit.seed, item.id)
+            row, counts = known.get((*place, mark)), rows.last.get(place) == mark
+            head = {"key": key, "seed": unit.seed, "item": item.id, "question": mark}
+            if row is not None and (now := verdict_of(unit, item, row, counts)) is not None:
+                verdicts.append(head | now)
+            elif row is None and place in rows.last and not counts:
+                notes.append(head)
+    for (key, seed, id), mark in rows.last.items():
+        if mark and key in ids and id not in ids[key]:
+            notes.append({"key": key, "seed": seed, "item": id, "question": ""})
+    store.judge(verdicts)
+    store.ask(notes)
+    return len(verdicts) + len(notes)
+
+
+def verdict_of(unit: Unit, item: Item, row: Line, counts: bool) -> Line | None:
+    """What an answer counts as today; None if that is what its lines say."""
+    answer = unit.questions.task.answer
+    grader, ours = grader_of(answer), type(answer) in NAMES
+    if "text" not in row:
+        return None
+    if ours and counts and row.get("gold") == item.gold and row.get("grader") == grader:
+        return None  # kad's own graders grade again whenever results are read
+    try:
+        said, correct = of_row(answer, row, unit.configuration, item.gold)
+    except Exception:  # whatever a grader may raise: what was answered stays
+        if counts:
+            return None
+        said, correct = row.get("answer"), bool(row.get("correct"))
+    now = {"gold": item.gold, "answer": said, "correct": correct}
+    same = all(row.get(name) == value for name, value in now.items()) and (ours or row.get("grader") == grader)
+    return None if same and counts else now | {"grader": grader}

@@ -17,6 +17,7 @@ from kad.checkpoints import Checkpoints, load
 from kad.cli.main import main
 from kad.evaluation import comparisons, runner
 from kad.evaluation.answers import Answer, Number
+from kad.evaluation.failures import Unanswered
 from kad.evaluation.grading import grader_of
 from kad.evaluation.methods import Method
 from kad.evaluation.plan import Block, Plan
@@ -88,6 +89,9 @@ def check(job: Job, said: dict[str, tuple[Any, ...]], folder: Path) -> None:
         instruction, template, _, _, law, _, engine_name, version = zip(*own, strict=True)
         for kinds in (instruction, template, law, engine_name, version):
             assert len(set(kinds)) == 1, "answers of two kinds are pooled"
+    for questions in job.questions:
+        own = {c.key for c in job.configurations_of(questions.task)}
+        assert {row["item"] for row in rows if row["key"] in own} <= (questions.ids or set())
     results = results_of(folder)
     assert sum(s.answers for s in results.lines) == len(rows)
     assert results.unfinished == []
@@ -112,8 +116,7 @@ def test_more_seeds_add_answers_and_drop_none(world: World) -> None:
     world.plan.update(count=3, seeds=(0, 1))
     assert once(world) == 3
     (line,) = results_of(world.folder / "s").lines
-    assert (line.questions, line.seeds, line.answers, line.complete) == (12, 2, 15, True)
-    assert line.shape == "12×2 (15 answers)"
+    assert (line.questions, line.seeds, line.complete, line.shape) == (12, 2, True, "12×2 (15 answers)")
     rows = read(world.folder / "s")[1]
     shares = [[r["correct"] for r in rows if r["item"] == str(i)] for i in range(12)]
     assert line.accuracy == rate_of(shares)
@@ -276,3 +279,22 @@ def test_the_explorer_follows_the_answers(world: World) -> None:
     gone = trace | {"key": row["key"], "item": "1", "mark": found.superseded[0]["question"]}
     (shown,) = explorer([mine, gone], found.configurations, found.current, {})
     assert shown["gold"] == world.golds[0]
+
+
+def test_an_answer_to_a_former_question_counts_no_more_before_the_new_one_is_there(world: World, monkeypatch) -> None:
+    """Stopped, failed or gone: what is not answered is missing, and no old answer stands in for it."""
+    once(world)
+    world.questions[2] = "Another?"
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "decode", lambda job, unit: (_ for _ in ()).throw(RuntimeError("NaN")))
+        with pytest.raises(Unanswered):
+            once(world)
+    found = results_of(world.folder / "s")
+    assert (found.lines[0].size, found.superseded, len(found.failures)) == ("8 of 9", 1, 1)
+    world.size = 5
+    once(world)
+    found = results_of(world.folder / "s")
+    assert (found.lines[0].size, found.lines[0].complete, found.superseded) == ("5", True, 5)
+    world.size = ROWS
+    assert once(world) == 0
+    assert results_of(world.folder / "s").lines[0].size == "9 of 20"

@@ -81,11 +81,12 @@ class World:
     chat: int = 0
     mark: str = "one"
     batch: int = 64
+    size: int = ROWS
     questions: list[str] = field(default_factory=lambda: [f"How many is {i}?" for i in range(ROWS)])
     golds: list[str] = field(default_factory=lambda: [str(i) for i in range(ROWS)])
 
     def job(self) -> Job:
-        rows = [{"question": q, "answer": g} for q, g in zip(self.questions, self.golds, strict=True)]
+        rows = [{"question": q, "answer": g} for q, g in zip(self.questions, self.golds, strict=True)][: self.size]
         (self.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         (self.folder / "task.yaml").write_text(yaml.safe_dump({"name": "quiz", "file": "rows.jsonl", **self.task}))
         tokenizer = copy.copy(self.models.tokenizer)
@@ -114,5 +115,6 @@ EDITS = {
     "model": lambda w, i: setattr(w, "mark", ("one", "two")[i % 2]),
     "batch": lambda w, i: setattr(w, "batch", (64, 4)[i % 2]),
     "question": lambda w, i: w.questions.__setitem__(i % 6, f"How much is {i % 6}{'?' * (i % 2)}"),
+    "data": lambda w, i: setattr(w, "size", (ROWS, 12)[i % 2]),
     "gold": lambda w, i: w.golds.__setitem__(i % 6, str(100 + i % 3)),
 }  # fmt: skip
