@@ -46,7 +46,7 @@ def run(
         f"{100 * found.accuracy:.1f} [{100 * found.low:.0f}-{100 * found.high:.0f}] % of {found.questions} development questions, the "
         f"best of {found.trials} settings (so it flatters). Test questions asked: none.\n"
         f"tokens a second: {speeds}; fastest with γ = {found.window}.\n"
-        f"On the test questions: {command(found, plan.tasks)}",
+        f"On the test questions: {command(found, plan)}",
         soft_wrap=True,
     )  # fmt: skip
 

@@ -31,6 +31,7 @@ from .summary import Summary, summaries
 from .task import digest
 
 WINDOWS, ROUNDS, RESULT = (0, 1, 3, 5, 7), 3, "tuned.json"
+HEAT = 0.7  # the temperature where none is named
 Told = Callable[[str], None]
 
 
@@ -177,13 +178,20 @@ def speeds_of(jobs: dict[int, Job], told: Told) -> dict[int, float]:
     return {window: statistics.median(values) for window, values in found.items()}
 
 
-def command(found: Tuned, tasks: tuple[str, ...]) -> str:
-    """What to run on the test questions."""
-    named = " ".join(f"--task {task}" for task in tasks)
-    return (
-        f"kad eval {named} --part test --method {shlex.quote(f'{found.method}:{found.value:g}')} --placement {found.placement} "
-        f"--window {found.window}"
-    )
+def command(found: Tuned, plan: Plan) -> str:
+    """What to run on the test questions, under what the search was under."""
+    named = " ".join(f"--task {shlex.quote(task)}" for task in plan.tasks)
+    heat = plan.blocks[0].temperatures[0]
+    more = [f"--temperature {heat:g}"] if heat is not None and heat != HEAT else []
+    more += [f"--seeds {len(plan.seeds)}"] if len(plan.seeds) > 1 else []
+    more += [f"--new-tokens {plan.new_tokens}"] if plan.new_tokens is not None else []
+    more += [f"--template-option {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in plan.template]
+    return " ".join(
+        [
+            f"kad eval {named} --part test --method {shlex.quote(f'{found.method}:{found.value:g}')} --placement {found.placement} "
+            f"--window {found.window}", *more,
+        ]
+    )  # fmt: skip
 
 
 def plan_of(

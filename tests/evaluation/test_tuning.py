@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,26 @@ def test_a_search_goes_by_the_grader_of_today(
     monkeypatch.setattr(Number, "score", lambda self, text, gold, **more: ("1", True))
     after = search(capsys, folder)
     assert (after["accuracy"], after["answers"]) == (1.0, before["answers"])
+
+
+def test_the_command_for_the_test_is_of_the_same(capsys, quick: None, tmp_path: Path) -> None:
+    more = [
+        "--method",
+        "Squared*primal",
+        "--temperature",
+        "1",
+        "--template-option",
+        "enable_thinking=false",
+        "--seeds",
+        "2",
+    ]
+    search(capsys, tmp_path / "t", *more)
+    found = " ".join(capsys.readouterr().out.split()).partition("On the test questions: kad ")[2]
+    assert found.endswith("--temperature 1 --seeds 2 --new-tokens 12 --template-option enable_thinking=false")
+    assert main([*shlex.split(found), "--n", "2", "--no-report", "--output", str(tmp_path / "e")]) == 0
+    assert [(c.part, c.temperature, c.method) for c in read(tmp_path / "e")[0].values()] == [
+        ("test", 1.0, "Squared*primal")
+    ]
 
 
 def test_ranges_of_ones_own(capsys, tmp_path: Path) -> None:
