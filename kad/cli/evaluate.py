@@ -138,7 +138,7 @@ def carry_out(
         explain(job, store, read(output)[1], traces)
     there = sum(len(unit.items) for unit in job.units()) - answered - failed
     console.print(f"{answered} questions answered, {there} were there.")
-    report(output, page=not no_report, tasks=job.tasks)
+    report(output, page=not no_report)  # the same numbers as kad report will print
     if unanswered is not None:
         raise unanswered
 

@@ -121,12 +121,17 @@ def named(grader: Mapping[str, Any]) -> str:
 
 
 def regraded(
-    configurations: Mapping[str, Configuration], rows: Iterable[Line], tasks: Mapping[str, Task] | None = None
+    configurations: Mapping[str, Configuration],
+    rows: Iterable[Line],
+    tasks: Mapping[str, Task] | None = None,
+    graders: Mapping[str, Any] | None = None,
 ) -> tuple[list[Line], dict[str, Graded]]:
     """The rows with the verdicts of today, and what changed, by task.
 
     Args:
-        tasks: at hand, by name; others are graded by what their lines name, if that is kad's.
+        tasks: at hand, by name.
+        graders: what the last run graded the others by, by the hash of their prompts; else it is what their lines name. Either
+            is used if it is kad's own.
 
     >>> c = Configuration("gsm8k", "p")
     >>> row = {"key": c.key, "text": "So it is 5.", "gold": "5", "answer": None, "correct": False, "tokens": 4}
@@ -139,7 +144,7 @@ def regraded(
     for row in rows:
         c = configurations[row["key"]]
         told = graded.setdefault(c.task, Graded())
-        answer, why = present(c, row, tasks or {})
+        answer, why = present(c, row, tasks or {}, (graders or {}).get(c.prompt))
         if answer is not None:
             place = (c.task, repr(grader_of(answer)), row["text"], row["gold"], row.get("tokens", 0) < c.new_tokens)
             try:
@@ -160,13 +165,15 @@ def regraded(
     return found, graded
 
 
-def present(c: Configuration, row: Line, tasks: Mapping[str, Task]) -> tuple[Answer | None, str]:
+def present(
+    c: Configuration, row: Line, tasks: Mapping[str, Task], last: Mapping[str, Any] | None
+) -> tuple[Answer | None, str]:
     """The grader of today for a row, or None and why there is none."""
     if not isinstance(row.get("text"), str) or not isinstance(row.get("gold"), str):
         return None, "their lines hold no text"
     if c.task in tasks:
         return tasks[c.task].answer, ""
-    grader = row.get("grader") or {}
+    grader = last or row.get("grader") or {}
     if c.task in BUILTIN and grader.get("name", NAMES[type(BUILTIN[c.task]().answer)]) in KINDS:
         usual = BUILTIN[c.task]().answer
         if not grader or grader["name"] == NAMES[type(usual)]:

@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from ..version import LAW_VERSION, VERSION
+from .grading import grader_of
 from .task import digest
 
 MANY = 2**63
@@ -67,6 +68,6 @@ def prompts(job: Job) -> dict[str, Any]:
         found[mark] = {
             "task": questions.task.name, "instruction": questions.task.instruction, "shots": len(questions.examples),
             "template": (getattr(aligned, "name_or_path", "") or type(aligned).__name__) if aligned.chat_template else None,
-            "variables": dict(questions.template), "rendered": text,
+            "variables": dict(questions.template), "rendered": text, "grader": grader_of(questions.task.answer),
         }  # fmt: skip
     return found

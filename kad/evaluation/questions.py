@@ -72,7 +72,7 @@ class Questions:
             ids_of([text], tokenizer, aligned)
             for tokenizer in {id(t): t for t in (checkpoints.tokenizer, aligned)}.values()
         ]
-        return text, hashlib.sha256(json.dumps([text, ids]).encode()).hexdigest()[:16]
+        return text, hashlib.sha256(json.dumps([self.task.name, text, ids]).encode()).hexdigest()[:16]
 
 
 def questions_of(spec: str, plan: Plan, data: Path | None) -> Questions:

@@ -101,7 +101,7 @@ def results_of(folder: str | Path, against: str = "dual", tasks: Mapping[str, Ta
     """
     found, manifest = read_rows(folder)
     configurations = found.configurations
-    rows, graded = regraded(configurations, found.current, tasks)
+    rows, graded = regraded(configurations, found.current, tasks, graders_of(manifest))
     lines = summaries(configurations, rows, manifest.get("asked"))
     if not lines:
         raise ValueError(f"{folder} holds no results yet.")
@@ -113,6 +113,11 @@ def results_of(folder: str | Path, against: str = "dual", tasks: Mapping[str, Ta
     failures = tuple(failure for failure in read_failures(Path(folder)) if failure.place not in have)
     compared = comparisons(configurations, rows, against)
     return Results(Path(folder), lines, compared, manifest, failures, graded, len(found.superseded), rows)
+
+
+def graders_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What the last run graded by, by the hash of the prompts; an edit of a task's kind is in force for all its lines."""
+    return {mark: p["grader"] for mark, p in manifest.get("prompts", {}).items() if isinstance(p.get("grader"), dict)}
 
 
 def write(results: Results) -> Path:

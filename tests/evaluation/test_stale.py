@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from kad.cli.main import main
 from kad.evaluation import comparisons, runner
 from kad.evaluation.answers import Answer, Number
 from kad.evaluation.failures import Unanswered
-from kad.evaluation.grading import grader_of
+from kad.evaluation.grading import grader_of, named
 from kad.evaluation.methods import Method
 from kad.evaluation.plan import Block, Plan
 from kad.evaluation.report import explorer, results_of, write
@@ -75,7 +74,6 @@ def check(job: Job, said: dict[str, tuple[Any, ...]], folder: Path) -> None:
     configurations, rows, _ = read(folder)
     place = {(row["key"], row["seed"], row["item"]): row for row in rows}
     assert len(place) == len(rows)
-    now = defaultdict[str, list[tuple[Any, ...]]](list)
     for unit in job.units():
         for item in unit.items:
             row = place[unit.configuration.key, unit.seed, item.id]
@@ -83,7 +81,6 @@ def check(job: Job, said: dict[str, tuple[Any, ...]], folder: Path) -> None:
             assert said[row["text"]][2] == prompt
             assert row["gold"] == item.gold
             assert row["correct"] == unit.questions.task.answer.score(row["text"], item.gold)[1]
-            now[unit.configuration.key].append(said[row["text"]])
     for key in configurations:
         own = [said[row["text"]] for row in rows if row["key"] == key]
         instruction, template, _, _, law, _, engine_name, version = zip(*own, strict=True)
@@ -93,6 +90,12 @@ def check(job: Job, said: dict[str, tuple[Any, ...]], folder: Path) -> None:
         own = {c.key for c in job.configurations_of(questions.task)}
         assert {row["item"] for row in rows if row["key"] in own} <= (questions.ids or set())
     results = results_of(folder)
+    graders, prompts = (
+        {named(grader_of(q.task.answer)) for q in job.questions},
+        {c.prompt for c in job.configurations()},
+    )
+    now = [row for row in results.rows if configurations[row["key"]].prompt in prompts]
+    assert {named(row["grader"]) for row in now} == graders, "graded by a former grader"
     assert sum(s.answers for s in results.lines) == len(rows)
     assert results.unfinished == []
     assert results.superseded == len(every(folder)) - len(rows)
@@ -295,6 +298,3 @@ def test_an_answer_to_a_former_question_counts_no_more_before_the_new_one_is_the
     once(world)
     found = results_of(world.folder / "s")
     assert (found.lines[0].size, found.lines[0].complete, found.superseded) == ("5", True, 5)
-    world.size = ROWS
-    assert once(world) == 0
-    assert results_of(world.folder / "s").lines[0].size == "9 of 20"
