@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,12 @@ class Checkpoints:
     def fingerprints(self) -> tuple[tuple[str, str], ...]:
         """By role; read from the weights once."""
         return tuple(sorted((role, fingerprint(model)) for role, model in self.models.items()))
+
+    @functools.cached_property
+    def settings(self) -> tuple[tuple[str, str], ...]:
+        """By role, hashes of what the models' configurations say beside their weights; see `settings`."""
+        told = {role: settings(model) for role, model in self.models.items()}
+        return tuple(sorted((role, hashlib.sha256(text.encode()).hexdigest()[:8]) for role, text in told.items()))
 
 
 def load(places: Mapping[str, str | None], dtype: str = "auto", device: str | None = None) -> Checkpoints:
@@ -117,3 +124,29 @@ def fingerprint(model: Any) -> str:
             sample = flat[:: max(1, len(flat) // SAMPLED)].cpu().contiguous()
             state.update(sample.view(torch.uint8).numpy().tobytes())
     return state.hexdigest()[:16]
+
+
+UNREAD = (
+    "transformers_version",
+    "architectures",
+    "dtype",
+    "torch_dtype",
+    "use_cache",
+    "name_or_path",
+    "id2label",
+    "label2id",
+)
+
+
+def settings(model: Any) -> str:
+    """What a model's configuration says beside its weights (rotary bases, windows, ...), and the tokens that end a reply.
+
+    >>> from kad import demo
+    >>> "eos_token_id" in settings(demo.load().base)
+    True
+    """
+    config, generation = getattr(model, "config", None), getattr(model, "generation_config", None)
+    different: dict[str, Any] = getattr(config, "to_diff_dict", dict)()
+    kept = {k: v for k, v in different.items() if not k.startswith("_") and k not in UNREAD}
+    ends = getattr(generation, "eos_token_id", None)
+    return json.dumps([kept, ends], sort_keys=True, default=str) if config is not None else ""

@@ -92,7 +92,7 @@ def made(path: str, what: str, kind: type[Found], options: Mapping[str, Any] | N
     Args:
         path, what: as for `imported`.
         kind: the class.
-        options: arguments that a subclass is made with, those of them that are fields of it as a dataclass.
+        options: arguments that a subclass or function is given, those of them that it has parameters for.
 
     Raises:
         ValueError: nothing there, something else there, or it fails; one sentence.
@@ -113,10 +113,10 @@ def made(path: str, what: str, kind: type[Found], options: Mapping[str, Any] | N
             f"cannot load the {what} {path}: it is no {kind.__name__}, no subclass, and no function declared to "
             f"return one (def f() -> {kind.__name__})."
         )
-    fields = getattr(found, "__dataclass_fields__", {})
+    taken = parameters(found)
     try:
         with named(path):
-            thing = found(**{key: value for key, value in (options or {}).items() if key in fields})
+            thing = found(**{key: value for key, value in (options or {}).items() if key in taken})
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -124,6 +124,15 @@ def made(path: str, what: str, kind: type[Found], options: Mapping[str, Any] | N
     if not isinstance(thing, kind):
         raise ValueError(f"cannot load the {what} {path}: it made a {type(thing).__name__}, not a {kind.__name__}.")
     return thing
+
+
+def parameters(found: Any) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a class or function that can be given by name; none where Python cannot tell."""
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    try:
+        return {name: p for name, p in inspect.signature(found).parameters.items() if p.kind in by_name}
+    except (TypeError, ValueError):
+        return {}
 
 
 def declared(found: object, kind: type) -> bool:

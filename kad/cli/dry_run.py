@@ -38,7 +38,7 @@ def show(
         task = task_of(spec, plan.shuffle)
         n = found.questions[task.name]
         for c in plan.configurations(task.name, task.new_tokens):
-            seeds, kind = len(plan.seeds_of(c)), c.of.kind
+            seeds, kind = len(plan.seeds_of(c)), c.of.known
             low, high = passes(c, n or 0, seeds, batch)
             range_of = f"{high}" if low == high else f"{low} to {high}"
             replies, most_passes, longest = replies + (n or 0) * seeds, most_passes + high, max(longest, c.new_tokens)

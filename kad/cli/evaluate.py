@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -17,12 +18,14 @@ from ..evaluation.failures import Unanswered
 from ..evaluation.methods import available, methods_of
 from ..evaluation.plan import Block, Configuration, Plan
 from ..evaluation.presets import preset_of
-from ..evaluation.report import NEEDS, results_of, write
+from ..evaluation.report import NEEDS, Results, results_of, write
 from ..evaluation.runner import Job, Unit, ready
 from ..evaluation.runner import run as run_job
 from ..evaluation.store import Store, read
 from ..evaluation.summary import Comparison, Summary
+from ..evaluation.task import Task
 from ..evaluation.traces import explain
+from ..evaluation.wording import wordings
 from ..extras import need
 from ..terminal import Console, json_text
 from .dry_run import show
@@ -34,7 +37,7 @@ def run(
     *, task: list[str] | None, method: list[str] | None, base: str | None, proxy: str | None, reference: str | None,
     aligned: str | None, n: int | None, seeds: int, window: list[int] | None, placement: list[str] | None,
     temperature: float, greedy: bool, top_p: float | None, top_k: int | None, min_p: float | None, control: float | None,
-    shots: int, shuffle: int, part: str, new_tokens: int | None, preset: str | None, **how: Any,
+    shots: int, shuffle: int, part: str, new_tokens: int | None, template_option: list[str] | None, preset: str | None, **how: Any,
 ) -> None:  # fmt: skip
     """See `kad.cli.evaluation.evaluate`."""
     places = {"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}
@@ -45,7 +48,9 @@ def run(
     both = (filters,) if control is None else (filters, (("min_p", control),))
     heat: tuple[Any, ...] = tuple(placement or ["models"])  # the block checks them
     block = Block(chosen, heat, tuple(window or [0]), (None if greedy else temperature,), both)
-    options: dict[str, Any] = {"count": n, "shots": shots, "shuffle": shuffle, "new_tokens": new_tokens, "part": part}
+    options: dict[str, Any] = {"count": n, "shots": shots, "shuffle": shuffle, "part": part}
+    options |= {} if new_tokens is None else {"new_tokens": new_tokens}
+    options |= {} if template_option is None else {"template": variables(template_option)}
     shapes = None
     if preset is not None:
         found = preset_of(preset)
@@ -59,6 +64,28 @@ def run(
             raise ValueError("give the tasks with --task, such as --task gsm8k.")
         plan = Plan(tuple(task or ["embedded"]), (block,), seeds=tuple(range(seeds)), **options)
     carry_out(plan, places, shapes, **how)
+
+
+def variables(options: list[str]) -> tuple[tuple[str, Any], ...]:
+    """Variables of a chat template, from texts such as ``enable_thinking=false``; values as YAML reads them.
+
+    Raises:
+        ValueError: no name and value, or a name twice.
+
+    >>> variables(["enable_thinking=false", "date_string=1 May 2026"])
+    (('date_string', '1 May 2026'), ('enable_thinking', False))
+    """
+    found = dict[str, Any]()
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals or name in found:
+            raise ValueError(f"--template-option takes NAME=VALUE, each name once, got {option!r}.")
+        try:
+            read = yaml.safe_load(value) if len(value) < 1000 else value
+        except yaml.YAMLError:
+            read = value
+        found[name] = read if isinstance(read, bool | int | float | str) else value
+    return plans.check_template(found)
 
 
 def run_plan(
@@ -106,12 +133,12 @@ def carry_out(
             answered, failed = with_progress(job, store, console), 0
         except Unanswered as error:
             unanswered, answered, failed = error, error.answered, len(error.failures)
-            if not store.done:
+            if not store.answers:
                 raise
         explain(job, store, read(output)[1], traces)
     there = sum(len(unit.items) for unit in job.units()) - answered - failed
     console.print(f"{answered} questions answered, {there} were there.")
-    report(output, page=not no_report)
+    report(output, page=not no_report)  # the same numbers as kad report will print
     if unanswered is not None:
         raise unanswered
 
@@ -123,11 +150,8 @@ def completed(plan: Plan, roles: set[str]) -> Plan:
 
 
 def with_progress(job: Job, store: Store, console: Console) -> int:
-    """Run with a bar over the questions of batches that are not complete; only these are in the estimate."""
-    todo = sum(
-        len(unit.items) for unit in job.units()
-        if store.missing(unit.configuration, unit.seed, (item.id for item in unit.items))
-    )  # fmt: skip
+    """Run with a bar over the questions that are not answered; only these are in the estimate."""
+    todo = sum(len(store.missing(unit.configuration, unit.seed, job.asked(unit))) for unit in job.units())
     columns = (
         TextColumn("{task.description:30.30}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(),
@@ -137,14 +161,16 @@ def with_progress(job: Job, store: Store, console: Console) -> int:
 
         def told(unit: Unit, added: int) -> None:
             c = unit.configuration
-            bar.update(task, description=f"{c.task}: {c.of.label}", advance=len(unit.items) if added else 0)
+            bar.update(task, description=f"{c.task}: {c.of.label}", advance=added)
 
         return run_job(job, store, told)
 
 
-def report(folder: Path, against: str = "dual", json: bool = False, page: bool = True) -> None:
+def report(
+    folder: Path, against: str = "dual", json: bool = False, page: bool = True, tasks: Mapping[str, Task] | None = None
+) -> None:
     """Numbers, tables and the page of a folder of results."""
-    results = results_of(folder, against)
+    results = results_of(folder, against, tasks)
     if json:
         print(json_text(results.numbers(), indent=1))
         return
@@ -152,8 +178,31 @@ def report(folder: Path, against: str = "dual", json: bool = False, page: bool =
     console.print(table_of(results.lines))
     if results.compared:
         console.print(table_of_comparisons(results.lines, results.compared))
+    for sentence in remarks(results):
+        console.print(sentence, soft_wrap=True)
     if page:
         console.print(f"written: {write(results)}", soft_wrap=True)
+
+
+def remarks(results: Results) -> list[str]:
+    """What the numbers are not of: incomplete lines, changed verdicts, answers that do not count."""
+    found = [f"not complete: {sentence}" for sentence in results.unfinished]
+    for task, g in results.graded.items():
+        if g.changed:
+            found.append(
+                f"{task}: graded again by {g.by}: {g.changed.total()} verdicts changed ({g.changed[True]} now right, "
+                f"{g.changed[False]} now wrong)."
+            )
+        found += [f"{task}: {count} verdicts stand as they were: {why}." for why, count in g.kept.items()]
+    if results.superseded:
+        found.append(
+            f"{results.superseded} answers to questions that have changed since, or that the data no longer hold, are kept and counted nowhere."
+        )
+    if any(not s.configuration.recorded for s in results.lines):
+        found.append(
+            "lines of format 1 do not say of which prompt and part they are; they are never counted with others."
+        )
+    return found
 
 
 def table_of(lines: list[Summary]) -> Table:
@@ -162,7 +211,9 @@ def table_of(lines: list[Summary]) -> Table:
     axes: dict[str, Callable[[Configuration], str]] = {
         "task": lambda c: c.task, "T on": lambda c: "" if c.of.kind.alone else c.placement, "γ": lambda c: str(c.window),
         "T": lambda c: "greedy" if c.temperature is None else f"{c.temperature:g}", "filter": lambda c: c.filtered,
+        "setting": lambda c: words[c],
     }  # fmt: skip
+    words = wordings(s.configuration for s in lines)
     shown = {name: get for name, get in axes.items() if len({get(s.configuration) for s in lines}) > 1}
     for name in ("method", *shown):
         table.add_column(name, no_wrap=name == "method")
@@ -170,7 +221,7 @@ def table_of(lines: list[Summary]) -> Table:
         table.add_column(name, justify="right")
     for s in lines:
         table.add_row(
-            s.configuration.of.label, *(get(s.configuration) for get in shown.values()), f"{s.questions}×{s.seeds}",
+            s.configuration.of.label, *(get(s.configuration) for get in shown.values()), s.shape if s.complete else s.size,
             str(s.accuracy), number(s.deferred), number(s.acceptance), f"{s.tokens_per_pass:.2f}", f"{s.tokens_per_second:.0f}",
         )  # fmt: skip
     return table

@@ -27,6 +27,7 @@ def evaluate(
     shuffle: int = 0,
     part: str = "all",
     new_tokens: int | None = None,
+    template_option: list[str] | None = None,
     batch: int = 64,
     preset: str | None = None,
     dtype: str = "auto",
@@ -41,13 +42,14 @@ def evaluate(
     """Score methods on tasks, with intervals and a report; a run that was stopped goes on where it was.
 
     Without models it uses the embedded pair and its own task. Results are appended to the output folder: other
-    configurations join those that are there.
+    configurations join those that are there, and what was asked is not asked again.
 
     Args:
         task: gsm8k, svamp, math500, arc, csqa, truthfulqa, mmlu, embedded, a YAML file or an import path; may be given several times.
         method: p, q*, p*, nudging, implicit-reward, dual, primal, fractional, confidence-bet, cascade-chow, -diff, -opt, -token-v1,
-            -token-v2, -token-v3, ensemble, with a value or several as in dual:0.3,0.4, or a target's import path; may be given
-            several times. By default all that the models allow.
+            -token-v2, -token-v3, ensemble, with a value or several as in dual:0.3,0.4; any loss with any solver, as in
+            "Squared*primal:0.5,0.9" or "mine.MyLoss*dual,exact:0.5"; or a target's import path, as in mine.MyTarget:0.5,1. May be
+            given several times. By default all of kad's own that the models allow.
         base: The large base model p: a folder or a hub id.
         proxy: The small aligned model q*: a folder or a hub id. Its chat template is used for both.
         reference: The small base model q, for implicit-reward.
@@ -67,6 +69,7 @@ def evaluate(
         shuffle: Seed of the order of options.
         part: all questions, dev (one in five, by a hash) or test (the others).
         new_tokens: The longest reply; by default the task's own.
+        template_option: A variable for the chat template, such as enable_thinking=false; may be given several times.
         batch: Questions decoded at once.
         preset: olmo2 or qwen3: the paper's models, tasks and grid.
         dtype: Of the models' weights: auto, float32, bfloat16 or float16.
@@ -146,6 +149,9 @@ def tune(
     seeds: int = 1,
     temperature: float = 0.7,
     new_tokens: int | None = None,
+    template_option: list[str] | None = None,
+    low: float | None = None,
+    high: float | None = None,
     batch: int = 64,
     seed: int = 0,
     dtype: str = "auto",
@@ -156,8 +162,9 @@ def tune(
 
     Args:
         task: As for kad eval; may be given several times.
-        method: A method with a parameter: dual, primal, nudging, ...
-        trials: The budget: settings to try.
+        method: A method with a parameter: dual, primal, nudging, ..., a loss with a solver as in "Squared*primal", or a target of
+            your own.
+        trials: The budget: settings to try; those of an earlier search of the same in the folder count.
         placement: Placements of the temperature to choose from (default models); may be given several times.
         base: The large base model p: a folder or a hub id.
         proxy: The small aligned model q*.
@@ -168,6 +175,9 @@ def tune(
         seeds: How many samples of every question.
         temperature: Of sampling.
         new_tokens: The longest reply; by default the task's own.
+        template_option: A variable for the chat template, such as enable_thinking=false; may be given several times.
+        low: The lowest value of the parameter; by default the method's own.
+        high: The highest.
         batch: Questions decoded at once.
         seed: Of the search.
         dtype: Of the models' weights.
@@ -181,14 +191,18 @@ def tune(
     run(**settings)
 
 
-def report(folder: Path, against: str = "dual", json: bool = False) -> None:
-    """Compute every number and figure again from a folder of results.
+def report(folder: Path, against: str = "dual", task: list[str] | None = None, json: bool = False) -> None:
+    """Grade the texts of a folder of results again, and compute every number and figure from them.
 
     Args:
         folder: What kad eval or kad sweep wrote.
         against: The method that the others are compared with: a name, or a label such as "dual λ=0.4".
+        task: A task of your own, a YAML file or an import path, whose grader is to be used; may be given several times. Kad's own
+            graders always are.
         json: Print the numbers as JSON, and write nothing.
     """
+    from ..evaluation.tasks import task_of
     from .evaluate import report as again
 
-    again(folder, against, json)
+    tasks = [task_of(spec) for spec in task or []]
+    again(folder, against, json, tasks={one.name: one for one in tasks})

@@ -27,10 +27,15 @@ class TooLong(BaseException):
     """The time is up; no handler of the template's own may catch it."""
 
 
-def through_template(tokenizer: Any, turns: Sequence[Mapping[str, Any]]) -> str:
+def through_template(
+    tokenizer: Any, turns: Sequence[Mapping[str, Any]], variables: Mapping[str, Any] | None = None
+) -> str:
     """The conversation as text, with the header of the assistant's turn at the end.
 
     The template may take `SECONDS`, ask for `BYTES` of memory (on Linux) and write `CHARACTERS`.
+
+    Args:
+        variables: what the template reads beside the conversation, such as ``{"enable_thinking": False}``.
 
     Raises:
         TemplateFailed: the template raises an error.
@@ -41,7 +46,8 @@ def through_template(tokenizer: Any, turns: Sequence[Mapping[str, Any]]) -> str:
     '<bos>q : 2 + 2 ? a :'
     """
     with bounded(tokenizer) as name:
-        text = str(tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=True))
+        options = dict(variables or {})
+        text = str(tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=True, **options))
     if len(text) > CHARACTERS:
         raise ValueError(f"{name} wrote {len(text):,} characters; at most {CHARACTERS:,} make sense.")
     return text

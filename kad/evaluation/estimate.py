@@ -12,7 +12,8 @@ from ..checkpoints import check_place
 from ..errors import said
 from ..loading import config_at, model_of
 from . import sources
-from .plan import Configuration, Plan
+from .configuration import Configuration
+from .plan import Plan
 from .task import Task
 from .tasks import task_of
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ..plots import fresh, literal, pyplot
-from .plan import Configuration
+from .configuration import Configuration
 from .summary import Summary
+from .wording import variant, wordings
 
 COLOURS = ["#2171b5", "#d95f02", "#1b9e77", "#7570b3", "#e7298a", "#66a61e", "#a6761d", "#666666"]
 
@@ -27,10 +28,10 @@ def svg(axes: Any) -> str:
     return re.sub(r'(<svg [^>]*?) width="[^"]*" height="[^"]*"', r"\1", text[text.index("<svg") :], count=1)
 
 
-def variant(c: Configuration) -> str:
-    """What tells two configurations of one method and task apart, in words."""
-    placed = "" if c.of.kind.alone or c.temperature is None or c.placement == "models" else f"on the {c.placement}"
-    return ", ".join(filter(None, [f"{c.heat} {placed}".strip(), f"γ {c.window}" if c.window else "", c.filtered]))
+def said(lines: Sequence[Summary]) -> Callable[[Summary], str]:
+    """The settings of a summary in words, told apart from those of all the lines."""
+    words = wordings(s.configuration for s in lines)
+    return lambda s: variant(s.configuration, words)
 
 
 def plainest(lines: Sequence[Summary], task: str) -> list[Summary]:
@@ -44,16 +45,14 @@ def plainest(lines: Sequence[Summary], task: str) -> list[Summary]:
 def accuracy(lines: Sequence[Summary], task: str) -> Any:
     """One dot per configuration of a task with its interval, best at the top."""
     found = sorted(plainest(lines, task), key=lambda s: s.accuracy.share)
-    variants = list(dict.fromkeys(variant(s.configuration) for s in found))
+    setting = said(lines)
+    variants = list(dict.fromkeys(setting(s) for s in found))
     axes = fresh(None, (8.0, 1.0 + 0.24 * len(found)))
     for place, s in enumerate(found):
-        r, colour = s.accuracy, COLOURS[variants.index(variant(s.configuration)) % len(COLOURS)]
+        r, colour = s.accuracy, COLOURS[variants.index(setting(s)) % len(COLOURS)]
         axes.plot([100 * r.low, 100 * r.high], [place, place], color=colour, lw=2, alpha=0.6)
         axes.plot(100 * r.share, place, "o", color=colour, ms=5)
-    names = [
-        literal(s.configuration.of.label) + (f"  ({variant(s.configuration)})" if len(variants) > 1 else "")
-        for s in found
-    ]
+    names = [literal(s.configuration.of.label) + (f"  ({setting(s)})" if len(variants) > 1 else "") for s in found]
     axes.set_yticks(range(len(found)), names, fontsize=8)
     axes.set_xlabel("accuracy in %, 95% interval")
     axes.set_xlim(0, 100)
@@ -64,10 +63,11 @@ def accuracy(lines: Sequence[Summary], task: str) -> Any:
 def series(lines: Sequence[Summary], task: str) -> dict[tuple[str, str], list[Summary]]:
     """Configurations that differ in the parameter alone, if there are several values."""
     found: dict[tuple[str, str], list[Summary]] = defaultdict(list)
+    setting = said(lines)
     for s in plainest(lines, task):
         c = s.configuration
         if c.value is not None and c.of.kind.parameter:
-            found[c.method, variant(c)].append(s)
+            found[c.method, setting(s)].append(s)
     return {
         key: sorted(values, key=lambda s: s.configuration.value or 0.0)
         for key, values in found.items()
@@ -111,11 +111,12 @@ def legend(axes: Any, entries: int) -> None:
 def acceptance(lines: Sequence[Summary], task: str) -> Any | None:
     """Share of accepted drafts against the window (the form of the paper's Figure 2); None without drafts."""
     curves: dict[str, list[Summary]] = defaultdict(list)
+    words = wordings(s.configuration for s in lines)
     for s in lines:
         c = s.configuration
         if c.task == task and s.acceptance is not None:
             placed = c.heat if c.temperature is None else f"{c.heat} on the {c.placement}"
-            curves[", ".join(filter(None, [c.of.label, placed, c.filtered]))].append(s)
+            curves[", ".join(filter(None, [c.of.label, placed, c.filtered, words[c]]))].append(s)
     if not curves:
         return None
     axes = fresh(None)
@@ -137,12 +138,12 @@ def unfilled(lines: Sequence[Summary], task: str) -> Any | None:
     if not found:
         return None
     axes = fresh(None)
-    bins = [i / 40 for i in range(41)]
+    bins, setting = [i / 40 for i in range(41)], said(lines)
     for number, s in enumerate(found):
         weights = [1 / len(s.unfilled)] * len(s.unfilled)
         axes.hist([max(0.0, u) for u in s.unfilled], bins=bins, weights=weights, histtype="step", lw=1.4,
                   color=COLOURS[number % len(COLOURS)],
-                  label=literal(f"{s.configuration.of.label}, {variant(s.configuration)}"))  # fmt: skip
+                  label=literal(f"{s.configuration.of.label}, {setting(s)}"))  # fmt: skip
     axes.set_xlabel("unfilled budget b − α")
     axes.set_ylabel("share of positions")
     axes.set_yscale("log")

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 try:
@@ -37,7 +38,7 @@ class KadLM(HFLM):  # type: ignore[misc]
         placement: where the temperature enters, for tasks that sample.
         window: speculative drafts a round.
         seed: of sampling; every prompt has a seed of its own that follows from it.
-        dtype, device: of the weights.
+        dtype, device: of the weights; a CUDA device where there is none (the harness's default) is a CPU.
         batch_size: prompts decoded at once.
         **options: further options of the harness's Hugging Face model.
 
@@ -54,7 +55,7 @@ class KadLM(HFLM):  # type: ignore[misc]
         if len(chosen) > 1:
             raise ValueError(f"the harness runs one method at a time, got {method!r}.")
         places = {"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}
-        checkpoints = load(places, dtype, device)
+        checkpoints = load(places, dtype, there(device))
         if checkpoints.proxy_tokenizer is not None:
             raise ValueError("kad lm-eval needs a base and a proxy with the same tokenizer; kad eval maps others.")
         kind = chosen[0].kind
@@ -92,10 +93,36 @@ class KadLM(HFLM):  # type: ignore[misc]
         return full_pass(self.kad_models, self.target, inps, self.tokenizer)[-1].log()
 
 
+def there(device: str | None) -> str | None:
+    """The device, or None, which stands for the one that there is, for a CUDA device on a machine without.
+
+    >>> there("cpu"), there(None)
+    ('cpu', None)
+    """
+    return None if device is not None and device.startswith("cuda") and not torch.cuda.is_available() else device
+
+
+HELP = """kad lm-eval: lm-evaluation-harness with the model kad, on any of its tasks.
+
+  kad lm-eval --tasks gsm8k --model_args base=BASE,proxy=PROXY,method=dual:0.4,window=3 --apply_chat_template
+
+--model_args are kad's own, separated by commas:
+  base, proxy          the large base model and the small aligned one: folders or hub ids; without them the embedded pair
+  reference, aligned   the small base model, and the large aligned one, for methods that need them
+  method               as for kad eval, with one value (default dual:0.4)
+  placement            where the temperature enters: models (default), draws or mixture
+  window, seed         speculative drafts a round, and the seed of sampling (default 0)
+  dtype, device        of the weights; by default a GPU where there is one
+and those of the harness's model hf, such as enable_thinking=False. The harness's own help follows.
+"""
+
+
 def run(arguments: Sequence[str]) -> int:
     """The harness's own command line, with this model unless another is named."""
     from lm_eval.__main__ import cli_evaluate
 
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(HELP, flush=True)
     own = (
         ["run", *arguments]
         if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")

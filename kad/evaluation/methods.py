@@ -1,119 +1,29 @@
-"""Methods by name: which model stands in the base's place, and which target is sampled.
-
-In every name p is the large base model and q* the small aligned one. The rules of speculative cascades are written with p
-in the place of their small model and q* in that of their large one (`kad.cascades`).
-"""
+"""Methods: a kind with its parameter, and the texts that name them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from .. import cascades
-from ..imports import made
-from ..losses import ConfidenceBet, Loss, Nudging
-from ..mixture import (
-    Base,
-    Ensemble,
-    Mixture,
-    Placement,
-    Target,
-    confidence_bet,
-    dual,
-    fractional,
-    implicit_reward,
-    nudging,
-    primal,
-)
-from ..solvers import Dual
-
-Role = Literal["base", "proxy", "reference", "aligned"]
-Make = Callable[[float, Placement, Any], Target]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A family of methods with one parameter, or none.
-
-    Attributes:
-        about: one line for people.
-        make: the target, from the parameter, the placement of the temperature and the reference model.
-        parameter: the parameter's symbol; None if there is none.
-        default: its value if none is given.
-        base: the model that stands in the base's place; other than "base" it runs alone.
-        needs: a further model that must be given.
-        budget: the parameter is a budget, so that what is left of it can be shown.
-        range: where tuning looks for the parameter.
-    """
-
-    about: str
-    make: Make
-    parameter: str | None = None
-    default: float | None = None
-    base: Role = "base"
-    needs: Role | None = None
-    budget: bool = False
-    range: tuple[float, float] = (0.05, 0.95)
-
-    @property
-    def roles(self) -> set[Role]:
-        """The models whose weights make a difference; the proxy always drafts, and gives the chat template."""
-        return {self.base, "proxy"} | ({self.needs} if self.needs else set())
-
-    @property
-    def alone(self) -> bool:
-        """What is sampled is one model's own distribution: the placement of the temperature makes no difference."""
-        return self.parameter is None and self.needs != "reference"
-
-
-def rule(loss: Loss) -> Make:
-    """A loss under a multiplier."""
-    return lambda value, at, reference: Mixture(loss, Dual(multiplier=value), at)
-
-
-KINDS: dict[str, Kind] = {
-    "p": Kind("the large base model alone", lambda value, at, reference: Base()),
-    "q*": Kind("the small aligned model alone", lambda value, at, reference: Base(), base="proxy"),
-    "p*": Kind("the large model aligned itself", lambda value, at, reference: Base(), base="aligned", needs="aligned"),
-    "nudging": Kind("q* where max p < λ", lambda value, at, reference: nudging(value, at), "λ", 0.4),
-    "implicit-reward": Kind(
-        "π ∝ p (q*/q)^β",
-        lambda value, at, reference: implicit_reward(reference, value, at),
-        "β",
-        1.0,
-        needs="reference",
-    ),
-    "dual": Kind("KAD, p_v < λ deferred", lambda value, at, reference: dual(value, at), "λ", 0.4),
-    "primal": Kind(
-        "KAD, the lightest tokens of mass ≤ b", lambda value, at, reference: primal(value, at), "b", 0.9, budget=True
-    ),
-    "fractional": Kind(
-        "KAD, the lightest tokens of mass b", lambda value, at, reference: fractional(value, at), "b", 0.9, budget=True
-    ),
-    "confidence-bet": Kind(
-        "p_v < max q* − m deferred", lambda value, at, reference: confidence_bet(value, at), "m", 0.1, range=(0.0, 0.6)
-    ),
-    "cascade-chow": Kind("all deferred where max p < 1 − μ", rule(Nudging()), "μ", 0.6),
-    "cascade-diff": Kind("all deferred where max p < max q* − μ", rule(cascades.Diff()), "μ", 0.1),
-    "cascade-opt": Kind("all deferred where max p < max q* − μ D_TV(p, q*)", rule(cascades.Opt()), "μ", 0.1),
-    "cascade-token-v1": Kind("p_v < max q* − μ deferred (the confidence bet)", rule(ConfidenceBet()), "μ", 0.1),
-    "cascade-token-v2": Kind("q*_v < max q* − μ deferred", rule(cascades.TokenV2()), "μ", 0.6),
-    "cascade-token-v3": Kind("q*_v < (1 − μ) max q* deferred", rule(cascades.TokenV3()), "μ", 0.9),
-    "ensemble": Kind("π = (1 − w) p + w q*", lambda value, at, reference: Ensemble(value, at), "w", 0.5),
-}
+from ..mixture import Placement, Target
+from . import own
+from .kinds import KINDS as KINDS
+from .kinds import Kind as Kind
 
 
 @dataclass(frozen=True)
 class Method:
-    """A kind with its parameter, or the import path of a target of the user's own.
+    """A kind with its parameter: one of kad's, a loss with a solver, or code of the user's own.
 
     Attributes:
-        name: a key of `KINDS`, or an import path.
-        value: the parameter; None if the kind has none.
+        name: a key of `KINDS`, ``LOSS*SOLVER``, or the import path of a target.
+        value: the parameter; None if there is none.
 
     >>> Method("dual", 0.4).target("models")
     Mixture(loss=Logistic(), solver=Dual(multiplier=None, threshold=0.4), placement='models')
+    >>> Method("Squared*primal", 0.9).target("draws")
+    Mixture(loss=Squared(), solver=Primal(budget=0.9), placement='draws')
     """
 
     name: str
@@ -121,21 +31,38 @@ class Method:
 
     @property
     def kind(self) -> Kind:
-        found = KINDS.get(self.name)
-        return found or Kind("a target of one's own", lambda value, at, reference: self.own(), self.name)
+        """What its name says; nothing is imported."""
+        return KINDS.get(self.name) or own.kind_of(self.name)
+
+    @property
+    def known(self) -> Kind:
+        """The same, with what code of the user's own says of itself, which is imported for it."""
+        return KINDS.get(self.name) or own.known(self.name)
 
     @property
     def label(self) -> str:
         """As tables print it.
 
-        >>> Method("dual", 0.4).label, Method("p").label
-        ('dual λ=0.4', 'p')
+        >>> Method("dual", 0.4).label, Method("p").label, Method("mine.Contrastive", 0.5).label
+        ('dual λ=0.4', 'p', 'mine.Contrastive:0.5')
         """
-        return self.name if self.value is None else f"{self.name} {self.kind.parameter}={self.value:g}"
+        if self.value is None:
+            return self.name
+        symbol = self.kind.parameter
+        return f"{self.name} {symbol}={self.value:g}" if symbol else f"{self.name}:{self.value:g}"
 
-    def own(self) -> Target:
-        """The target at the import path: a value, or a class, or a function declared to return one, without arguments."""
-        return made(self.name, "target", Target)  # type: ignore[type-abstract]
+    @property
+    def code(self) -> str:
+        """A hash of the files of the user's own code; empty if it is all kad's."""
+        if not self.kind.own:
+            return ""
+        return own.code_of(self.name, self.value, self.target("models", reference="given elsewhere"))
+
+    def placed(self, placement: Placement) -> Placement:
+        """The placement with which it is sampled: a target of one's own that does not take one has its own."""
+        if not self.kind.own or own.crossed(self.name):
+            return placement
+        return self.target(placement, reference="given elsewhere").placement
 
     def target(self, placement: Placement, reference: Any = None) -> Target:
         """What is sampled.
@@ -143,40 +70,51 @@ class Method:
         Raises:
             ValueError: a parameter outside its range, or no reference model where one is needed.
         """
-        if self.kind.needs == "reference" and reference is None:
+        kind = self.known
+        if kind.needs == "reference" and reference is None:
             raise ValueError(f"{self.name} needs the small base model q: give --reference.")
-        return self.kind.make(self.value if self.value is not None else 0.0, placement, reference)
+        return kind.make(0.0 if self.value is None and self.name in KINDS else self.value, placement, reference)
 
 
 def methods_of(spec: str) -> list[Method]:
-    """The methods that a text names: ``p``, ``dual`` (its default), ``dual:0.3,0.4``, or an import path.
+    """The methods that a text names: ``p``, ``dual`` (its default), ``dual:0.3,0.4``, a loss with a solver, an import path.
+
+    ``LOSS*SOLVER:VALUES`` takes several losses, solvers and values, separated by commas, and stands for all of them. The
+    value of a target or solver of one's own is its first parameter.
 
     Raises:
         ValueError: an unknown name, or a parameter that is none.
 
     >>> [m.label for m in methods_of("dual:0.3,0.4")]
     ['dual λ=0.3', 'dual λ=0.4']
+    >>> [m.label for m in methods_of("Squared*dual,primal:0.5")]
+    ['Squared*dual μ=0.5', 'Squared*primal b=0.5']
     """
     name, colon, values = spec.partition(":")
-    if name not in KINDS:
-        if "." in name and not colon:
-            method = Method(name)
-            method.own()
-            return [method]
-        raise ValueError(f"there is no method {name!r}; choose from {', '.join(KINDS)}, or give an import path.")
-    kind = KINDS[name]
-    if kind.parameter is None:
-        if colon:
-            raise ValueError(f"the method {name} has no parameter, got {spec!r}.")
-        return [Method(name)]
-    if not colon:
-        return [Method(name, kind.default)]
-    try:
-        found = [Method(name, float(value)) for value in values.split(",")]
-    except ValueError:
-        raise ValueError(f"the parameter of {name} is a number, got {spec!r}.") from None
+    found = list[Method]()
+    for one in [name] if name in KINDS else own.expanded(name):
+        found += with_values(one, values if colon else None, spec)
+    return list(dict.fromkeys(found))
+
+
+def with_values(name: str, values: str | None, spec: str) -> list[Method]:
+    """One name with each of its values, or with its default."""
+    kind = Method(name).known
+    if values is not None and kind.parameter is None:
+        Method(name).target("models", reference="checked elsewhere")  # what cannot be made is said first
+        raise ValueError(f"the method {name} has no parameter, got {spec!r}.")
+    if values is None:
+        found = [Method(name, kind.default)]
+    else:
+        try:
+            found = [Method(name, float(value)) for value in values.split(",")]
+        except ValueError:
+            raise ValueError(f"the parameter of {name} is a number, got {spec!r}.") from None
+        if not all(math.isfinite(method.value or 0.0) for method in found):
+            raise ValueError(f"the parameter of {name} is a finite number, got {spec!r}.")
     for method in found:
-        method.target("models", reference="checked elsewhere")
+        if kind.parameter is not None or kind.own:
+            method.target("models", reference="checked elsewhere")
     return found
 
 

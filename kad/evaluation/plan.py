@@ -2,91 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import itertools
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from ..checks import distinct, number, text, whole
-from ..decoding.per_row import seed_from
 from ..mixture import Placement, check_placement
+from ..version import LAW_VERSION
+from .configuration import Configuration as Configuration
 from .given import read_yaml
 from .methods import Method, methods_of
 from .task import Part
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """Everything that a result depends on, but for the question and the seed.
-
-    Attributes:
-        task: its name.
-        method, value: see `Method`.
-        placement: where the temperature enters.
-        window: speculative drafts a round.
-        temperature: of sampling; None for greedy decoding.
-        top_p, top_k, min_p: one common filter on every model's distribution, before the rule.
-        new_tokens: the longest reply.
-        shots: exemplary questions in the prompt.
-        shuffle: seed of the options' order.
-        models: fingerprints of the models that the method uses, by role.
-
-    >>> Configuration("gsm8k", "dual", 0.4).key == Configuration("gsm8k", "dual", 0.3).key
-    False
-    """
-
-    task: str
-    method: str
-    value: float | None = None
-    placement: Placement = "models"
-    window: int = 0
-    temperature: float | None = 0.7
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
-    new_tokens: int = 512
-    shots: int = 0
-    shuffle: int = 0
-    models: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def of(self) -> Method:
-        return Method(self.method, self.value)
-
-    @property
-    def heat(self) -> str:
-        """The temperature in words."""
-        return "greedy" if self.temperature is None else f"T {self.temperature:g}"
-
-    @property
-    def filtered(self) -> str:
-        """The common filter in words; empty without one.
-
-        >>> Configuration("gsm8k", "dual", 0.4, min_p=0.3).filtered
-        'min-p 0.3'
-        """
-        parts = (("top-p", self.top_p), ("top-k", self.top_k), ("min-p", self.min_p))
-        return ", ".join(f"{name} {value:g}" for name, value in parts if value is not None)
-
-    @property
-    def key(self) -> str:
-        """A hash of all of it: results of different configurations never meet."""
-        return key_of(self)
-
-
-@functools.cache
-def key_of(configuration: Configuration) -> str:
-    """See `Configuration.key`, which is asked for every row."""
-    return hashlib.sha256(json.dumps(asdict(configuration), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def seed_of(configuration: Configuration, item: str, seed: int) -> int:
-    """The random seed of one row, from what it is alone: not from its batch, its order or a resumption."""
-    return seed_from(f"{configuration.key}/{item}/{seed}")
 
 
 @dataclass(frozen=True)
@@ -134,6 +62,7 @@ class Plan:
         seeds: of sampling; greedy decoding runs once.
         shots, shuffle, new_tokens: see `Configuration`; ``new_tokens`` None is the task's own.
         part: all questions, those for development, or those for the test.
+        template: variables for the chat template, such as ``(("enable_thinking", False),)``.
 
     Raises:
         ValueError: nothing to run, or counts that cannot be.
@@ -151,6 +80,7 @@ class Plan:
     shuffle: int = 0
     new_tokens: int | None = None
     part: Part = "all"
+    template: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.tasks or not self.blocks or not self.seeds:
@@ -168,28 +98,39 @@ class Plan:
             whole("the number of new tokens", self.new_tokens, 1)
         if self.part not in get_args(Part):
             raise ValueError(f"the part must be one of {', '.join(get_args(Part))}; got {self.part!r}.")
+        object.__setattr__(self, "template", check_template(dict(self.template)))
 
     def configurations(
-        self, task: str, new_tokens: int, models: Sequence[tuple[str, str]] = ()
+        self,
+        task: str,
+        new_tokens: int,
+        models: Sequence[tuple[str, str]] = (),
+        prompt: str = "",
+        engine: str = "",
+        settings: Sequence[tuple[str, str]] = (),
     ) -> Iterator[Configuration]:
-        """Of one task, in order, none twice. ``models`` are fingerprints by role, of which each method takes its own.
+        """Of one task, in order, none twice. ``models`` are fingerprints by role, of which each method takes its own, and
+        so are ``settings``.
 
-        What makes no difference is not varied: the placement for one model alone and for greedy decoding, the window for
-        the proxy or another model alone, filters for greedy decoding.
+        What makes no difference is not varied: the placement for one model alone, for greedy decoding, at temperature 1 and
+        for a target of one's own that has one itself; the window for the proxy or another model alone; filters for
+        greedy decoding, and those that filter nothing.
         """
         seen = set[Configuration]()
         for block in self.blocks:
             axes = (block.temperatures, block.filters, block.methods, block.placements, block.windows)
             for temperature, filters, method, placement, window in itertools.product(*axes):
-                kind, greedy = method.kind, temperature is None
+                kind, greedy = method.known, temperature is None
                 own = tuple((role, mark) for role, mark in models if role in kind.roles)
-                common: dict[str, Any] = {} if greedy else dict(filters)
+                common: dict[str, Any] = {} if greedy else effective(filters)
                 one = Configuration(
-                    task, method.name, method.value,
-                    placement="models" if kind.alone or greedy else placement,
+                    task, method.name, None if method.value is None else float(method.value),
+                    placement="models" if kind.alone or greedy or temperature == 1 else method.placed(placement),
                     window=0 if kind.base != "base" else window,
-                    temperature=temperature, new_tokens=self.new_tokens or new_tokens, shots=self.shots,
-                    shuffle=self.shuffle, models=own, **common,
+                    temperature=None if temperature is None else float(temperature), new_tokens=self.new_tokens or new_tokens,
+                    shots=self.shots, shuffle=self.shuffle, models=own, part=self.part, prompt=prompt, template=self.template,
+                    engine=engine, law=LAW_VERSION, code=method.code, **common,
+                    settings=tuple(pair for pair in settings if pair[0] in kind.roles),
                 )  # fmt: skip
                 if one not in seen:
                     seen.add(one)
@@ -200,6 +141,15 @@ class Plan:
 
 
 FILTERS = ("top_p", "top_k", "min_p")
+TAKEN = (
+    "messages",
+    "conversation",
+    "tokenize",
+    "add_generation_prompt",
+    "chat_template",
+    "return_tensors",
+    "return_dict",
+)
 TEXTS = ("base", "proxy", "reference", "aligned", "data")  # of a plan's file, beside the plan
 
 
@@ -212,12 +162,36 @@ def check_filter(name: str, value: Any) -> float:
     return whole(name, value, 1) if name == "top_k" else number(name, value, 0, 1, open_low=name == "top_p")
 
 
+def effective(filters: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """Those that can change a distribution: neither top-p 1 nor min-p 0."""
+    return {
+        name: int(value) if name == "top_k" else float(value)
+        for name, value in filters if (name, value) not in (("top_p", 1), ("min_p", 0))
+    }  # fmt: skip
+
+
+def check_template(options: Mapping[Any, Any]) -> tuple[tuple[str, Any], ...]:
+    """Variables of a chat template, in one order.
+
+    Raises:
+        ValueError: a name that is no identifier or is the conversation's, or a value that is no text, number or truth value.
+    """
+    for name, value in options.items():
+        if not isinstance(name, str) or not name.isidentifier() or name in TAKEN:
+            raise ValueError(f"a variable of the chat template has a name of its own, got {name!r}.")
+        if not isinstance(value, str | bool | int | float):
+            raise ValueError(f"the template's {name} must be a text, a number, true or false, got {value!r}.")
+        if isinstance(value, float):
+            number(f"the template's {name}", value)
+    return tuple(sorted(options.items()))
+
+
 def from_yaml(path: Path) -> tuple[Plan, dict[str, Any]]:
     """A plan, and what the file says beside it (models, data, batch, ...).
 
     The keys are those of `Plan` (``tasks``, ``n``, ``seeds`` (a number or a list), ``shots``, ``shuffle``,
-    ``new_tokens``), and ``runs``, a list of blocks with ``methods``, ``placements``, ``windows``, ``temperatures``
-    (``greedy`` for none) and ``filters`` (a list of mappings such as ``{min_p: 0.3}``; ``{}`` for none).
+    ``new_tokens``, ``part``, ``template`` (a mapping)), and ``runs``, a list of blocks with ``methods``, ``placements``,
+    ``windows``, ``temperatures`` (``greedy`` for none) and ``filters`` (a list of mappings such as ``{min_p: 0.3}``; ``{}`` for none).
 
     Raises:
         ValueError: no such file, no YAML, unknown keys or values; one sentence.
@@ -233,17 +207,20 @@ def from_yaml(path: Path) -> tuple[Plan, dict[str, Any]]:
 
 def plan_of(found: dict[Any, Any], path: Path) -> tuple[Plan, dict[str, Any]]:
     """`from_yaml`, from what the file holds."""
-    own = {"tasks", "n", "seeds", "shots", "shuffle", "new_tokens", "runs"}
+    own = {"tasks", "n", "seeds", "shots", "shuffle", "new_tokens", "part", "template", "runs"}
     rest = {str(key): value for key, value in found.items() if key not in own}
     for key, value in rest.items():
         if key in TEXTS and value is not None:
             text(key, value)
     if rest.get("batch") is not None:
         whole("the batch", rest["batch"], 1)
+    if not isinstance(found.get("template") or {}, dict):
+        raise ValueError(f"template must be a mapping of the chat template's variables, got {found['template']!r}.")
     blocks = tuple(block_of(block, path) for block in found["runs"])
     plan = Plan(
         tuple(listed(found.get("tasks") or [])), blocks, found.get("n"), seeds_of(found.get("seeds", 1)),
         found.get("shots", 0), found.get("shuffle", 0), found.get("new_tokens"),
+        found.get("part", "all"), tuple((found.get("template") or {}).items()),
     )  # fmt: skip
     return plan, rest
 

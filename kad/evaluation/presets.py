@@ -12,6 +12,7 @@ from .methods import Method
 from .plan import Block, Plan
 
 TASKS = ("gsm8k", "math500", "svamp", "arc", "csqa", "truthfulqa")
+NEW_TOKENS = 1024  # the paper's limit for every task
 GRID = (
     Method("p"), Method("q*"), Method("p*"), *(Method("nudging", x) for x in (0.3, 0.4, 0.5)), Method("implicit-reward", 1.0),
     *(Method("dual", x) for x in (0.2, 0.3, 0.4, 0.5)), *(Method("primal", x) for x in (0.6, 0.7, 0.8, 0.9)),
@@ -35,15 +36,24 @@ class Preset:
     Attributes:
         places: hub ids by role.
         shapes: name of the shapes in ``kad bench`` that these checkpoints have, for estimates without them.
+        template: variables for the chat template: the paper's models answer without thinking first.
     """
 
     places: dict[str, str]
     shapes: str
+    template: tuple[tuple[str, Any], ...] = ()
 
     def plan(self, seeds: int = 1, **changes: Any) -> Plan:
         """Quality at γ = 0 over the grid, then speed at γ 3 and 5."""
         blocks = (Block(GRID, temperatures=(0.7,)), Block(SPEED, windows=(3, 5), temperatures=(0.7,)))
-        return Plan(**({"tasks": TASKS, "blocks": blocks, "seeds": tuple(range(seeds))} | changes))
+        own: dict[str, Any] = {
+            "tasks": TASKS,
+            "blocks": blocks,
+            "seeds": tuple(range(seeds)),
+            "new_tokens": NEW_TOKENS,
+            "template": self.template,
+        }
+        return Plan(**(own | changes))
 
 
 PRESETS = {
@@ -57,7 +67,7 @@ PRESETS = {
         {
             "base": "Qwen/Qwen3-14B-Base", "proxy": "Qwen/Qwen3-1.7B", "reference": "Qwen/Qwen3-1.7B-Base",
             "aligned": "Qwen/Qwen3-14B",
-        }, "qwen3",
+        }, "qwen3", (("enable_thinking", False),),
     ),
 }  # fmt: skip
 

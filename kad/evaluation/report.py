@@ -7,21 +7,26 @@ import hashlib
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..extras import need
 from ..version import VERSION
 from . import figures
+from .configuration import Configuration
 from .failures import Failure, read_failures
 from .files import write_whole
-from .methods import KINDS
-from .plan import Configuration
+from .grading import Graded, regraded
+from .kinds import KINDS
+from .methods import Method
 from .presets import PRESETS, PUBLISHED, SOURCE
-from .store import read
+from .schema import Line
+from .store import read_rows
 from .summary import Comparison, Summary, comparisons, summaries
-from .traces import read_traces
+from .task import Task
+from .traces import place_of, read_traces
+from .wording import Words, variant, wordings
 
 PAGE = "report.html"
 NEEDS = ("jinja2", "matplotlib")
@@ -44,6 +49,9 @@ class Results:
         compared: the reference against the other methods.
         manifest: what made it.
         failures: questions that have no answer yet because they failed; they count nowhere.
+        graded: by task, what graded it, and which verdicts that changed.
+        superseded: how many answers count nowhere because their question's prompt has changed since.
+        rows: what the lines were computed from.
     """
 
     folder: Path
@@ -51,32 +59,65 @@ class Results:
     compared: list[Comparison]
     manifest: dict[str, Any]
     failures: tuple[Failure, ...] = ()
+    graded: dict[str, Graded] = field(default_factory=dict)
+    superseded: int = 0
+    rows: list[Line] = field(default_factory=list)
+
+    @property
+    def unfinished(self) -> list[str]:
+        """A sentence for every configuration that has fewer answers than were asked for."""
+        words = wordings(s.configuration for s in self.lines)
+        found = [
+            f"{s.configuration.task}, {s.configuration.of.label} ({variant(s.configuration, words)}): {s.size}{s.more}"
+            for s in self.lines if not s.complete
+        ]  # fmt: skip
+        have = {s.configuration.key for s in self.lines}
+        return found + [
+            f"{entry.get('task')}, {entry.get('method')}: 0 of {sum(entry['seeds'].values())}"
+            for key, entry in self.manifest.get("asked", {}).items() if key not in have
+        ]  # fmt: skip
 
     def numbers(self) -> dict[str, Any]:
         """For JSON: every number of the page."""
         return {
             "summaries": [s.as_dict() for s in self.lines], "comparisons": [c.__dict__ for c in self.compared],
-            "failures": [asdict(failure) for failure in self.failures],
+            "failures": [asdict(failure) for failure in self.failures], "unfinished": self.unfinished,
+            "superseded": self.superseded,
+            "graded": {
+                task: {"by": dict(g.grader), "now_right": g.changed[True], "now_wrong": g.changed[False], "kept": dict(g.kept)}
+                for task, g in self.graded.items()
+            },
         }  # fmt: skip
 
 
-def results_of(folder: str | Path, against: str = "dual") -> Results:
-    """Read a folder; compare with ``against``, or where that is "dual" and there is none, with the first method.
+def results_of(folder: str | Path, against: str = "dual", tasks: Mapping[str, Task] | None = None) -> Results:
+    """Read a folder and grade its texts again; compare with ``against``, or where that is "dual" and there is none, with the first method.
+
+    Args:
+        tasks: those at hand, by name, whose graders are used; kad's own graders are used in any case.
 
     Raises:
-        ValueError: no complete results, or another method to compare with that is not there.
+        ValueError: no results, or another method to compare with that is not there.
     """
-    configurations, rows, manifest = read(folder)
-    lines = summaries(configurations, rows)
+    found, manifest = read_rows(folder)
+    configurations = found.configurations
+    rows, graded = regraded(configurations, found.current, tasks, graders_of(manifest))
+    lines = summaries(configurations, rows, manifest.get("asked"))
     if not lines:
-        raise ValueError(f"{folder} holds no complete results yet.")
+        raise ValueError(f"{folder} holds no results yet.")
     if not any(against in (c.method, c.of.label) for c in configurations.values()):
         if against != "dual":
             raise ValueError(f"there is no method {against!r} to compare with in these results.")
         against = lines[0].configuration.of.label
     have = {(row["key"], row["seed"], row["item"]) for row in rows}
     failures = tuple(failure for failure in read_failures(Path(folder)) if failure.place not in have)
-    return Results(Path(folder), lines, comparisons(configurations, rows, against), manifest, failures)
+    compared = comparisons(configurations, rows, against)
+    return Results(Path(folder), lines, compared, manifest, failures, graded, len(found.superseded), rows)
+
+
+def graders_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What the last run graded by, by the hash of the prompts; an edit of a task's kind is in force for all its lines."""
+    return {mark: p["grader"] for mark, p in manifest.get("prompts", {}).items() if isinstance(p.get("grader"), dict)}
 
 
 def write(results: Results) -> Path:
@@ -101,16 +142,19 @@ def write(results: Results) -> Path:
     environment.filters["two"] = lambda x: "" if x is None else f"{x:.2f}"
     tasks = list(dict.fromkeys(s.configuration.task for s in lines))
     named = {s.configuration.key: s.configuration for s in lines}
+    words = wordings(named.values())
     drawn = {task: pictures(lines, task) for task in tasks}
     script, style = (Path(__file__).with_name(f"report.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     style += classes(drawn)
     text = environment.get_template("report.html.j2").render(
-        policy=policy(script, style), script=script, style=style, version=VERSION, folder=folder.name, tasks=tasks, lines=[line_of(s) for s in lines],
-        comparisons=[line_of_comparison(c, named) for c in results.compared],
+        policy=policy(script, style), script=script, style=style, version=VERSION, folder=folder.name, tasks=tasks,
+        lines=[line_of(s, words) for s in lines],
+        comparisons=[line_of_comparison(c, named, words) for c in results.compared],
         pictures=drawn, sessions=manifest.get("sessions", []),
-        kinds={name: kind.about for name, kind in KINDS.items() if any(s.configuration.method == name for s in lines)},
+        kinds=abouts(lines), unfinished=results.unfinished, graded=results.graded, superseded=results.superseded,
+        prompts=prompts(lines, manifest), old=any(not s.configuration.recorded for s in lines),
         published=published(manifest), source=SOURCE, failures=results.failures,
-        traces=explorer(read_traces(folder), named),
+        traces=explorer(read_traces(folder), named, results.rows, words),
     )  # fmt: skip
     write_whole(folder / PAGE, text)
     return folder / PAGE
@@ -141,15 +185,40 @@ def classes(drawn: Mapping[str, Sequence[dict[str, str]]]) -> str:
     return "".join(f".{name} {{ {rule} }}\n" for rule, name in known.items() if not re.search("[<>{}]", rule))
 
 
-def line_of(s: Summary) -> dict[str, Any]:
-    return s.as_dict() | {"variant": figures.variant(s.configuration)}
+def line_of(s: Summary, words: Words) -> dict[str, Any]:
+    return s.as_dict() | {
+        "variant": variant(s.configuration, words),
+        "size": s.size,
+        "more": s.more,
+        "even": s.answers == s.questions * s.seeds,
+    }
 
 
-def line_of_comparison(c: Comparison, named: dict[str, Configuration]) -> dict[str, Any]:
+def line_of_comparison(c: Comparison, named: dict[str, Configuration], words: Words) -> dict[str, Any]:
     ours, theirs = named[c.key], named[c.against]
     return c.__dict__ | {
-        "task": ours.task, "ours": ours.of.label, "theirs": theirs.of.label, "variant": figures.variant(ours),
+        "task": ours.task, "ours": ours.of.label, "theirs": theirs.of.label, "variant": variant(ours, words),
     }  # fmt: skip
+
+
+def abouts(lines: Sequence[Summary]) -> dict[str, str]:
+    """What the methods of these lines are: kad's own first, in their order."""
+    methods = list(dict.fromkeys(s.configuration.method for s in lines))
+    ordered = sorted(methods, key=lambda name: list(KINDS).index(name) if name in KINDS else len(KINDS))
+    return {name: Method(name).kind.about for name in ordered}
+
+
+def prompts(lines: Sequence[Summary], manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What stands around the questions, with the limits under which they were asked; as far as it is recorded."""
+    found = list[dict[str, Any]]()
+    for mark, task in dict.fromkeys((s.configuration.prompt, s.configuration.task) for s in lines):
+        own = [s.configuration for s in lines if (s.configuration.prompt, s.configuration.task) == (mark, task)]
+        limits = sorted({c.new_tokens for c in own})
+        known = manifest.get("prompts", {}).get(mark, {}) if mark else {}
+        found.append(
+            {"task": task, "mark": mark, "limits": limits, "parts": sorted({c.part or "?" for c in own}), **known}
+        )
+    return found
 
 
 def pictures(lines: Sequence[Summary], task: str) -> list[dict[str, str]]:
@@ -169,9 +238,15 @@ def published(manifest: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     return PUBLISHED if any({p.places["base"], p.places["proxy"]} <= own for p in PRESETS.values()) else ()
 
 
-def explorer(traces: Sequence[dict[str, Any]], named: dict[str, Configuration]) -> list[dict[str, Any]]:
-    """The traces of configurations that are in the results, with their names."""
-    return [
-        trace | {"task": c.task, "method": f"{c.of.label} ({figures.variant(c)})"}
-        for trace in traces if (c := named.get(trace["key"])) is not None
-    ]  # fmt: skip
+def explorer(
+    traces: Sequence[dict[str, Any]], named: dict[str, Configuration], rows: Sequence[Line], words: Words
+) -> list[dict[str, Any]]:
+    """The traces of answers that count, with the names of their methods and the verdicts of today."""
+    current = {place_of(row): row for row in rows} | {(row["key"], row["item"], row["seed"], ""): row for row in rows}
+    found = list[dict[str, Any]]()
+    for trace in traces:
+        c, row = named.get(trace["key"]), current.get(place_of(trace))
+        if c is not None and row is not None:
+            now = {name: row[name] for name in ("answer", "correct", "gold") if name in row}
+            found.append(trace | now | {"task": c.task, "method": f"{c.of.label} ({variant(c, words)})"})
+    return found

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
-import hashlib
-import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import torch
-import transformers
 
 from ..checkpoints import Checkpoints
 from ..checks import whole
@@ -21,36 +15,31 @@ from ..decoding.decoder import Output
 from ..decoding.generate import generate
 from ..decoding.trace import Trace
 from ..extras import need
-from ..version import VERSION
-from . import sources
 from .attempts import Attempts, Refused
+from .configuration import Configuration, seed_of
 from .failures import Failure, Unanswered
-from .plan import Configuration, Plan, seed_of
+from .grading import grader_of, verdict
+from .manifest import manifest_of
+from .plan import Plan
+from .questions import Questions, ids_of, questions_of
 from .schema import Line
 from .store import Store
-from .task import Item, Task, digest, messages, render
+from .task import Item, Task
 from .tasks import task_of
+from .verdicts import judge
 
 DECIMALS = 5  # of α in the results
 
 
 @dataclass(frozen=True)
-class Questions:
-    """A task's questions, and the exemplary ones before them."""
-
-    task: Task
-    items: list[Item]
-    examples: tuple[Item, ...]
-
-
-@dataclass(frozen=True)
 class Unit:
-    """What is decoded in one call: some questions under one configuration and seed."""
+    """What is decoded in one call: some questions, from the ``start``-th on, under one configuration and seed."""
 
     questions: Questions
     configuration: Configuration
     seed: int
     items: tuple[Item, ...]
+    start: int = 0
 
 
 @dataclass
@@ -81,6 +70,7 @@ class Job:
     compile: bool = False
     questions: list[Questions] = field(init=False)
     marks: tuple[tuple[str, str], ...] = field(init=False)
+    common: dict[str, tuple[str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
         whole("the batch", self.batch, 1)
@@ -90,11 +80,25 @@ class Job:
         if len(set(names)) < len(names):
             raise ValueError(f"two tasks of the plan have the same name: {', '.join(names)}.")
         self.marks = self.checkpoints.fingerprints
+        self.common = {q.task.name: q.common(self.checkpoints) for q in self.questions}
         for configuration in self.configurations():
             self.target(configuration)  # a missing model or a bad parameter is known before anything runs
 
     def configurations_of(self, task: Task) -> Iterator[Configuration]:
-        return self.plan.configurations(task.name, task.new_tokens, self.marks)
+        prompt = self.common[task.name][1]
+        return self.plan.configurations(
+            task.name, task.new_tokens, self.marks, prompt, self.engine, self.checkpoints.settings
+        )
+
+    @property
+    def engine(self) -> str:
+        """What decodes: rounding and times are its own, so results of another are another configuration's."""
+        return f"torch on {self.checkpoints.models['base'].device.type}{', compiled' if self.compile else ''}"
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """By name."""
+        return {q.task.name: q.task for q in self.questions}
 
     def configurations(self) -> Iterator[Configuration]:
         for questions in self.questions:
@@ -113,25 +117,12 @@ class Job:
                 for seed in self.plan.seeds_of(configuration):
                     for start in range(0, len(questions.items), self.batch):
                         items = questions.items[start : start + self.batch]
-                        yield Unit(questions, configuration, seed, tuple(items))
+                        yield Unit(questions, configuration, seed, tuple(items), start)
 
-    def manifest(self, before: dict[str, Any]) -> dict[str, Any]:
-        """What makes the results; ``before`` is that of the folder so far."""
-        tasks = {q.task.name: {"questions": len(q.items), "digest": digest(q.items)} for q in self.questions}
-        models = {}
-        for role, fingerprinted in self.marks:
-            model = self.checkpoints.models[role]
-            models[role] = {
-                "name": getattr(model, "name_or_path", "") or type(model).__name__, "fingerprint": fingerprinted,
-                "parameters": sum(p.numel() for p in model.parameters()), "dtype": str(model.dtype).removeprefix("torch."),
-            }  # fmt: skip
-        session = {
-            "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "kad": VERSION,
-            "torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version(),
-            "device": str(self.checkpoints.models["base"].device), "threads": torch.get_num_threads(), "batch": self.batch,
-            "seeds": list(self.plan.seeds), "part": self.plan.part, "models": models, "tasks": tasks,
-        }  # fmt: skip
-        return {"sessions": [*before.get("sessions", []), session]}
+    def asked(self, unit: Unit) -> list[tuple[str, str]]:
+        """A unit's questions with the hashes of their prompts."""
+        tokenizer = self.checkpoints.aligned_tokenizer
+        return [(item.id, unit.questions.mark(tokenizer, item)) for item in unit.items]
 
 
 def ready(plan: Plan) -> None:
@@ -141,29 +132,19 @@ def ready(plan: Plan) -> None:
         need(task.name, *task.answer.needs)
 
 
-def questions_of(spec: str, plan: Plan, data: Path | None) -> Questions:
-    """A task's questions; exemplary ones are the last of the data, whatever the count, and are not asked."""
-    task = task_of(spec, plan.shuffle)
-    items = sources.items(task, data, None if plan.shots else plan.count, plan.part)
-    if plan.shots >= len(items):
-        raise ValueError(f"{task.name} has {len(items)} questions, too few for {plan.shots} shots.")
-    examples = tuple(items[len(items) - plan.shots :])
-    return Questions(task, items[: len(items) - plan.shots][: plan.count], examples)
-
-
 def run(job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit, rows: None) -> int:
     """Answer what the store lacks; how many questions that was.
 
     A question that cannot be answered (its logits are NaN, say, or it alone exhausts the memory) is noted in the store, and
-    the rest is answered all the same. The next run asks it again.
+    the rest is answered all the same. The next run asks it again. A question whose prompt has changed is another question: what
+    was answered to the former stays in the file and counts no more.
 
     Args:
         told: called after every batch with the rows that it has added.
 
     Raises:
         Unanswered: at the end, if there were such questions.
-        ValueError: the store holds answers to other questions of the same names, or cannot be written; or one question after
-            another could not be answered.
+        ValueError: the store cannot be written, or one question after another could not be answered.
 
     >>> import tempfile
     >>> from kad.checkpoints import load
@@ -174,37 +155,40 @@ def run(job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit,
     ...     run(job, store), run(job, store)
     (4, 0)
     """
-    for unit in job.units():
-        for item in unit.items:
-            known = store.done.get((unit.configuration.key, unit.seed, item.id))
-            if known is not None and known != mark(item, unit.questions.examples):
-                raise ValueError(
-                    f"{store.folder} holds results for other questions of {unit.configuration.task} (question {item.id} has "
-                    "changed); choose another folder."
-                )
-    store.describe(job.manifest(store.manifest()))
+    before = store.manifest()
+    store.describe(manifest_of(job, before))
+    judge(job, store)
     answered, failures, attempts = 0, list[Failure](), Attempts(job.batch)
     for unit in job.units():
-        missing = set(store.missing(unit.configuration, unit.seed, (item.id for item in unit.items)))
+        missing = set(store.missing(unit.configuration, unit.seed, job.asked(unit)))
         if not missing:
             told(unit, 0)
             continue
-        # The whole batch again, so that its rows are what they would have been; but of one that was asked to its end only
-        # what failed.
-        failed = {item for key, seed, item in store.failed if (key, seed) == (unit.configuration.key, unit.seed)}
-        items = tuple(item for item in unit.items if item.id in missing or not missing <= failed)
-        before = len(store.done)
+        again = cut(store, unit, missing, before)
+        items = tuple(item for item in unit.items if again or item.id in missing)
+        there = store.answers
         for found in attempts.of(items, functools.partial(part_of, job, unit)):
             if isinstance(found, Refused):
                 failures.append(failure_of(unit, found))
                 store.fail(failures[-1])
             else:
                 store.append(unit.configuration, found)
-        answered += len(store.done) - before
-        told(unit, len(store.done) - before)
+        answered += store.answers - there
+        told(unit, store.answers - there)
     if failures:
         raise Unanswered(failures, answered, store.folder)
     return answered
+
+
+def cut(store: Store, unit: Unit, missing: set[str], before: dict[str, Any]) -> bool:
+    """Whether an earlier run was stopped within this batch: it is then asked whole, so that its rows are what they would
+    have been. Questions that failed, have another prompt now or were not in the plan are asked alone.
+    """
+    key, seed = unit.configuration.key, unit.seed
+    known = before.get("asked", {}).get(key)
+    planned = len(unit.items) + unit.start if known is None else known["seeds"].get(str(seed), 0)
+    places = [(key, seed, item.id) for item in unit.items[: max(0, planned - unit.start)] if item.id in missing]
+    return any(place not in store.failed and place not in store.done for place in places)
 
 
 def part_of(job: Job, unit: Unit, items: tuple[Item, ...]) -> list[Line]:
@@ -217,13 +201,6 @@ def failure_of(unit: Unit, refused: Refused) -> Failure:
     return Failure(c.key, unit.seed, refused.item.id, c.task, c.of.label, refused.why)
 
 
-@functools.cache
-def mark(item: Item, examples: tuple[Item, ...]) -> str:
-    """A short hash of a question, its answer and what stands before it; asked under every configuration."""
-    text = repr((item.question, item.gold, *((e.question, e.solution) for e in examples)))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
 def answers(job: Job, unit: Unit) -> list[Line]:
     """Decode one batch and score it."""
     start = time.perf_counter()
@@ -231,12 +208,14 @@ def answers(job: Job, unit: Unit) -> list[Line]:
     seconds = time.perf_counter() - start
     trace, kind = out.trace, unit.questions.task.answer
     texts = tokenizer_of(job, unit.configuration).batch_decode(trace.emitted, skip_special_tokens=True)
-    lines = []
+    grader, lines = grader_of(kind), []
     for row, (item, text) in enumerate(zip(unit.items, texts, strict=True)):
-        answer, correct = kind.score(text, item.gold)
+        numbers = figures(trace, row)
+        answer, correct = verdict(kind, text, item.gold, numbers["tokens"] < unit.configuration.new_tokens)
+        mark = unit.questions.mark(job.checkpoints.aligned_tokenizer, item)
         lines.append(
-            {"key": unit.configuration.key, "seed": unit.seed, "item": item.id, "question": mark(item, unit.questions.examples), "text": text,
-             "answer": answer, "gold": item.gold, "correct": correct, **figures(trace, row),
+            {"key": unit.configuration.key, "seed": unit.seed, "item": item.id, "question": mark, "text": text,
+             "answer": answer, "gold": item.gold, "correct": correct, "grader": grader, **numbers,
              "seconds": round(seconds / len(unit.items), 6)}
         )  # fmt: skip
     return lines
@@ -251,8 +230,8 @@ def tokenizer_of(job: Job, configuration: Configuration) -> Any:
 def decode(job: Job, unit: Unit) -> Output:
     """One call of `kad.generate`."""
     configuration, models, checkpoints = unit.configuration, job.checkpoints.models, job.checkpoints
-    conversations = [messages(unit.questions.task, item, unit.questions.examples) for item in unit.items]
-    prompts = [render(checkpoints.aligned_tokenizer, turns) for turns in conversations]
+    aligned = checkpoints.aligned_tokenizer
+    prompts = [unit.questions.prompt(aligned, item) for item in unit.items]
     # What a checkpoint's own settings would add is not in the configuration, so it is not in the run.
     options: dict[str, Any] = {
         "max_new_tokens": configuration.new_tokens, "do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0,
@@ -263,17 +242,11 @@ def decode(job: Job, unit: Unit) -> Output:
         options["seed"] = [seed_of(configuration, item.id, unit.seed) for item in unit.items]
     tokenizer, other = tokenizer_of(job, configuration), checkpoints.proxy_tokenizer
     if other is not None and tokenizer is not other:
-        options |= {"proxy_tokenizer": other, "proxy_prompt": ids_of(prompts, other)}
+        options |= {"proxy_tokenizer": other, "proxy_prompt": ids_of(prompts, other, aligned)}
     return generate(
-        models[configuration.of.kind.base], models["proxy"], ids_of(prompts, tokenizer), tokenizer=tokenizer,
+        models[configuration.of.kind.base], models["proxy"], ids_of(prompts, tokenizer, aligned), tokenizer=tokenizer,
         target=job.target(configuration), window=configuration.window, compile=job.compile, **options,
     )  # fmt: skip
-
-
-def ids_of(prompts: Sequence[str], tokenizer: Any) -> list[list[int]]:
-    """Token ids; a chat template has put the special tokens already."""
-    special = not tokenizer.chat_template
-    return [list(tokenizer(prompt, add_special_tokens=special)["input_ids"]) for prompt in prompts]
 
 
 def figures(trace: Trace, row: int) -> dict[str, Any]:

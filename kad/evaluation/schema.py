@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .configuration import Configuration
 from .files import read_json
-from .plan import Configuration
 
-FORMAT = 1
+FORMAT = 2  # of format 1, lines do not say of which prompt, part and law they are
 MANIFEST = "manifest.json"
 Line = dict[str, Any]
 NEEDED: dict[str, type | tuple[type, ...]] = {"key": str, "seed": int, "item": str, "question": str}
 FIELDS: dict[str, type | tuple[type, ...]] = NEEDED | {
     "text": str, "answer": (str, type(None)), "gold": str, "correct": bool, "tokens": int, "rounds": int, "drafted": int,
     "accepted": int, "base_fed": int, "proxy_fed": int, "seconds": (int, float), "ids": list, "origins": str, "alphas": list,
+    "grader": dict, "verdict": bool, "asked": bool,
 }  # fmt: skip
 
 
@@ -51,6 +52,8 @@ def check_line(line: Any) -> None:
         return
     if missing := NEEDED.keys() - line.keys():
         raise ValueError(f"it has no {min(missing)}")
+    if line.get("verdict") and not isinstance(line.get("correct"), bool):
+        raise ValueError("it is a verdict and has no correct")
     for name, kind in FIELDS.items():
         if name in line and (not isinstance(line[name], kind) or (kind is int and isinstance(line[name], bool))):
             raise ValueError(f"its {name} is {line[name]!r}"[:200])
@@ -78,11 +81,18 @@ def configuration_of(fields: Any) -> Configuration:
             raise ValueError(f"its configuration has no {name}")
     try:
         models = tuple((str(role), str(mark)) for role, mark in fields.get("models", ()))
-        found = Configuration(**{**fields, "models": models})
+        template = tuple((str(name), value) for name, value in fields.get("template", ()))
+        settings = tuple((str(role), str(mark)) for role, mark in fields.get("settings", ()))
+        found = Configuration(**{**fields, "models": models, "template": template, "settings": settings})
         hash(found)
     except (TypeError, ValueError) as error:
         raise ValueError("its configuration has values of the wrong type") from error
     return found
+
+
+def counts(seeds: Any) -> bool:
+    """Whether these are numbers of questions by seed."""
+    return isinstance(seeds, dict) and all(type(count) is int for count in seeds.values())
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
@@ -95,7 +105,12 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = read_json(path, default={})
     written = found.get("format", FORMAT)
     sessions = found.get("sessions", [])
-    if type(written) is not int or not isinstance(sessions, list) or not all(isinstance(s, dict) for s in sessions):
+    whole = isinstance(sessions, list) and all(isinstance(s, dict) for s in sessions)
+    for name in ("asked", "prompts"):
+        entries = found.get(name, {})
+        whole = whole and isinstance(entries, dict) and all(isinstance(entry, dict) for entry in entries.values())
+    whole = whole and all(counts(entry.get("seeds")) for entry in found.get("asked", {}).values())
+    if type(written) is not int or not whole:
         raise ValueError(f"{path} is damaged (no format and sessions); restore it, or choose another folder.")
     if written > FORMAT:
         raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -95,12 +96,41 @@ def items(task: Task, data: Path | None, count: int | None, part: Part) -> list[
     Raises:
         ValueError: as `load` and `Task.items`; no question in the part.
     """
+    return counted(task, data, count, part).items
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Questions, and what is known of those beside them.
+
+    Attributes:
+        items: the questions.
+        total: how many there are without a count; None of a task that makes as many as are wanted.
+        ids: of all that there are; None if that is not known.
+    """
+
+    items: list[Item]
+    total: int | None = None
+    ids: frozenset[str] | None = None
+
+
+def counted(task: Task, data: Path | None, count: int | None, part: Part) -> Counted:
+    """`items`, and how many and which there are without a ``count``."""
     if part not in get_args(Part):
         raise ValueError(f"the part must be one of {', '.join(get_args(Part))}; got {part!r}.")
-    own = task.generate(1, part) is not None
-    found = task.items(load(task, data, count if own or part == "all" else None, part))
-    if not own and part != "all":
-        found = [item for item in found if task.part_of(item) == part]
+    if task.generate(1, part) is not None:
+        return Counted(task.items(load(task, data, count, part)))
+    if count is not None and count < 1:
+        raise ValueError(f"the number of questions must be ≥ 1, got {count}.")
+    rows = load(task, data, None, part)
+    if part == "all":
+        found, total = task.items(rows[:count]), len(rows)
+        try:
+            ids = frozenset(item.id for item in task.items(rows))
+        except ValueError:  # a row that is not asked cannot be read
+            return Counted(found, total)
+        return Counted(found, total, ids)
+    found = [item for item in task.items(rows) if task.part_of(item) == part]
     if not found:
         raise ValueError(f"{task.name} has no questions in its {part} part.")
-    return found[:count]
+    return Counted(found[:count], len(found), frozenset(item.id for item in found))

@@ -1,8 +1,9 @@
 """Results on disk: lines that are only ever appended, whole batches at a time.
 
 A folder holds ``results.jsonl``, one JSON object a line: first a configuration whenever one is met for the first time,
-then one line per question and seed. ``manifest.json`` says which models, data and versions made it, ``failures.json`` which
-questions could not be answered. A run that is killed leaves at most a last line cut short, which the next run cuts off.
+then one line per question and seed, and verdicts on answers that are there (`kad.evaluation.rows`). ``manifest.json`` says
+which models, data, prompts and versions made it, ``failures.json`` which questions could not be answered. A run that is
+killed leaves at most a last line cut short, which the next run cuts off.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ try:
 except ImportError as error:
     raise ImportError("a folder of results needs filelock: pip install 'kad-align[evaluation]'.") from error
 
+from .configuration import Configuration
 from .failures import FAILURES, Failure, read_failures, write_failures
 from .files import write_whole
-from .plan import Configuration
+from .rows import Rows, rows_of
 from .schema import FORMAT, MANIFEST, Line, configuration_of, manifest_of, parsed
 
 RESULTS = "results.jsonl"
@@ -37,7 +39,8 @@ class Store:
 
     Attributes:
         configurations: by their keys.
-        done: what has been answered.
+        done: what has been answered: the hashes of the prompts, by place; the one that counts is the last.
+        answers: how many answers that is.
         failed: what could not be answered, and has not been since.
         cut: bytes of a last line that a killed run had not finished, and that were dropped.
 
@@ -57,7 +60,8 @@ class Store:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.configurations: dict[str, Configuration] = {}
-        self.done: dict[Place, str] = {}
+        self.done: dict[Place, list[str]] = {}
+        self.answers = 0
         self.failed: dict[Place, Failure] = {}
         self.cut = 0
         check_folder(self.folder)
@@ -97,8 +101,15 @@ class Store:
     def _learn(self, line: Line) -> None:
         if "configuration" in line:
             self.configurations[line["key"]] = configuration_of(line["configuration"])
+            return
+        if line.get("asked"):
+            return
+        marks = self.done.setdefault((line["key"], line["seed"], line["item"]), [])
+        if line["question"] in marks:
+            marks.remove(line["question"])
         else:
-            self.done[line["key"], line["seed"], line["item"]] = line["question"]
+            self.answers += 1
+        marks.append(line["question"])
 
     def append(self, configuration: Configuration, rows: Sequence[Line]) -> None:
         """Add rows of one configuration, all of them or none, and make sure that they are on the disk.
@@ -106,11 +117,35 @@ class Store:
         Raises:
             ValueError: no space left, the file is no longer there, or another failure to write; nothing was added.
         """
-        self._check_place()
         lines = list[Line]()
         if configuration.key not in self.configurations:
             lines.append({"key": configuration.key, "configuration": asdict(configuration)})
-        lines += [row for row in rows if (row["key"], row["seed"], row["item"]) not in self.done]
+        self._write([*lines, *(row for row in rows if not self.has(row))])
+
+    def judge(self, verdicts: Sequence[Line]) -> None:
+        """Add verdicts on answers that are there; see `kad.evaluation.rows`.
+
+        Raises:
+            ValueError: as for `append`.
+        """
+        self._write([{**verdict, "verdict": True} for verdict in verdicts if self.has(verdict)])
+
+    def ask(self, notes: Sequence[Line]) -> None:
+        """Note that questions have another prompt now, or none: what was answered to the former counts no more.
+
+        Raises:
+            ValueError: as for `append`.
+        """
+        self._write([{**note, "asked": True} for note in notes])
+
+    def has(self, row: Line) -> bool:
+        """Whether this question is answered, with this prompt."""
+        return row["question"] in self.done.get((row["key"], row["seed"], row["item"]), ())
+
+    def _write(self, lines: Sequence[Line]) -> None:
+        if not lines:
+            return
+        self._check_place()
         data = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines).encode()
         size = os.fstat(self.file).st_size
         try:
@@ -126,7 +161,10 @@ class Store:
             ) from error
         for line in lines:
             self._learn(line)
-        if solved := [place for place in self.failed if place in self.done]:
+        added = {
+            (line["key"], line["seed"], line["item"]) for line in lines if "item" in line and not line.get("asked")
+        }
+        if solved := [place for place in self.failed if place in added]:
             for place in solved:
                 del self.failed[place]
             write_failures(self.folder, self.failed.values())
@@ -148,9 +186,13 @@ class Store:
                 f"{path} was removed or replaced while it was being written; put it back or choose another folder, and run again."
             )
 
-    def missing(self, configuration: Configuration, seed: int, items: Iterable[str]) -> list[str]:
-        """The questions that have no answer yet."""
-        return [item for item in items if (configuration.key, seed, item) not in self.done]
+    def missing(self, configuration: Configuration, seed: int, asked: Iterable[tuple[str, str]]) -> list[str]:
+        """The questions that have no answer yet, of these with the hashes of their prompts."""
+        return [
+            item
+            for item, mark in asked
+            if not self.has({"key": configuration.key, "seed": seed, "item": item, "question": mark})
+        ]
 
     def manifest(self) -> dict[str, Any]:
         """What the last run said about itself; empty in a new folder."""
@@ -187,6 +229,8 @@ def check_folder(folder: Path) -> None:
 def read(folder: str | Path) -> tuple[dict[str, Configuration], list[Line], dict[str, Any]]:
     """Configurations by key, results and manifest of a folder, without writing to it.
 
+    Of several answers to one question, whose prompt has changed between them, the last one asked for is read.
+
     Raises:
         ValueError: no results there, or a damaged file.
 
@@ -196,15 +240,24 @@ def read(folder: str | Path) -> tuple[dict[str, Configuration], list[Line], dict
     >>> read(folder)
     ({}, [], {})
     """
+    found, manifest = read_rows(folder)
+    return found.configurations, found.current, manifest
+
+
+def read_rows(folder: str | Path) -> tuple[Rows, dict[str, Any]]:
+    """`read`, with the answers that no longer count.
+
+    Raises:
+        ValueError: as for `read`.
+    """
     folder = Path(folder)
     path = folder / RESULTS
     if not path.is_file():
         raise ValueError(f"{folder} holds no {RESULTS}; kad eval writes one.")
     manifest = manifest_of(folder)
     text = path.read_bytes()
-    lines = list(parsed(text[: text.rfind(b"\n") + 1], path))
-    configurations = {x["key"]: configuration_of(x["configuration"]) for x in lines if "configuration" in x}
-    rows = [x for x in lines if "configuration" not in x]
-    if orphan := next((x for x in rows if x["key"] not in configurations), None):
-        raise ValueError(f"{path} has results of the configuration {orphan['key']}, which it does not describe.")
-    return configurations, rows, manifest
+    found = rows_of(parsed(text[: text.rfind(b"\n") + 1], path))
+    keys = {row["key"] for row in (*found.current, *found.superseded)}
+    if orphans := sorted(keys - found.configurations.keys()):
+        raise ValueError(f"{path} has results of the configuration {orphans[0]}, which it does not describe.")
+    return found, manifest

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..statistics import Rate, difference, holm, paired_p, rate
-from .plan import Configuration
+from ..statistics import Rate, difference_of, holm, paired_p_of, rate_of
+from .configuration import Configuration
 from .schema import Line
 
 REFERENCE = "dual"
@@ -22,7 +22,7 @@ class Summary:
     """One configuration over its questions and seeds.
 
     Attributes:
-        questions, seeds: how many; only questions that were answered with every seed count.
+        questions, seeds: how many; a question counts with as many seeds as it has answers.
         accuracy: the share of right answers with a 95% Wilson interval.
         answered: the share of texts with an answer in them.
         ended: the share of texts that ended by themselves.
@@ -33,6 +33,9 @@ class Summary:
         base_fed, proxy_fed: mean tokens fed to each model per question, prompt included.
         tokens_per_second: over all batches, on the machine that ran them.
         unfilled: b − α of every position, for methods with a budget.
+        answers: over all questions and seeds.
+        wanted, planned: how many answers the runs asked for, and with how many seeds; None if that is not known.
+        total: how many questions the data hold; None if that is not known.
 
     `summaries` makes them.
 
@@ -58,6 +61,43 @@ class Summary:
     proxy_fed: float
     tokens_per_second: float
     unfilled: tuple[float, ...]
+    answers: int = 0
+    wanted: int | None = None
+    planned: int = 1
+    total: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for is answered, as far as it is known."""
+        return self.wanted is None or self.answers >= self.wanted
+
+    @property
+    def size(self) -> str:
+        """How many questions, of how many that were asked for, or that the data hold.
+
+        >>> c = Configuration("gsm8k", "p")
+        >>> row = {"key": c.key, "seed": 0, "item": "1", "answer": "18", "correct": True, "alphas": [], "tokens": 2}
+        >>> asked = {c.key: {"of": 1319, "seeds": {"0": 20}}}
+        >>> summaries({c.key: c}, [row | ZEROS], asked)[0].size
+        '1 of 20'
+        """
+        if not self.complete and self.wanted is not None:
+            return f"{self.answers} of {self.wanted}{' answers' if self.planned > 1 else ''}"
+        if self.total is not None and self.questions < self.total:
+            return f"{self.questions} of {self.total:,}"
+        return str(self.questions)
+
+    @property
+    def more(self) -> str:
+        """How many questions the data hold, where `size` does not say it; empty where it does."""
+        unsaid = not self.complete and self.total is not None and self.total != self.wanted
+        return f" (the data hold {self.total:,})" if unsaid else ""
+
+    @property
+    def shape(self) -> str:
+        """Questions times seeds; where questions have unequally many, with the number of answers."""
+        even = self.answers in (0, self.questions * self.seeds)
+        return f"{self.questions}×{self.seeds}" + ("" if even else f" ({self.answers} answers)")
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the numbers of the report."""
@@ -69,40 +109,32 @@ class Summary:
             "key": c.key, "task": c.task, "method": c.of.label, "placement": c.placement, "window": c.window,
             "temperature": c.temperature, "filter": c.filtered, "shots": c.shots, "accuracy": self.accuracy.share,
             "low": self.accuracy.low, "high": self.accuracy.high, **fields,
-            "unfilled_median": rest[len(rest) // 2] if rest else None,
+            "unfilled_median": rest[len(rest) // 2] if rest else None, "complete": self.complete, "part": c.part,
+            "new_tokens": c.new_tokens, "prompt": c.prompt, "template": dict(c.template), "engine": c.engine, "law": c.law,
         }  # fmt: skip
 
 
-Answers = dict[int, dict[str, bool]]
+ZEROS = {"rounds": 0, "drafted": 0, "accepted": 0, "base_fed": 0, "proxy_fed": 0, "seconds": 0.0}
+Answers = dict[str, dict[int, bool]]
 
 
-def answers_by_seed(rows: Iterable[Line]) -> Answers:
-    """Seed → question → right, over the questions that have an answer for every seed."""
+def answers_of(rows: Iterable[Line]) -> Answers:
+    """Question → seed → right."""
     found: Answers = defaultdict(dict)
     for row in rows:
-        found[row["seed"]][row["item"]] = bool(row["correct"])
-    everywhere = set.intersection(*(set(answers) for answers in found.values())) if found else set()
-    return {seed: {i: r for i, r in found[seed].items() if i in everywhere} for seed in sorted(found)}
+        found[row["item"]][row["seed"]] = bool(row["correct"])
+    return found
 
 
-def samples(answers: Answers, items: Sequence[str]) -> list[list[bool]]:
-    return [[answers[seed][item] for item in items] for seed in answers]
-
-
-def summarise(configuration: Configuration, rows: Sequence[Line]) -> Summary | None:
-    """One configuration's line; None if no question has an answer for every seed."""
-    answers = answers_by_seed(rows)
-    items = list(next(iter(answers.values()))) if answers else []
-    if not items:
-        return None
-    wanted = set(items)
-    rows = [row for row in rows if row["item"] in wanted]
+def summarise(configuration: Configuration, rows: Sequence[Line], asked: Mapping[str, Any]) -> Summary:
+    """One configuration's line, of a row at least."""
+    answers = answers_of(rows)
     alphas = [a for row in rows for a in row["alphas"] if a is not None]
     drafted, tokens = sum(r["drafted"] for r in rows), sum(r["tokens"] for r in rows)
-    method = configuration.of
+    method, wanted = configuration.of, asked.get("seeds")
     budget = method.value if method.kind.budget and configuration.placement != "draws" else None
     return Summary(
-        configuration, len(items), len(answers), rate(samples(answers, items)),
+        configuration, len(answers), len({row["seed"] for row in rows}), rate_of([list(own.values()) for own in answers.values()]),
         sum(r["answer"] is not None for r in rows) / len(rows),
         sum(r["tokens"] < configuration.new_tokens for r in rows) / len(rows),
         tokens / len(rows), sum(alphas) / len(alphas) if alphas else None,
@@ -111,6 +143,7 @@ def summarise(configuration: Configuration, rows: Sequence[Line]) -> Summary | N
         sum(r["base_fed"] for r in rows) / len(rows), sum(r["proxy_fed"] for r in rows) / len(rows),
         tokens / max(1e-9, sum(r["seconds"] for r in rows)),
         tuple(budget - a for a in alphas) if budget is not None else (),
+        len(rows), sum(wanted.values()) if wanted else None, len(wanted or [0]), asked.get("of"),
     )  # fmt: skip
 
 
@@ -121,8 +154,13 @@ def by_configuration(rows: Iterable[Line]) -> dict[str, list[Line]]:
     return found
 
 
-def summaries(configurations: Mapping[str, Configuration], rows: Iterable[Line]) -> list[Summary]:
+def summaries(
+    configurations: Mapping[str, Configuration], rows: Iterable[Line], asked: Mapping[str, Any] | None = None
+) -> list[Summary]:
     """Every configuration that has answers, in the order of the store.
+
+    Args:
+        asked: how much was asked of each, from the manifest of the folder; with it a summary knows if it is complete.
 
     >>> import tempfile
     >>> from kad.checkpoints import load
@@ -135,8 +173,9 @@ def summaries(configurations: Mapping[str, Configuration], rows: Iterable[Line])
     [('dual λ=0.4', 4)]
     """
     grouped = by_configuration(rows)
-    found = [summarise(c, grouped[key]) for key, c in configurations.items() if key in grouped]
-    return [summary for summary in found if summary is not None]
+    return [
+        summarise(c, grouped[key], (asked or {}).get(key, {})) for key, c in configurations.items() if key in grouped
+    ]
 
 
 @dataclass(frozen=True)
@@ -166,12 +205,22 @@ class Comparison:
 
 def comparable(a: Configuration, b: Configuration) -> bool:
     """Whether two methods ran under the same settings; one model alone stands for every placement."""
-    same = ("task", "window", "temperature", "filtered", "shots", "shuffle", "new_tokens")
+    same = (
+        "task", "window", "temperature", "filtered", "shots", "shuffle", "new_tokens", "part", "prompt", "template", "engine", "law",
+    )  # fmt: skip
     if any(getattr(a, name) != getattr(b, name) for name in same):
         return False
-    ours, theirs = dict(a.models), dict(b.models)
-    shared = ours.keys() & theirs.keys()
-    return all(ours[role] == theirs[role] for role in shared) and (a.placement == b.placement or b.of.kind.alone)
+    for ours, theirs in ((dict(a.models), dict(b.models)), (dict(a.settings), dict(b.settings))):
+        if any(ours[role] != theirs[role] for role in ours.keys() & theirs.keys()):
+            return False
+    return a.placement == b.placement or b.of.kind.alone
+
+
+def paired(ours: Answers, theirs: Answers) -> tuple[list[list[bool]], list[list[bool]]]:
+    """Both methods' answers to every question, with the seeds that they have in common there."""
+    common = [(i, [s for s in own if s in theirs[i]]) for i, own in ours.items() if i in theirs]
+    a, b = ([[answers[i][s] for s in seeds] for i, seeds in common if seeds] for answers in (ours, theirs))
+    return a, b
 
 
 def comparisons(
@@ -182,7 +231,7 @@ def comparisons(
     >>> comparisons({}, [])
     []
     """
-    grouped = {key: answers_by_seed(found) for key, found in by_configuration(rows).items()}
+    grouped = {key: answers_of(found) for key, found in by_configuration(rows).items()}
     label = next((c.of.label for c in configurations.values() if reference in (c.method, c.of.label)), None)
     answered = {key: c for key, c in configurations.items() if key in grouped}
     found = list[Comparison]()
@@ -190,11 +239,9 @@ def comparisons(
         for key, ours in answered.items():
             if ours.of.label != label or theirs.of.label == label or not comparable(ours, theirs):
                 continue
-            seeds = [s for s in grouped[key] if s in grouped[other]]
-            items = [i for i in grouped[key][seeds[0]] if i in grouped[other][seeds[0]]] if seeds else []
-            if len(items) < 2:
+            a, b = paired(grouped[key], grouped[other])
+            if len(a) < 2:
                 continue
-            a, b = (samples({s: grouped[x][s] for s in seeds}, items) for x in (key, other))
-            mean, error = difference(a, b)
-            found.append(Comparison(key, other, len(items), mean, error, paired_p(a, b), 1.0))
+            mean, error = difference_of(a, b)
+            found.append(Comparison(key, other, len(a), mean, error, paired_p_of(a, b), 1.0))
     return [replace(c, adjusted=p) for c, p in zip(found, holm([c.p for c in found]), strict=True)]

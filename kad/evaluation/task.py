@@ -136,10 +136,13 @@ def messages(task: Task, item: Item, examples: Sequence[Item] = ()) -> list[Mess
     return [*turns, {"role": "user", "content": item.question}]
 
 
-def render(tokenizer: Any, turns: Sequence[Message]) -> str:
+def render(tokenizer: Any, turns: Sequence[Message], variables: Mapping[str, Any] | None = None) -> str:
     """The prompt as text: through the tokenizer's chat template, or plainly if it has none.
 
     Where the template takes no system prompt (it fails, or drops it), that goes before the first question.
+
+    Args:
+        variables: for the template, such as ``{"enable_thinking": False}``.
 
     Raises:
         ValueError: the template fails, or takes too long; see `kad.decoding.template`.
@@ -150,14 +153,13 @@ def render(tokenizer: Any, turns: Sequence[Message]) -> str:
         return "\n\n".join(parts).replace("Answer:\n\n", "Answer: ")
 
     if turns[0]["role"] != "system":
-        return through_template(tokenizer, turns)
+        return through_template(tokenizer, turns, variables)
     system, first, *rest = turns
     try:
-        text = through_template(tokenizer, turns)
+        text = through_template(tokenizer, turns, variables)
     except TemplateFailed:
         text = ""
     if system["content"] in text:
         return text
-    return through_template(
-        tokenizer, [{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *rest]
-    )
+    joined = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
+    return through_template(tokenizer, [joined, *rest], variables)

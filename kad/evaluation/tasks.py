@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
@@ -12,6 +13,7 @@ from .answers import Answer, Boxed, Letter, Number
 from .given import read_yaml
 from .task import Item, Part, Row, Task, shuffled
 
+CALCULATOR = re.compile(r"<<[^<>]*>>")  # GSM8K's annotations for a calculator, which no model is to imitate
 STEP_BY_STEP = "Reason step by step."
 NUMBER = f"{STEP_BY_STEP} End with a line '#### N', where N is the answer as a number."
 BOXED = f"{STEP_BY_STEP} Put your final answer within \\boxed{{}}."
@@ -32,7 +34,7 @@ class GSM8K(Task):
 
     def item(self, row: Row, index: int) -> Item:
         gold = row["answer"].split("####")[1].strip()
-        return Item(str(index), row["question"], gold, row["answer"])
+        return Item(str(index), row["question"], gold, CALCULATOR.sub("", row["answer"]))
 
 
 @final

@@ -15,13 +15,14 @@ import torch
 from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from ..decoding.colour import pieces
+from .configuration import Configuration
 from .files import read_json, write_whole
 from .full_pass import full_pass
-from .plan import Configuration
-from .runner import Job, ids_of, tokenizer_of
+from .questions import ids_of
+from .runner import Job, tokenizer_of
 from .schema import Line
 from .store import Store
-from .task import Item, messages, render
+from .task import Item
 
 TRACES, RIVALS, DIGITS = "traces.json", 5, 4
 
@@ -34,22 +35,27 @@ def explain(job: Job, store: Store, rows: Sequence[Line], count: int) -> int:
     if job.checkpoints.proxy_tokenizer is not None or count < 1:
         return 0
     known = read_traces(store.folder)
-    have = {(t["key"], t["item"], t["seed"]) for t in known}
+    have = {place_of(t) for t in known}
     by_place = {(r["key"], r["item"], r["seed"]): r for r in rows}
     fresh = list[Line]()
     for questions in job.questions:
         asked = questions.items[:count]
-        turns = [messages(questions.task, item, questions.examples) for item in asked]
-        prompts = [render(job.checkpoints.aligned_tokenizer, conversation) for conversation in turns]
         for configuration in job.configurations_of(questions.task):
             seed = job.plan.seeds_of(configuration)[0]
-            for item, prompt in zip(asked, prompts, strict=True):
-                place = (configuration.key, item.id, seed)
-                if place in by_place and place not in have:
-                    fresh.append(trace_of(job, configuration, item, prompt, by_place[place]))
+            for item in asked:
+                row = by_place.get((configuration.key, item.id, seed))
+                if row is not None and place_of(row) not in have:
+                    prompt = questions.prompt(job.checkpoints.aligned_tokenizer, item)
+                    fresh.append(trace_of(job, configuration, item, prompt, row))
     if fresh:
         write_whole(store.folder / TRACES, json.dumps([*known, *fresh], ensure_ascii=False, allow_nan=False) + "\n")
     return len(fresh)
+
+
+def place_of(line: Line) -> tuple[str, str, int, str]:
+    """What a trace or a row is of; traces of format 1 do not say with which prompt."""
+    mark = line.get("mark", "") if "tokens" in line and isinstance(line["tokens"], list) else line["question"]
+    return line["key"], line["item"], line["seed"], mark
 
 
 def read_traces(folder: Path) -> list[Line]:
@@ -81,7 +87,7 @@ def processors_of(configuration: Configuration) -> list[Any]:
 def trace_of(job: Job, configuration: Configuration, item: Item, prompt: str, row: Line) -> Line:
     """One answer, token by token."""
     tokenizer, target, models = tokenizer_of(job, configuration), job.target(configuration), job.checkpoints.models
-    first, emitted = ids_of([prompt], tokenizer)[0], list(row["ids"])
+    first, emitted = ids_of([prompt], tokenizer, job.checkpoints.aligned_tokenizer)[0], list(row["ids"])
     base, proxy, law = full_pass(
         models | {"base": models[configuration.of.kind.base]}, target, torch.tensor([[*first, *emitted[:-1]]]),
         tokenizer, len(first) - 1, configuration.temperature is not None, processors_of(configuration),
@@ -96,5 +102,5 @@ def trace_of(job: Job, configuration: Configuration, item: Item, prompt: str, ro
             {"text": text or tokenizer.decode([id]), "origin": row["origins"][i], "alpha": row["alphas"][i],
              "own": numbers[id], "rivals": [[tokenizer.decode([v]), *numbers[v]] for v in best]}
         )  # fmt: skip
-    return {"key": configuration.key, "item": item.id, "seed": row["seed"], "question": item.question, "gold": row["gold"],
+    return {"key": configuration.key, "item": item.id, "seed": row["seed"], "mark": row["question"], "question": item.question, "gold": row["gold"],
             "answer": row["answer"], "correct": row["correct"], "tokens": tokens}  # fmt: skip

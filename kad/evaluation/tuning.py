@@ -7,6 +7,8 @@ draws its own), and ``kad eval --part test`` asks the others.
 from __future__ import annotations
 
 import json
+import math
+import shlex
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -14,17 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints import Checkpoints
+from ..checks import number
 from ..extras import need
 from ..mixture import Placement
 from .files import write_whole
+from .grading import grader_of, regraded
 from .methods import Method
 from .plan import Block, Plan
 from .runner import Job, answers
 from .runner import run as run_job
+from .search import STEP, Subject, search
 from .store import Store, read
 from .summary import Summary, summaries
+from .task import digest
 
-STEP, WINDOWS, ROUNDS, RESULT = 0.05, (0, 1, 3, 5, 7), 3, "tuned.json"
+WINDOWS, ROUNDS, RESULT = (0, 1, 3, 5, 7), 3, "tuned.json"
+HEAT = 0.7  # the temperature where none is named
 Told = Callable[[str], None]
 
 
@@ -55,70 +62,91 @@ class Tuned:
 
 def tune(
     name: str, plan: Plan, checkpoints: Checkpoints, folder: Path, trials: int, placements: tuple[Placement, ...], seed: int = 0,
-    data: Path | None = None, batch: int = 64, told: Told = lambda text: None,
+    data: Path | None = None, batch: int = 64, told: Told = lambda text: None, low: float | None = None, high: float | None = None,
 ) -> Tuned:  # fmt: skip
     """Search a method's parameter (and the placement, if there are several) under a budget of trials.
 
-    Every trial is a configuration in the folder's store, so a stopped search goes on, and ``kad report`` shows it.
+    Every trial is a configuration in the folder's store, so a stopped search goes on, and ``kad report`` shows it. A search
+    of something else (another method, count, temperature, model, grader, ...) in the same folder is another search.
 
     Args:
         name: a method with a parameter, such as ``dual``.
         plan: tasks, count, seeds and the temperature of its first block; its part must be "dev".
-        trials: settings to try; those of an earlier search in the folder count.
+        trials: settings to try; those of an earlier search of the same count.
+        low, high: where to look for the parameter; by default the method's own range.
 
     Raises:
         ImportError: Optuna is missing.
-        ValueError: a method without a parameter, trials < 1, or a plan over other questions than development's.
+        ValueError: a method without a parameter, a range that is none, trials < 1, or a plan over other questions than
+            development's.
     """
     need("kad tune", "optuna")
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    kind = Method(name).kind
-    if kind.default is None:
+    kind = Method(name).known
+    if kind.parameter is None:
         raise ValueError(f"the method {name} has no parameter to tune.")
     if trials < 1:
         raise ValueError(f"the number of trials must be ≥ 1, got {trials}.")
     if plan.part != "dev":
         raise ValueError("tuning asks development questions alone: its plan has the part 'dev'.")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    low, high = bounds(kind.range, low, high)
 
     def job_of(value: float, placement: Placement, window: int = 0, count: int | None = plan.count) -> Job:
         chosen: dict[str, Any] = {"methods": (Method(name, value),), "placements": (placement,), "windows": (window,)}
         return Job(replace(plan, blocks=(replace(plan.blocks[0], **chosen),), count=count), checkpoints, data, batch)
 
     with Store(folder) as store:
-        low, high = kind.range
 
-        def setting_of(parameters: dict[str, Any]) -> tuple[float, Placement]:
-            return round(parameters["value"], 4), parameters.get("placement", placements[0])
+        def accuracy(lines: list[Summary]) -> float:
+            return statistics.mean(s.accuracy.share for s in lines)
 
-        def objective(trial: optuna.Trial) -> float:
-            trial.suggest_float("value", low, high, step=STEP)
-            if len(placements) > 1:
-                trial.suggest_categorical("placement", list(placements))
-            value, placement = setting_of(trial.params)
-            found = statistics.mean(s.accuracy.share for s in asked(job_of(value, placement), store))
-            told(
-                f"trial {trial.number + 1} of {trials}: {name} {kind.parameter}={value:g} on the {placement}: {found:.3f}"
-            )
+        def ask(index: int, value: float, placement: Placement) -> float:
+            found = accuracy(asked(job_of(value, placement), store))
+            told(f"trial {index + 1} of {trials}: {Method(name, value).label} on the {placement}: {found:.3f}")
             return found
 
-        study = optuna.create_study(
-            study_name="kad", direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed), load_if_exists=True,
-            storage=JournalStorage(JournalFileBackend(str(folder / "optuna.log"))),
-        )  # fmt: skip
-        done = sum(t.state == optuna.trial.TrialState.COMPLETE for t in study.trials)
-        study.optimize(objective, n_trials=max(0, trials - done))
-        value, placement = setting_of(study.best_params)
-        lines = asked(job_of(value, placement), store)  # they are there: nothing is decoded
+        first = job_of(low, placements[0])
+        subject = Subject(name, Method(name, low).code, low, high, placements, seed, subject_of(first))
+        tried = search(subject, folder, trials, ask)
+        # The best by the lines as they are graded today; they are there: nothing is decoded.
+        lines = {setting: asked(job_of(*setting), store) for setting in dict.fromkeys(tried)}
+        value, placement = max(lines, key=lambda setting: accuracy(lines[setting]))
         speeds = speeds_of({window: job_of(value, placement, window, batch) for window in WINDOWS}, told)
-    share, bottom, top = (statistics.mean(getattr(s.accuracy, x) for s in lines) for x in ("share", "low", "high"))
+    chosen = lines[value, placement]
+    share, bottom, top = (statistics.mean(getattr(s.accuracy, x) for s in chosen) for x in ("share", "low", "high"))
     fastest = max(speeds, key=lambda window: speeds[window])
-    questions = sum(s.questions for s in lines)
-    found = Tuned(name, value, placement, share, bottom, top, max(done, trials), questions, fastest, speeds)
-    write_whole(folder / RESULT, json.dumps(asdict(found) | {"test_questions_asked": 0}, indent=1) + "\n")
+    questions = sum(s.questions for s in chosen)
+    found = Tuned(name, value, placement, share, bottom, top, len(tried), questions, fastest, speeds)
+    of = {"of": asdict(subject), "test_questions_asked": 0}
+    write_whole(folder / RESULT, json.dumps(asdict(found) | of, indent=1) + "\n")
+    return found
+
+
+def bounds(usual: tuple[float, float], low: float | None, high: float | None) -> tuple[float, float]:
+    """Where a parameter is looked for, a whole number of steps wide.
+
+    Raises:
+        ValueError: no range, or one that is smaller than a step.
+
+    >>> bounds((0.05, 0.95), None, 0.53)
+    (0.05, 0.5)
+    """
+    bottom = number("the lowest value", usual[0] if low is None else low)
+    top = number("the highest value", usual[1] if high is None else high)
+    if top - bottom < STEP - 1e-9:
+        raise ValueError(f"the range of the parameter must be {STEP:g} wide at least, got {bottom:g} to {top:g}.")
+    return bottom, round(bottom + STEP * math.floor((top - bottom) / STEP + 1e-9), 10)
+
+
+def subject_of(job: Job) -> dict[str, Any]:
+    """What is asked of any setting, by task."""
+    found = dict[str, Any]()
+    for questions in job.questions:
+        (c,) = job.configurations_of(questions.task)
+        rest = asdict(replace(c, method="", value=None, placement="models", code=""))
+        found[questions.task.name] = {
+            "questions": len(questions.items), "digest": digest(questions.items), "seeds": list(job.plan.seeds_of(c)),
+            "grader": grader_of(questions.task.answer), **rest,
+        }  # fmt: skip
     return found
 
 
@@ -127,7 +155,14 @@ def asked(job: Job, store: Store) -> list[Summary]:
     run_job(job, store)
     rows = read(store.folder)[1]
     wanted = {c.key: c for c in job.configurations()}
-    return summaries(wanted, [row for row in rows if row["key"] in wanted])
+    there = {
+        (key, seed, item)
+        for unit in job.units()
+        for key, seed in [(unit.configuration.key, unit.seed)]
+        for item, _ in job.asked(unit)
+    }
+    rows = [row for row in rows if (row["key"], row["seed"], row["item"]) in there]
+    return summaries(wanted, regraded(wanted, rows, job.tasks)[0])
 
 
 def speeds_of(jobs: dict[int, Job], told: Told) -> dict[int, float]:
@@ -143,18 +178,26 @@ def speeds_of(jobs: dict[int, Job], told: Told) -> dict[int, float]:
     return {window: statistics.median(values) for window, values in found.items()}
 
 
-def command(found: Tuned, tasks: tuple[str, ...]) -> str:
-    """What to run on the test questions."""
-    named = " ".join(f"--task {task}" for task in tasks)
-    return (
-        f"kad eval {named} --part test --method {found.method}:{found.value:g} --placement {found.placement} "
-        f"--window {found.window}"
-    )
+def command(found: Tuned, plan: Plan) -> str:
+    """What to run on the test questions, under what the search was under."""
+    named = " ".join(f"--task {shlex.quote(task)}" for task in plan.tasks)
+    heat = plan.blocks[0].temperatures[0]
+    more = [f"--temperature {heat:g}"] if heat is not None and heat != HEAT else []
+    more += [f"--seeds {len(plan.seeds)}"] if len(plan.seeds) > 1 else []
+    more += [f"--new-tokens {plan.new_tokens}"] if plan.new_tokens is not None else []
+    more += [f"--template-option {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in plan.template]
+    return " ".join(
+        [
+            f"kad eval {named} --part test --method {shlex.quote(f'{found.method}:{found.value:g}')} --placement {found.placement} "
+            f"--window {found.window}", *more,
+        ]
+    )  # fmt: skip
 
 
 def plan_of(
-    tasks: tuple[str, ...], name: str, count: int | None, seeds: int, temperature: float, new_tokens: int | None
-) -> Plan:
+    tasks: tuple[str, ...], name: str, count: int | None, seeds: int, temperature: float, new_tokens: int | None,
+    template: tuple[tuple[str, Any], ...] = (),
+) -> Plan:  # fmt: skip
     """A plan over development questions."""
-    block = Block((Method(name, Method(name).kind.default),), temperatures=(temperature,))
-    return Plan(tasks, (block,), count, tuple(range(seeds)), new_tokens=new_tokens, part="dev")
+    block = Block((Method(name, Method(name).known.default),), temperatures=(temperature,))
+    return Plan(tasks, (block,), count, tuple(range(seeds)), new_tokens=new_tokens, part="dev", template=template)

@@ -169,10 +169,12 @@ ROW = {"key": "k", "seed": 0, "item": "1", "question": "ab"}
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("manifest.json", '{"format": 2, "sessions": []}', "was written by a newer version of kad (format 2"),
+        ("manifest.json", '{"format": 3, "sessions": []}', "was written by a newer version of kad (format 3"),
         ("manifest.json", '{"format": "1"}', "manifest.json is damaged"),
         ("manifest.json", "[]", "manifest.json is damaged (it must hold an object)"),
         ("manifest.json", '{"sessions": [1]}', "manifest.json is damaged"),
+        ("manifest.json", '{"asked": [1]}', "manifest.json is damaged"),
+        ("manifest.json", '{"prompts": {"a": 1}}', "manifest.json is damaged"),
         ("manifest.json", "[" * 100_000, "manifest.json is damaged"),
         ("traces.json", "{", "traces.json is damaged"),
         ("traces.json", "[{}]", "traces.json is damaged"),
@@ -182,6 +184,7 @@ ROW = {"key": "k", "seed": 0, "item": "1", "question": "ab"}
         (RESULTS, '{"key": "k", "configuration": 7}\n', "its configuration is no object"),
         (RESULTS, f"{CONFIGURATION}\n{json.dumps(ROW | {'seed': '0'})}\n", "line 2 of"),
         (RESULTS, f"{CONFIGURATION}\n{json.dumps(ROW | {'correct': 1})}\n", "its correct is 1"),
+        (RESULTS, f"{CONFIGURATION}\n{json.dumps(ROW | {'verdict': True})}\n", "it is a verdict and has no correct"),
         (RESULTS, f"{CONFIGURATION}\n{json.dumps({'key': 'k', 'seed': 0})}\n", "it has no item"),
     ],
 )

@@ -12,6 +12,7 @@ import torch
 
 import kad
 from kad.cli.main import main
+from kad.demo import MODELS
 from kad.evaluation import sources
 from kad.evaluation.store import read
 from kad.evaluation.task import messages, render
@@ -124,8 +125,8 @@ def test_the_command(rows: Path, tmp_path: Path) -> None:
     )
     command = [
         sys.executable, "-m", "kad", "lm-eval", "--tasks", "word_problems", "--include_path", str(tmp_path), "--apply_chat_template",
-        "--model_args", "method=dual:0.4,window=3", "--batch_size", "4", "--device", "cpu", "--limit", "6",
-    ]  # fmt: skip
+        "--model_args", "method=dual:0.4,window=3", "--batch_size", "4", "--limit", "6",
+    ]  # no --device: the harness's default is a CUDA device, whether there is one or not  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "exact_match" in done.stdout
@@ -138,3 +139,20 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match="there is no method 'magic'"):
         KadLM(method="magic")
     assert main(["lm-eval", "--model_args", "method=magic", "--tasks", "arc_easy", "--device", "cpu"]) != 0
+
+
+def test_the_help_names_what_kad_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["lm-eval", "--help"])
+    shown = capsys.readouterr().out
+    for name in ("base, proxy", "reference, aligned", "method", "placement", "window, seed", "usage: lm-eval"):
+        assert name in shown
+
+
+def test_a_checkpoint_on_the_default_device(rows: Path) -> None:
+    """What the harness gives where nobody says anything is no device of this machine."""
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    places = {role: str(MODELS / role) for role in ("base", "proxy")}
+    model = KadLM(device="cuda:0", batch_size=2, **places)
+    assert {m.device.type for m in model.kad_models.values()} == {"cpu"}

@@ -1,0 +1,183 @@
+"""Verdicts are computed from texts, with the grader of today: a fixed grader reaches old results.
+
+A line keeps the verdict of the day it was written, with its grader's name and version; what is reported is graded again.
+Graders of the user's own are used where their task is at hand (``kad eval``, or ``kad report --task``), never imported
+because a folder of results names them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import said
+from .answers import Answer
+from .configuration import Configuration
+from .schema import Line
+from .task import Task
+from .tasks import BUILTIN, KINDS
+
+NAMES = {kind: name for name, kind in KINDS.items()}
+Verdict = tuple[str | None, bool]
+
+
+def grader_of(answer: Answer) -> dict[str, Any]:
+    """What a line says of its grader: its name, its version, and its settings.
+
+    >>> from kad.evaluation import Letter
+    >>> grader_of(Letter(5))["name"], grader_of(Letter(5))["count"]
+    ('letter', 5)
+    """
+    kind = type(answer)
+    name = NAMES.get(kind, f"{kind.__module__}.{kind.__qualname__}")
+    version = getattr(kind, "version", getattr(kind, "VERSION", 1))
+    fields: dict[str, Any] = (
+        {f.name: getattr(answer, f.name) for f in dataclasses.fields(answer)}
+        if dataclasses.is_dataclass(answer)
+        else {}
+    )
+    plain = {n: x if isinstance(x, str | int | float | bool | None) else repr(x) for n, x in fields.items()}
+    return {**plain, "name": name, "version": version if isinstance(version, str | int) else repr(version)}
+
+
+def answer_of(grader: Mapping[str, Any]) -> Answer | None:
+    """Kad's own grader of today by what a line says of it; None if it is not kad's."""
+    kind = KINDS.get(str(grader.get("name")))
+    if kind is None:
+        return None
+    known: set[str] = {f.name for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
+    try:
+        return kind(**{name: value for name, value in grader.items() if name in known})
+    except (TypeError, ValueError):
+        return None
+
+
+def reply(text: str) -> str:
+    """What a text says after it has thought; nothing if it has not ended thinking.
+
+    >>> reply("<think>4? No.</think>It is 5."), reply("<think>4?"), reply("It is 5.")
+    ('It is 5.', '', 'It is 5.')
+    """
+    _, end, after = text.rpartition("</think>")
+    if "<think>" in after:
+        return after.partition("<think>")[0]
+    return after if end else text
+
+
+def verdict(answer: Answer, text: str, gold: str, finished: bool) -> Verdict:
+    """What a text answers, and whether that is right."""
+    more = {"finished": finished} if takes_finished(type(answer)) else {}
+    found, correct = answer.score(reply(text), gold, **more)
+    return found, bool(correct)
+
+
+def takes_finished(kind: type[Answer]) -> bool:
+    """Whether a grader wants to know if the text ended by itself; graders of the user's own need not."""
+    return "finished" in inspect.signature(kind.score).parameters
+
+
+def of_row(answer: Answer, row: Line, configuration: Configuration, gold: str | None = None) -> Verdict:
+    """The verdict on a row, against another gold answer if one is given."""
+    ended = row.get("tokens", 0) < configuration.new_tokens
+    return verdict(answer, row["text"], row["gold"] if gold is None else gold, ended)
+
+
+@dataclass
+class Graded:
+    """One task's verdicts.
+
+    Attributes:
+        grader: the names and versions of what graded them, with how many.
+        changed: verdicts that differ from those when the answers came, by what they are now.
+        kept: verdicts that stand as they were, and why.
+    """
+
+    grader: Counter[str] = field(default_factory=Counter)
+    changed: Counter[bool] = field(default_factory=Counter)
+    kept: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def by(self) -> str:
+        """The graders in words."""
+        return ", ".join(self.grader) or "an unknown grader"
+
+
+def named(grader: Mapping[str, Any]) -> str:
+    """A grader in words: its name, settings that are not its own, and version.
+
+    >>> named({"name": "number", "tolerance": 1e-06, "version": 2}), named({"name": "letter", "count": 5, "version": 1})
+    ('number, version 2', 'letter (count 5), version 1')
+    """
+    usual = answer_of({"name": grader.get("name")})
+    rest = grader_of(usual) if usual is not None else {}
+    settings = [f"{n} {x}" for n, x in grader.items() if n not in ("name", "version") and rest.get(n, ...) != x]
+    return (
+        f"{grader.get('name')}{' (' + ', '.join(settings) + ')' if settings else ''}, version {grader.get('version')}"
+    )
+
+
+def regraded(
+    configurations: Mapping[str, Configuration],
+    rows: Iterable[Line],
+    tasks: Mapping[str, Task] | None = None,
+    graders: Mapping[str, Any] | None = None,
+) -> tuple[list[Line], dict[str, Graded]]:
+    """The rows with the verdicts of today, and what changed, by task.
+
+    Args:
+        tasks: at hand, by name.
+        graders: what the last run graded the others by, by the hash of their prompts; else it is what their lines name. Either
+            is used if it is kad's own.
+
+    >>> c = Configuration("gsm8k", "p")
+    >>> row = {"key": c.key, "text": "So it is 5.", "gold": "5", "answer": None, "correct": False, "tokens": 4}
+    >>> rows, graded = regraded({c.key: c}, [row])
+    >>> rows[0]["correct"], graded["gsm8k"].changed[True]
+    (True, 1)
+    """
+    found, graded = list[Line](), dict[str, Graded]()
+    seen = dict[tuple[Any, ...], Verdict]()
+    for row in rows:
+        c = configurations[row["key"]]
+        told = graded.setdefault(c.task, Graded())
+        answer, why = present(c, row, tasks or {}, (graders or {}).get(c.prompt))
+        if answer is not None:
+            place = (c.task, repr(grader_of(answer)), row["text"], row["gold"], row.get("tokens", 0) < c.new_tokens)
+            try:
+                if place not in seen:
+                    seen[place] = of_row(answer, row, c)
+            except Exception as error:  # a grader of one's own may raise anything; a library may be missing
+                answer, why = None, said(error)
+        if answer is None:
+            told.kept[why] += 1
+            told.grader[named(row["grader"]) if row.get("grader") else "an unknown grader"] += 1
+            found.append(row)
+            continue
+        said_now = dict(zip(("answer", "correct"), seen[place], strict=True))
+        told.grader[named(grader_of(answer))] += 1
+        found.append({**row, **said_now, "grader": grader_of(answer)})
+        if (was := row.get("was", row).get("correct")) is not None and was != said_now["correct"]:
+            told.changed[bool(said_now["correct"])] += 1
+    return found, graded
+
+
+def present(
+    c: Configuration, row: Line, tasks: Mapping[str, Task], last: Mapping[str, Any] | None
+) -> tuple[Answer | None, str]:
+    """The grader of today for a row, or None and why there is none."""
+    if not isinstance(row.get("text"), str) or not isinstance(row.get("gold"), str):
+        return None, "their lines hold no text"
+    if c.task in tasks:
+        return tasks[c.task].answer, ""
+    grader = last or row.get("grader") or {}
+    if c.task in BUILTIN and grader.get("name", NAMES[type(BUILTIN[c.task]().answer)]) in KINDS:
+        usual = BUILTIN[c.task]().answer
+        if not grader or grader["name"] == NAMES[type(usual)]:
+            return usual, ""
+    if not grader:
+        return None, "their lines do not name a grader"
+    return answer_of(grader), f"{grader.get('name')} is none of kad's graders; name its task with --task"
