@@ -35,6 +35,7 @@ def generate(
     proxy_chat: bool = False,
     system: str | None = None,
     proxy_system: str | None = None,
+    template_option: list[str] | None = None,
     loss: Loss | None = None,
     solver: Solver | None = None,
     placement: Placement = "models",
@@ -70,6 +71,7 @@ def generate(
         proxy_chat: Put only the proxy's prompt through the chat template; the base reads the plain text.
         system: A system prompt (with --chat).
         proxy_system: A system prompt that only the proxy reads (with --chat or --proxy-chat).
+        template_option: A variable for the chat template, such as enable_thinking=false; may be given several times.
         loss: Logistic, Squared, Brier, Perceptron, ZeroOne, ConfidenceBet, Nudging, or an import path.
         solver: Dual, Primal, Fractional, or an import path; by default the dual at 0.4 where the loss allows a threshold, else the primal at 0.9.
         placement: Where the temperature enters.

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -29,6 +28,7 @@ from ..evaluation.wording import wordings
 from ..extras import need
 from ..terminal import Console, json_text
 from .dry_run import show
+from .variables import variables
 
 ROLES = ("base", "proxy", "reference", "aligned")
 
@@ -50,7 +50,7 @@ def run(
     block = Block(chosen, heat, tuple(window or [0]), (None if greedy else temperature,), both)
     options: dict[str, Any] = {"count": n, "shots": shots, "shuffle": shuffle, "part": part}
     options |= {} if new_tokens is None else {"new_tokens": new_tokens}
-    options |= {} if template_option is None else {"template": variables(template_option)}
+    options |= {} if template_option is None else {"template": tuple(variables(template_option).items())}
     shapes = None
     if preset is not None:
         found = preset_of(preset)
@@ -64,28 +64,6 @@ def run(
             raise ValueError("give the tasks with --task, such as --task gsm8k.")
         plan = Plan(tuple(task or ["embedded"]), (block,), seeds=tuple(range(seeds)), **options)
     carry_out(plan, places, shapes, **how)
-
-
-def variables(options: list[str]) -> tuple[tuple[str, Any], ...]:
-    """Variables of a chat template, from texts such as ``enable_thinking=false``; values as YAML reads them.
-
-    Raises:
-        ValueError: no name and value, or a name twice.
-
-    >>> variables(["enable_thinking=false", "date_string=1 May 2026"])
-    (('date_string', '1 May 2026'), ('enable_thinking', False))
-    """
-    found = dict[str, Any]()
-    for option in options:
-        name, equals, value = option.partition("=")
-        if not equals or name in found:
-            raise ValueError(f"--template-option takes NAME=VALUE, each name once, got {option!r}.")
-        try:
-            read = yaml.safe_load(value) if len(value) < 1000 else value
-        except yaml.YAMLError:
-            read = value
-        found[name] = read if isinstance(read, bool | int | float | str) else value
-    return plans.check_template(found)
 
 
 def run_plan(

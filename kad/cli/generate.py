@@ -16,13 +16,15 @@ from ..mixture import ImplicitReward, Mixture, Placement, Target
 from ..solvers import Dual, Primal, Solver
 from ..terminal import Console, generated, json_text
 from ..vocabulary import special_ids
+from .variables import variables
 
 THRESHOLD, BUDGET, TEMPERATURE = 0.4, 0.9, 0.7
 
 
 def run(
     *, prompt: str | None, file: Path | None, base: str | None, proxy: str | None, reference: str | None, chat: bool,
-    proxy_chat: bool, system: str | None, proxy_system: str | None, loss: Loss | None, solver: Solver | None, placement: Placement,
+    proxy_chat: bool, system: str | None, proxy_system: str | None, template_option: list[str] | None,
+    loss: Loss | None, solver: Solver | None, placement: Placement,
     target: Target | None, window: int | Literal["auto"], max_new_tokens: int | None, greedy: bool, temperature: float | None,
     top_p: float | None, top_k: int | None, min_p: float | None, repetition_penalty: float | None,
     stop: list[str] | None, seed: int | None, dtype: str, device: str | None, compile: bool, pack: bool, stream: bool, json: bool,
@@ -36,6 +38,8 @@ def run(
         raise ValueError("choose one of --chat (both models) and --proxy-chat (the proxy alone).")
     if (system and not chat) or (proxy_system and not (chat or proxy_chat)):
         raise ValueError("--system needs --chat; --proxy-system needs --chat or --proxy-chat.")
+    if template_option and not (chat or proxy_chat):
+        raise ValueError("--template-option needs --chat or --proxy-chat.")
     text = read_prompt(prompt, file)
 
     loaded = load({"base": base, "proxy": proxy, "reference": reference}, dtype, device)
@@ -59,6 +63,7 @@ def run(
         models["base"], models["proxy"], messages,
         proxy_prompt=chat_of(text, proxy_system) if proxy_system or proxy_chat else None, target=chosen, window=window,
         tokenizer=tokenizer, proxy_tokenizer=loaded.proxy_tokenizer, seed=seed, stop_strings=stop, compile=compile,
+        template=variables(template_option) if template_option else None,
         streamer=ColourStreamer(tokenizer, console) if stream else None,
         **options,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from ..evaluation.runner import ready
 from ..evaluation.tuning import command, plan_of, tune
 from ..extras import need
 from ..terminal import Console
-from .evaluate import variables
+from .variables import variables
 
 
 def run(
@@ -32,7 +32,13 @@ def run(
     chosen = named(method)
     heat: tuple[Any, ...] = tuple(placement or ["models"])
     plan = plan_of(
-        tuple(task or ["embedded"]), chosen.name, n, seeds, temperature, new_tokens, variables(template_option or [])
+        tuple(task or ["embedded"]),
+        chosen.name,
+        n,
+        seeds,
+        temperature,
+        new_tokens,
+        tuple(variables(template_option or []).items()),
     )
     need("kad tune", "optuna")
     ready(plan)

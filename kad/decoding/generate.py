@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -23,6 +23,7 @@ from .mapped import map_of
 from .per_row import PerRow
 from .prompts import encode, is_text
 from .settings import settle_config, stop_tokens
+from .template import check_variables
 from .verify import Chance
 from .window import AutoWindow
 from .wrappers import device_of
@@ -45,6 +46,7 @@ def generate(
     compile: bool | dict[str, Any] = False,
     tokenizer: Any = None,
     proxy_tokenizer: Any = None,
+    template: Mapping[str, Any] | None = None,
     vocabulary: int | None = None,
     generator: torch.Generator | Chance | None = None,
     seed: int | Sequence[int] | None = None,
@@ -86,6 +88,7 @@ def generate(
         tokenizer: for text, chat, stop strings, and to tell padded vocabulary rows from tokens.
         proxy_tokenizer: the proxy's, if it is not ``tokenizer``. Vocabularies that differ are mapped (`VocabularyMap`);
             the output is in the base's ids, and the share of q* that could be mapped is in ``out.trace.settings``.
+        template: variables that the chat template reads beside the messages, such as ``{"enable_thinking": False}``.
         vocabulary: the tokenizer's largest id + 1, where there is no tokenizer at hand.
         generator: the source of randomness, or a `Chance` of your own; or give ``seed``; otherwise torch's global
             generator.
@@ -132,6 +135,7 @@ def generate(
                     "with another proxy_tokenizer give the prompt as text or chat, or proxy_input_ids too."
                 )
             proxy_prompt = prompt
+    variables = check_variables(template) if template is not None else None
     config = settle_config(base, proxy, generation_config, options, mapping)
     padding = Padding(int(config.pad_token_id), frozenset(stop_tokens(config)))
     if prompt is not None and input_ids is not None:
@@ -139,7 +143,7 @@ def generate(
     if prompt is None and input_ids is None:
         raise ValueError("generate needs a prompt: text, chat messages or input_ids.")
     if input_ids is None:
-        input_ids, attention_mask = encode(prompt, tokenizer, padding, attention_mask)
+        input_ids, attention_mask = encode(prompt, tokenizer, padding, attention_mask, variables=variables)
     else:
         input_ids, attention_mask = read_ids(input_ids, attention_mask, "input_ids", padding)
     check_inputs(beside, input_ids, attention_mask, "generate")
@@ -148,7 +152,7 @@ def generate(
     own = padding if mapping is None else padding_of(proxy, padding)
     if proxy_prompt is not None:
         proxy_input_ids, proxy_attention_mask = encode(
-            proxy_prompt, proxy_tokenizer or tokenizer, own, proxy_attention_mask, "proxy_prompt"
+            proxy_prompt, proxy_tokenizer or tokenizer, own, proxy_attention_mask, "proxy_prompt", variables
         )
     elif proxy_input_ids is not None:
         proxy_input_ids, proxy_attention_mask = read_ids(proxy_input_ids, proxy_attention_mask, "proxy_input_ids", own)

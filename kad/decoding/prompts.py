@@ -40,13 +40,14 @@ def is_row(prompt: Any) -> bool:
 
 
 def encode(
-    prompt: Any, tokenizer: Any, padding: Padding, mask: Any = None, name: str = "prompt"
-) -> tuple[Tensor, Tensor]:
+    prompt: Any, tokenizer: Any, padding: Padding, mask: Any = None, name: str = "prompt",
+    variables: Mapping[str, Any] | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """``(ids, mask)``, each ``(B, L)``, of one prompt or a list of prompts.
 
     A prompt is a string, a list of chat messages ``{"role": ..., "content": ...}``, or ids; what a tokenizer returned for
     a batch is taken as it is. Chat messages go through the tokenizer's chat template, with the header of the assistant's
-    turn at the end.
+    turn at the end, and the ``variables`` that the template reads beside them.
 
     Raises:
         ValueError: an empty prompt, one of another kind, text without a tokenizer, or a chat template that fails or takes
@@ -67,10 +68,12 @@ def encode(
     prompts = [prompt] if single else list(prompt)
     if not prompts:
         raise ValueError("prompt is empty; give at least one prompt.")
-    return joined((encode_one(p, tokenizer, row, padding) for row, p in enumerate(prompts)), padding.token)
+    return joined((encode_one(p, tokenizer, row, padding, variables) for row, p in enumerate(prompts)), padding.token)
 
 
-def encode_one(prompt: Any, tokenizer: Any, row: int, padding: Padding) -> list[int]:
+def encode_one(
+    prompt: Any, tokenizer: Any, row: int, padding: Padding, variables: Mapping[str, Any] | None = None
+) -> list[int]:
     """The ids of one prompt."""
     if isinstance(prompt, str) or is_chat(prompt):
         if tokenizer is None:
@@ -78,7 +81,7 @@ def encode_one(prompt: Any, tokenizer: Any, row: int, padding: Padding) -> list[
         if isinstance(prompt, str):
             ids = list(tokenizer(prompt)["input_ids"]) if prompt.strip() else []
         else:
-            ids = list(tokenizer(through_template(tokenizer, prompt), add_special_tokens=False)["input_ids"])
+            ids = list(tokenizer(through_template(tokenizer, prompt, variables), add_special_tokens=False)["input_ids"])
     elif is_encoding(prompt):
         rows = unpad(*read_ids(prompt, None, f"prompt {row}", padding), f"prompt {row}")
         if len(rows) > 1:

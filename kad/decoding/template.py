@@ -12,9 +12,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ..checks import number
 from ..errors import said
 
 SECONDS, CHARACTERS, BYTES = 10.0, 10_000_000, 2**31
+TAKEN = (
+    "messages",
+    "conversation",
+    "tokenize",
+    "add_generation_prompt",
+    "chat_template",
+    "return_tensors",
+    "return_dict",
+)
 CHECK = 1000  # steps between two looks at the clock
 ONE_AT_A_TIME = threading.RLock()  # the limit of memory is the whole process's
 
@@ -51,6 +61,27 @@ def through_template(
     if len(text) > CHARACTERS:
         raise ValueError(f"{name} wrote {len(text):,} characters; at most {CHARACTERS:,} make sense.")
     return text
+
+
+def check_variables(variables: Mapping[Any, Any]) -> dict[str, Any]:
+    """Variables of a chat template.
+
+    Raises:
+        ValueError: a name that is no identifier or is the conversation's, or a value that is no text, number or truth value.
+
+    >>> check_variables({"enable_thinking": False})
+    {'enable_thinking': False}
+    """
+    if not isinstance(variables, Mapping):
+        raise ValueError(f"the chat template's variables are a mapping of names to values, got {variables!r}.")
+    for name, value in variables.items():
+        if not isinstance(name, str) or not name.isidentifier() or name in TAKEN:
+            raise ValueError(f"a variable of the chat template has a name of its own, got {name!r}.")
+        if not isinstance(value, str | bool | int | float):
+            raise ValueError(f"the template's {name} must be a text, a number, true or false, got {value!r}.")
+        if isinstance(value, float):
+            number(f"the template's {name}", value)
+    return dict(variables)
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from ..checks import distinct, number, text, whole
+from ..decoding.template import check_variables
 from ..mixture import Placement, check_placement
 from ..version import LAW_VERSION
 from .configuration import Configuration as Configuration
@@ -98,7 +99,7 @@ class Plan:
             whole("the number of new tokens", self.new_tokens, 1)
         if self.part not in get_args(Part):
             raise ValueError(f"the part must be one of {', '.join(get_args(Part))}; got {self.part!r}.")
-        object.__setattr__(self, "template", check_template(dict(self.template)))
+        object.__setattr__(self, "template", tuple(sorted(check_variables(dict(self.template)).items())))
 
     def configurations(
         self,
@@ -141,15 +142,6 @@ class Plan:
 
 
 FILTERS = ("top_p", "top_k", "min_p")
-TAKEN = (
-    "messages",
-    "conversation",
-    "tokenize",
-    "add_generation_prompt",
-    "chat_template",
-    "return_tensors",
-    "return_dict",
-)
 TEXTS = ("base", "proxy", "reference", "aligned", "data")  # of a plan's file, beside the plan
 
 
@@ -168,22 +160,6 @@ def effective(filters: Sequence[tuple[str, float]]) -> dict[str, Any]:
         name: int(value) if name == "top_k" else float(value)
         for name, value in filters if (name, value) not in (("top_p", 1), ("min_p", 0))
     }  # fmt: skip
-
-
-def check_template(options: Mapping[Any, Any]) -> tuple[tuple[str, Any], ...]:
-    """Variables of a chat template, in one order.
-
-    Raises:
-        ValueError: a name that is no identifier or is the conversation's, or a value that is no text, number or truth value.
-    """
-    for name, value in options.items():
-        if not isinstance(name, str) or not name.isidentifier() or name in TAKEN:
-            raise ValueError(f"a variable of the chat template has a name of its own, got {name!r}.")
-        if not isinstance(value, str | bool | int | float):
-            raise ValueError(f"the template's {name} must be a text, a number, true or false, got {value!r}.")
-        if isinstance(value, float):
-            number(f"the template's {name}", value)
-    return tuple(sorted(options.items()))
 
 
 def from_yaml(path: Path) -> tuple[Plan, dict[str, Any]]:
