@@ -233,10 +233,12 @@ def answers(job: Job, unit: Unit) -> list[Line]:
     texts = tokenizer_of(job, unit.configuration).batch_decode(trace.emitted, skip_special_tokens=True)
     lines = []
     for row, (item, text) in enumerate(zip(unit.items, texts, strict=True)):
-        answer, correct = kind.score(text, item.gold)
+        # A row that ends at the limit by its own last token counts as cut off too: the trace does not tell them apart.
+        finished = int(trace.lengths[row]) < unit.configuration.new_tokens
+        answer, correct = kind.score(text, item.gold, finished, item.options)
         lines.append(
             {"key": unit.configuration.key, "seed": unit.seed, "item": item.id, "question": mark(item, unit.questions.examples), "text": text,
-             "answer": answer, "gold": item.gold, "correct": correct, **figures(trace, row),
+             "answer": answer, "gold": item.gold, "correct": correct, "finished": finished, **figures(trace, row),
              "seconds": round(seconds / len(unit.items), 6)}
         )  # fmt: skip
     return lines
