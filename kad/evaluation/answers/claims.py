@@ -15,7 +15,7 @@ MARKER = re.compile(
         (?:\s+(?:to|of|for)\s[^.\n:=]{{1,80}}?|\s*\([^()\n]{{0,40}}\))?
         [\s*_`"]*?
         (?:(?P<verb>{_VERB})|:=|:|=|→|⇒|-+>|[–—-](?=\s))
-    | ^[\W_]*(?:(?:the|final|correct|my|short)\s+)*answers?[*_\s]*$
+    | ^(?:[^\w\n]|_)*(?:(?:the|final|correct|my|short)\s+)*answers?[*_ \t]*$
     | <answer>
     """,
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
@@ -24,6 +24,7 @@ SHORT = re.compile(
     r"^[ \t*_>]*A[*_]*[:.](?=\s|\d|\$|\\)", re.MULTILINE
 )  # of questions called "Q:"; also an option's letter
 SENTENCE_END = re.compile(r"\n|[.!?](?=\s+[A-Z(\"'\\$])|</answer>|[.!?]$")
+LONGEST = 1000  # characters behind a marker
 _SUPPOSED = re.compile(
     r"\b(?:if|were|otherwise|unless)\b[^.!?\n]*$", re.IGNORECASE
 )  # "if it rained, the answer would be ..."
@@ -72,18 +73,20 @@ def spans(text: str, short: bool = True) -> Iterator[Span]:
     ['3', '4']
     """
     found = [*MARKER.finditer(text), *(SHORT.finditer(text) if short else ())]
-    for marker in sorted(found, key=lambda match: match.start()):
-        groups = marker.groupdict()
-        if (groups.get("verb") or "").endswith("be") and _SUPPOSED.search(
-            text[max(0, marker.start() - 90) : marker.start()]
-        ):
+    found.sort(key=lambda match: match.start())
+    limits = [*(match.start() for match in found[1:]), len(text)]
+    for marker, limit in zip(found, limits, strict=False):
+        groups, before = marker.groupdict(), text[max(0, marker.start() - 90) : marker.start()]
+        if (groups.get("verb") or "").endswith("be") and _SUPPOSED.search(before):
             continue
         body = _behind(_SPACE, text, marker.end())
-        end = SENTENCE_END.search(text, _behind(_OPENING, text, body))  # display mathematics opens on a line of its own
+        limit = max(body, min(limit, body + LONGEST))
+        opened = _behind(_OPENING, text, body)  # display mathematics opens on a line of its own
+        end = SENTENCE_END.search(text, opened, limit)
         yield Span(
             marker.start(),
             body,
-            end.start() if end else len(text),
+            end.start() if end else limit,
             bool(groups.get("rule")),
             not (groups.get("verb") or groups.get("solved")),
         )
@@ -101,28 +104,20 @@ def boxes(text: str) -> Iterator[tuple[int, int, str]]:
     >>> [content for _, _, content in boxes(r"$\boxed{\frac{1}{2}}$ or \fbox{3}, \boxed 5$, \boxed{4")]
     ['\\frac{1}{2}', '3', '5']
     """
+    ends = _braces(text)
     for match in re.finditer(r"\\(?:boxed|fbox)\s*(\{|\s\S+)", text):
         if match.group(1) != "{":
             yield match.start(), match.end(), match.group(1).strip().rstrip(".,$")
-            continue
-        end = closed(text, match.end() - 1)
-        if end is not None:
-            yield match.start(), end, text[match.end() : end - 1].strip()
+        elif (end := ends.get(match.end() - 1)) is not None:
+            yield match.start(), end + 1, text[match.end() : end].strip()
 
 
-def closed(text: str, start: int) -> int | None:
-    r"""Behind the brace that closes the one at ``start``; None if none does.
-
-    >>> closed(r"{\{a{b}} c", 0), closed("{a", 0)
-    (8, None)
-    """
-    depth, i = 0, start
-    while i < len(text):
-        if text[i] == "\\":
-            i += 2
-            continue
-        depth += (text[i] == "{") - (text[i] == "}")
-        i += 1
-        if depth == 0:
-            return i
-    return None
+def _braces(text: str) -> dict[int, int]:
+    """Where every brace is closed that is; those behind a backslash are no braces."""
+    opened, ends = list[int](), dict[int, int]()
+    for match in re.finditer(r"\\.|[{}]", text, re.DOTALL):
+        if match.group() == "{":
+            opened.append(match.start())
+        elif match.group() == "}" and opened:
+            ends[opened.pop()] = match.start()
+    return ends

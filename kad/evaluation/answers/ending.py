@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ CORRECTS = re.compile(
 )
 CLOSING = " .\n*_$\\)]}"  # what may close an answer
 A_SENTENCE = 8  # words: fewer are a unit, a heading or a closing word
+MOST = 50  # signs that are looked at: a text with more of them repeats itself
 NUMERAL = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -77,9 +79,11 @@ def own_turn(text: str, answers: Callable[[str], bool]) -> str:
     >>> own_turn("It is 4.\\nuser\\nAnd 5?", lambda before: "4" in before)
     'It is 4.\\n'
     """
-    for sign in TURN.finditer(text):
-        if text[: sign.start()].strip() and answers(text[: sign.start()]):
+    last = 0
+    for sign in islice(TURN.finditer(text), MOST):
+        if text[last : sign.start()].strip() and answers(text[: sign.start()]):
             return text[: sign.start()]
+        last = sign.end()
     return text
 
 
@@ -91,7 +95,7 @@ def before_another(text: str) -> str:
     >>> before_another("In 2 steps: 4\\nQuestion: what is 9 + 9?"), before_another("9 eggs.\\nQuestion: how much are 9 eggs?")
     ('In 2 steps: 4\\n', '9 eggs.\\nQuestion: how much are 9 eggs?')
     """
-    for sign in HEADING.finditer(text):
+    for sign in islice(HEADING.finditer(text), MOST):
         before = text[: sign.start()]
         spoken, asked = _numerals(before), _numerals(_paragraph(text, sign.end()))
         if spoken and asked and not spoken & asked and not _counts_on(before, sign):

@@ -16,9 +16,9 @@ from .typography import tidy
 
 FORMULA = re.compile(
     r"""
-    (?<!\\)\$\$(?P<dd>.+?)(?<!\\)\$\$ | \\\[(?P<display>.+?)\\\] | \\\((?P<inline>.+?)\\\)
-    | (?<!\\)\$(?P<d>(?:\\.|[^$\\])+)\$
-    | \\begin\{(?P<env>(?:equation|align|gather|multline)\*?)\}(?P<body>.+?)\\end\{(?P=env)\}
+    (?<!\\)\$\$(?P<dd>.{1,1500}?)(?<!\\)\$\$ | \\\[(?P<display>.{1,1500}?)\\\] | \\\((?P<inline>.{1,1500}?)\\\)
+    | (?<!\\)\$(?P<d>(?:\\.|[^$\\]){1,1500})\$
+    | \\begin\{(?P<env>(?:equation|align|gather|multline)\*?)\}(?P<body>.{1,1500}?)\\end\{(?P=env)\}
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -162,8 +162,12 @@ def _last_value(text: str) -> str | None:
     found = [f for f in formulas(text) if not _bare(f[2])]
     covered = [(start, end) for start, end, _ in formulas(text)]
     loose = [m for m in NUMBER.finditer(text) if not any(start <= m.start() < end for start, end in covered)]
-    said = [(start, content) for start, _, content in found if _SAYS.search(text[:start]) or "=" in content]
-    said += [(m.start(), m.group()) for m in loose if _SAYS.search(text[: m.start()])]
+    said = [
+        (start, content)
+        for start, _, content in found
+        if _SAYS.search(text[max(0, start - 40) : start]) or "=" in content
+    ]
+    said += [(m.start(), m.group()) for m in loose if _SAYS.search(text[max(0, m.start() - 40) : m.start()])]
     if said:
         value = max(said)[1]
     elif found:

@@ -71,7 +71,11 @@ def _claims(text: str, known: Options) -> list[Claim]:
         end = re.compile(r"[^.\n]*").match(text, match.end()).end()  # type: ignore[union-attr]
         found += _claim(match.start(), end, known.direct(unwrapped(text[match.end() : end])), weak=True)
     for match in _PRAISED.finditer(text):
-        negated = re.search(r"\b(?:not|neither|nor|if)\W*(?:option\W*)?$", text[: match.start()], re.IGNORECASE)
+        negated = re.search(
+            r"\b(?:not|neither|nor|if)\W*(?:option\W*)?$",
+            text[max(0, match.start() - 40) : match.start()],
+            re.IGNORECASE,
+        )
         found += _claim(match.start(), match.end(), None if negated else known.valid(match.group("letter")), weak=True)
     return sorted([*found, *_lines(text, known)], key=lambda claim: claim.start)
 

@@ -18,11 +18,12 @@ NUMBER = re.compile(
     (?:(?<![\w)\].-])-\s?)?                       # a minus, unless it stands behind a number ("10-20") or a word
     (?:[$€£]\s?-?)?
     (?<![\w.^_])(?<!\^\{)(?<!_\{)(?<![A-Za-z]-)   # no exponent or index, no part of a name ("GPT-4") or of a version
-    (?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)
-    (?:\s?(?:×|\*|x|\\times)\s*10\s?\^\s?\{?(?P<power>-?\d{1,3})\}?|[eE](?P<e>[+-]?\d{1,3})(?!\w))?
+    (?:(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)
+    (?:\s?(?:×|\*|x|\\times)\s*10\s?\^\s?\{?(?P<power>-?[0-9]{1,3})\}?|[eE](?P<e>[+-]?[0-9]{1,3})(?!\w))?
     """,
     re.VERBOSE,
 )
+LONGEST = 300  # characters of a number; no answer is longer
 # Where what a marker announces ends, and the reasons begin.
 _CLAUSE = re.compile(r",(?=\s)|;|\(|\n|\.(?=\s)|\b(?:because|since|as|so|which|where|when|after)\b")
 _EQUALS = re.compile(r"=|≈|\\approx|\b(?:equals|is equal to)\b")
@@ -76,7 +77,7 @@ class Number(Answer):
         a, b = Fraction(answer), Fraction(theirs[-1])
         if a.denominator == b.denominator == 1:
             return a == b
-        return float(abs(a - b)) <= self.tolerance * max(1.0, abs(float(b)))
+        return abs(a - b) <= Fraction(self.tolerance) * max(1, abs(b))
 
 
 def _claims(text: str, finished: bool) -> Iterator[Claim]:
@@ -108,21 +109,19 @@ def _announced(place: str) -> tuple[str, bool] | None:
         return None
     lead = re.sub(r"[A-Za-z]\w{0,2}\s*=\s*$", "", _FILLERS.sub("", place[: first.start()]))
     if _ELSEWHERE.search(lead) or len(lead.split()) > 6:
-        concluded = [m for m in NUMBER.finditer(place) if _CONCLUDES.search(place[: m.start()])]
-        return (numbers(place[concluded[-1].start() :])[0], False) if concluded else None
+        concluded = [m for m in NUMBER.finditer(place) if _CONCLUDES.search(place[max(0, m.start() - 40) : m.start()])]
+        found = numbers(place[concluded[-1].start() :]) if concluded else []
+        return (found[0], False) if found else None
     boundary = _CLAUSE.search(place, first.end())
     clause = place[first.start() : boundary.start() if boundary else len(place)]
-    signs = list(_EQUALS.finditer(clause))
-    if (
-        signs
-        and numbers(clause[signs[-1].end() :])
-        and not re.fullmatch(r"[\s$]*\S+[\s$]*", clause[: signs[0].start()])
-    ):
-        return numbers(clause[signs[-1].end() :])[0], False
-    if _OPERATOR.match(clause, first.end() - first.start()) and "/" not in numbers(clause)[0]:
+    found, signs = numbers(clause), list(_EQUALS.finditer(clause))
+    result = numbers(clause[signs[-1].end() :]) if signs else []
+    if result and not re.fullmatch(r"[\s$]*\S+[\s$]*", clause[: signs[0].start()]):
+        return result[0], False
+    if not found or (_OPERATOR.match(clause, first.end() - first.start()) and "/" not in found[0]):
         return None  # a sum without its result
     outright = not re.search(r"[A-Za-z]{2}", _ADVERBS.sub("", lead)) and len(clause.split()) <= 5
-    return numbers(clause)[0], outright
+    return found[0], outright
 
 
 def _without_failed(text: str) -> str:
@@ -148,6 +147,8 @@ def numbers(text: str) -> list[str]:
     """
     text, found = _rewritten(text), list[tuple[int, int, str]]()
     for match in NUMBER.finditer(text):
+        if len(match.group()) > LONGEST:
+            continue
         value = re.sub(r"[$€£,\s]", "", re.split(r"[×*x\\eE]", match.group())[0])
         exponent = match.group("power") or match.group("e")
         if exponent:

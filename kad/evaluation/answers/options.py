@@ -146,7 +146,8 @@ class Options:
     def standing(self, text: str) -> set[str]:
         found = set[str]()
         for match in _STANDING.finditer(text):
-            letter, before, behind = match.group(1), text[: match.start()], text[match.end() :]
+            letter = match.group(1)
+            before, behind = text[max(0, match.start() - 40) : match.start()], text[match.end() : match.end() + 40]
             bracketed = before[-1:] in tuple("([{<\"'*_/") and before[-1:] and re.match(r"[)\]}>\"'*_./]", behind)
             starts = re.search(r"(?:^|[.!?:\n\"'(*])\s*$", before) is not None
             word = re.match(r"\s+[\w]", behind) and not re.match(rf"\s+{_FOLLOWS}", behind)
