@@ -109,7 +109,15 @@ def test_a_text_is_cut_after_it_has_answered(text: str, number: str) -> None:
 
 def test_long_texts_take_no_long_time() -> None:
     """A model that repeats itself for thousands of tokens: linear work, not quadratic."""
-    for piece in ("Question: how many?\n", "The answer is ", "9 * 2 = 18\n", "$x$ and ", "\\boxed{", "A. bank\n", "<|im_start|>"):
+    for piece in (
+        "Question: how many?\n",
+        "The answer is ",
+        "9 * 2 = 18\n",
+        "$x$ and ",
+        "\\boxed{",
+        "A. bank\n",
+        "<|im_start|>",
+    ):
         text = piece * (20_000 // len(piece))
         for kind in (Number(), Letter(5), Boxed()):
             kind.extract(text)

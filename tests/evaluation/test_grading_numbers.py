@@ -86,7 +86,9 @@ def test_equal_numbers(answer: str, gold: str, same: bool) -> None:
 
 @given(
     st.integers(-(10**9), 10**9),
-    st.sampled_from(["#### {}", "The answer is {}.", "so x = {:,}", "It is ${:,}.", "\\boxed{{{}}}", "Answer: \\[ {} \\]"]),
+    st.sampled_from(
+        ["#### {}", "The answer is {}.", "so x = {:,}", "It is ${:,}.", "\\boxed{{{}}}", "Answer: \\[ {} \\]"]
+    ),
 )
 def test_any_whole_number_in_any_form(value: int, form: str) -> None:
     assert Number().score(form.format(value), str(value))[1]

@@ -17,7 +17,7 @@ _AND = r",?\s*\\(?:text|mbox|mathrm)\s*\{\s*(?:and|or)\s*\}|,?\s+(?:and|or)\s+|,
 _NAME = r"[A-Za-z](?:_\{?\w+\}?)?(?:\([A-Za-z]\))?|\\[a-z]+"
 _EQUAL = re.compile(r"(?<![<>!\\:])=")
 _LESS = re.compile(r"(\\leqslant|\\leq?|\\geqslant|\\geq?|\\lt|\\gt|<=|>=|<|>)(?![a-z])")
-_BASED = re.compile(r"(\d+)\s*_\s*\{?\s*(\d+)\s*\}?")
+_BASED = re.compile(r"\(?(\d+)\)?\s*_\s*\{?\s*(\d+)\s*\}?")
 Same = Callable[[str, str], bool]
 
 
@@ -46,7 +46,7 @@ def _words(answer: str, gold: str) -> bool | None:
     """Words are compared as words: as products of letters "east" would be "seat"."""
     ours, theirs = _word(answer), _word(gold)
     if theirs is not None and len(theirs) == 1:
-        ours = answer.strip("() .").casefold()  # an option's letter
+        ours = re.sub(TEXT, lambda m: m.group(1), answer).strip("() .").casefold()  # an option's letter
     if ours is None and theirs is None:
         return None
     return ours is not None and ours == theirs
@@ -65,7 +65,7 @@ def _word(latex: str) -> str | None:
 
 def _based(answer: str, gold: str) -> bool | None:
     """52 in base 8 is the digits and the base, and never 52."""
-    ours, theirs = _BASED.fullmatch(answer.strip("() ")), _BASED.fullmatch(gold.strip("() "))
+    ours, theirs = _BASED.fullmatch(answer.strip()), _BASED.fullmatch(gold.strip())
     if not ours and not theirs:
         return None
     return ours is not None and theirs is not None and ours.groups() == theirs.groups()
