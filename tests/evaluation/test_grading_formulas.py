@@ -61,10 +61,12 @@ RIGHT: dict[str, list[str]] = {
     r"(0,9) \cup (9,36)": [r"(9,36)\cup(0,9)", r"\left(0,9\right) \cup \left(9,36\right)", "(0,9) ∪ (9,36)"],
     r"\begin{pmatrix} -1/3 \\ 2/3 \\ 5/3 \end{pmatrix}": [
         r"\begin{bmatrix} -\frac13 \\ \frac23 \\ \frac53 \end{bmatrix}", r"\begin{pmatrix}-1/3\\2/3\\5/3\end{pmatrix}",
-        r"\left(\begin{array}{c} -1/3 \\ 2/3 \\ 5/3 \end{array}\right)", r"\begin{pmatrix} -\frac{1}{3} \\[2mm] \frac{2}{3} \\ \frac{5}{3} \end{pmatrix}",
+        r"\left(\begin{array}{c} -1/3 \\ 2/3 \\ 5/3 \end{array}\right)",
+        r"\begin{pmatrix} -\frac{1}{3} \\[2mm] \frac{2}{3} \\ \frac{5}{3} \end{pmatrix}",
     ],
     r"\begin{pmatrix} -1 & 0 \\ 0 & -1 \end{pmatrix}": [
-        r"\begin{pmatrix}-1&0\\0&-1\end{pmatrix}", r"\begin{bmatrix} -1 & 0\\ 0 & -1 \end{bmatrix}", r"\left[\begin{matrix}-1&0\\0&-1\end{matrix}\right]",
+        r"\begin{pmatrix}-1&0\\0&-1\end{pmatrix}", r"\begin{bmatrix} -1 & 0\\ 0 & -1 \end{bmatrix}",
+        r"\left[\begin{matrix}-1&0\\0&-1\end{matrix}\right]",
     ],
     r"\text{east}": ["East", "east", r"\text{East}", r"\mathrm{east}", "east."],
     r"\text{ellipse}": ["Ellipse", "an ellipse", r"\text{an ellipse}", r"\mbox{ellipse}"],
@@ -110,7 +112,8 @@ WRONG: dict[str, list[str]] = {
     r"(5,\infty)": ["x<5", r"x \ge 5", "5", r"[5,\infty)"],
     r"(0,9) \cup (9,36)": ["(0,36)", "(0,9)", r"(0,9] \cup (9,36)"],
     r"\begin{pmatrix} -1 & 0 \\ 0 & -1 \end{pmatrix}": [
-        r"\begin{pmatrix} -1 & 0 \\ 0 & 1 \end{pmatrix}", r"\begin{pmatrix} 0 & -1 \\ -1 & 0 \end{pmatrix}", r"\begin{pmatrix} -1 \\ 0 \\ 0 \\ -1 \end{pmatrix}", "-1",
+        r"\begin{pmatrix} -1 & 0 \\ 0 & 1 \end{pmatrix}", r"\begin{pmatrix} 0 & -1 \\ -1 & 0 \end{pmatrix}",
+        r"\begin{pmatrix} -1 \\ 0 \\ 0 \\ -1 \end{pmatrix}", "-1",
     ],
     r"\begin{pmatrix} 1 \\ 2 \\ 3 \end{pmatrix}": [r"\begin{pmatrix} 1 & 2 & 3 \end{pmatrix}", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", "(3,2,1)"],
     r"\text{east}": ["seat", "west", r"\text{teas}", "5"],

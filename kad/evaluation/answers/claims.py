@@ -29,6 +29,7 @@ _SUPPOSED = re.compile(
     r"\b(?:if|were|otherwise|unless)\b[^.!?\n]*$", re.IGNORECASE
 )  # "if it rained, the answer would be ..."
 _EMPHASIS = re.compile(r"(?<!\w)(?:\*\*|__)(?=\S)|(?<=\S)(?:\*\*|__)(?!\w)")  # never the power of "2**3" or "2 ** 3"
+_BULLET = re.compile(r"(?<=:\n)[ \t]*[-•*+][ \t]+|(?<=:\n\n)[ \t]*[-•*+][ \t]+")  # of a list, and no minus
 _TAGS = re.compile(r"</?(?:b|i|u|em|strong|p|span|code|div|li)\b[^<>]{0,40}>|<br\s*/?>")
 _ANNOTATIONS = re.compile(r"<<[^<>\n]{0,120}[=\d][^<>\n]{0,120}>>")  # GSM8K's calculator
 _SPACE = re.compile(r"[\s:*_]*")
@@ -59,7 +60,8 @@ def plain(text: str) -> str:
     >>> plain("**Answer:** 3 * 6 = <<3*6=18>>18, or <b>2**3</b>")
     'Answer: 3 * 6 = 18, or 2**3'
     """
-    return _EMPHASIS.sub("", _TAGS.sub("", _ANNOTATIONS.sub("", text)))
+    text = _EMPHASIS.sub("", _TAGS.sub("", _ANNOTATIONS.sub("", text)))
+    return _BULLET.sub("", text)
 
 
 def spans(text: str, short: bool = True) -> Iterator[Span]:

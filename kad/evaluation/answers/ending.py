@@ -33,7 +33,8 @@ class Claim:
 # tokenizers leave no line break before the role ("18user\n\n...").
 TURN = re.compile(
     r"""
-    <[|｜][^<>\n]{1,40}[|｜]> | \[/?INST\] | </?s> | <</?SYS>> | <(?:start|end)_of_turn> | <(?:bos|eos|pad)>
+    <[|｜][^<>\n]{1,40}[|｜]> | </?(?:user|human|assistant|system|model|im_start|im_end)> | \[/?USER\]
+    | \[/?INST\] | </?s> | <</?SYS>> | <(?:start|end)_of_turn> | <(?:bos|eos|pad)>
     | ^[ \t#*]*(?:user|human)[*]*[ \t]*(?::|$)
     | (?<=[\d.!?)\]}$*])(?:user|human)[ \t]*\n
     | ^\#+[ ]*instructions?\b
@@ -129,6 +130,8 @@ def _leaves(text: str, claim: Claim, following: Claim) -> bool:
     if CORRECTS.search(" ".join(re.split(r"(?<=[.!?])\s+|\n+", gap.strip(CLOSING))[:2])):
         return False
     if claim.final and re.search(r"\n\s*\n\s*\S", gap) and len(gap.split()) > A_SENTENCE:
+        return True
+    if "\n\n" in gap and _numerals(gap) and not _numerals(gap) & _numerals(text[: claim.end]):
         return True
     asks = ASKS.search(gap)
     return asks is not None and (claim.final or "\n" in gap[: asks.end()])

@@ -176,4 +176,4 @@ def _last_value(text: str) -> str | None:
         every = numbers(text)
         return every[-1] if every else None
     side = value.split("=")[-1].strip().rstrip(".,")
-    return (value if side == "0" and "=" in value else side) or None
+    return (value if side == "0" and not _NAME.fullmatch(value.split("=")[0].strip()) else side) or None

@@ -30,14 +30,18 @@ _EQUALS = re.compile(r"=|≈|\\approx|\b(?:equals|is equal to)\b")
 _OPERATOR = re.compile(r"\s*(?:[+*/×÷·-]|x(?=\s)|\\times|\\cdot|\\div)\s*[$(]?\s*\d")
 # Words between a marker and a number after which that number is not the answer: "in dollars, for 16 eggs"; "not 20".
 _ELSEWHERE = re.compile(
-    r"\b(?:not|never|in|for|of|from|by|between|among|with|without|to|using|on|if|when|because|since|unknown|unclear|found|"
+    r"\b(?:not|never|no longer|in|for|of|from|by|between|among|with|without|to|using|on|if|when|because|since|unknown|unclear|found|"
     r"where|how|what|per|step|part|case|problem|question|example|exercise|option|method|above|below|as)\b|n't|[,;:?!]",
     re.IGNORECASE,
 )
 _FILLERS = re.compile(r"a total of|(?:equal|up) to|in total,?|as of now,?", re.IGNORECASE)
+_NAMED = re.compile(
+    rf"(?:{NUMBER.pattern})(?:\s+\w+){{0,2}}\s+is\s+(?:the|my|our)\s+(?:final\s+|correct\s+)?answer\b", re.VERBOSE
+)
 _ADVERBS = re.compile(r"\b(?:about|exactly|just|simply|therefore|thus|only|approximately|around)\b", re.IGNORECASE)
 _CONCLUDES = re.compile(
-    r"(?:=|≈|\b(?:equals|gives?|giving|which\s+is|makes|making|yields?|gets?|that\s+is)\b)[\s$(:]*$", re.IGNORECASE
+    r"(?:=|≈|\b(?:equals|gives?|giving|which\s+is|makes|making|yields?|gets?|that\s+is|it\s+is|it's)\b)[\s$(:]*$",
+    re.IGNORECASE,
 )
 
 
@@ -91,6 +95,8 @@ def _claims(text: str, finished: bool) -> Iterator[Claim]:
         value = _announced(text[span.body : span.end])
         if value is not None and not _goes_on(text, span, value[1], finished):
             found.append(Claim(span.start, span.end, value[0], span.rule))
+    for named in _NAMED.finditer(text):
+        found += [Claim(named.start(), named.end(), value) for value in numbers(named.group())[:1]]
     yield from sorted(found, key=lambda claim: claim.start)
 
 
