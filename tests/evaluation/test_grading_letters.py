@@ -88,6 +88,7 @@ def test_the_same_verdict_in_sentences(sentence: str) -> None:
         # the next question
         ("The answer is C.\nQuestion: Where else?\nThe answer is D.", "C"), ("B\n\nQuestion: Where?\nA. x\nB. y\n\nAnswer: D", "B"),
         ("The answer is B.\n\nWhere is a cat?\nA. here\nB. there\nThe answer is A.", "B"),
+        ("The answer is B.\n\nA home of cats is\n\nA. here\nB. there\nThe answer is A.", "B"),
         ("Let me restate.\n\nQuestion: where?\nA. money\nB. bank\n\nThe answer is (B).", "B"),
     ],
 )  # fmt: skip
@@ -99,12 +100,13 @@ def test_which_candidate_wins(text: str, letter: str | None) -> None:
     ("text", "letter"),
     [
         ("The answer is a bank.", "B"), ("Answer: Bank", "B"), (r"\boxed{\text{the bank}}", "B"), ("A bank", None), ("Answer: A bank", "B"),
-        ("Answer: A mall", "A"), ("A mall", "A"), ("The answer is mall or bank.", None), ("The answer is D.", None),
-        ("The answer is (D). No, (C).", "C"), ("The answer is a shop, C.", "C"),
+        ("Answer: A mall", "A"), ("A mall", "A"), ("The answer is mall or bank.", None), ("The answer is E.", None),
+        ("The answer is J. B. Rhine, and so on.", "D"), ("A. It is the best mall\nB. bank", None),
+        ("The answer is (D). No, (C).", "D"), ("The answer is a shop, C.", "C"),
     ],
 )  # fmt: skip
 def test_options_that_are_known(text: str, letter: str | None) -> None:
-    assert Letter().extract(text, options=["mall", "bank", "a house"]) == letter
+    assert Letter().extract(text, options=["mall", "bank", "a house", "J. B. Rhine, and so on"]) == letter
 
 
 def test_the_ninth_option_is_not_the_pronoun() -> None:

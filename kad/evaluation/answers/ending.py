@@ -59,11 +59,13 @@ ASKS = re.compile(
     r"how\s+\w+|what|which|who|where|when)\b",
     re.IGNORECASE | re.MULTILINE,
 )
+# Options of another question.
+RECITAL = re.compile(r"^[ \t(*]*A[*]*[.):].*\n+[ \t(*]*B[*]*[.):]", re.MULTILINE)
 # How a text goes on that looks at its answer again: by its first words, or by a phrase of its first two sentences.
 CORRECTS = re.compile(
     r"^(?:oh,?\s+|so,?\s+|and\s+|but\s+)?(?:wait|actually|however|but|no(?=\s*[,.:!—–-])|hm+|oops|sorry|hold on|correction|"
     r"(?:to |let's |let me |let us |we (?:can )?)?(?:\w+-)?(?:verif|(?:re|double)?-?\s?check|re-?(?:calc|consid|eval|think|exam|do\b))\w*|"
-    r"let me|let's see|instead|(?:is|was) (?:that|this|it)|(?:that|this|it)(?: is|'s| was| should| can)\s?n[o']t)\b"
+    r"let me|let's see|instead|(?:is|was) (?:that|this|it)(?: right| correct| true|\?)|(?:that|this|it)(?: is|'s| was| should| can)\s?n[o']t)\b"
     r"|\bsecond thought|\bi\b[^.?!]{0,25}\b(?:mistake|error|wrong|incorrect|misread|forgot)"
     r"|\b(?:that|this|there)(?:'s| is| was| seems)\b[^.?!]{0,15}\b(?:mistake|error|wrong|incorrect|not right)",
     re.IGNORECASE,
@@ -130,6 +132,8 @@ def _leaves(text: str, claim: Claim, following: Claim) -> bool:
     if CORRECTS.search(" ".join(re.split(r"(?<=[.!?])\s+|\n+", gap.strip(CLOSING))[:2])):
         return False
     if claim.final and re.search(r"\n\s*\n\s*\S", gap) and len(gap.split()) > A_SENTENCE:
+        return True
+    if RECITAL.search(gap):
         return True
     if "\n\n" in gap and _numerals(gap) and not _numerals(gap) & _numerals(text[: claim.end]):
         return True

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from .answer import Answer
-from .claims import boxes, plain, spans
+from .claims import LONGEST, boxes, plain, spans
 from .ending import Claim, before_another, own_turn, standing
 from .options import LINE, Options, recited, unwrapped
 
@@ -21,8 +21,9 @@ _CHOICE = re.compile(
 _PRAISED = re.compile(
     r"(?<![\w'’])(?P<letter>[A-Z])(?!\w|['’]\w)(?:[\"')\]}.:*]+[^.\n]{0,60}?)?\s+(?:is|seems|looks|appears|would be|must be)\s+"
     r"(?:to be\s+|therefore\s+|clearly\s+|indeed\s+|definitely\s+)*(?:the\s+|our\s+)?(?:most\s+\w+\s+)?"
-    r"(?:correct|right|best|answer|true|valid|only)\b"
+    r"(?:correct|right|best|answer|true)\b"
 )
+_NEGATED = re.compile(r"\b(?:not|neither|nor|if)\W*(?:option\W*)?$", re.IGNORECASE)
 
 
 @final
@@ -66,42 +67,46 @@ def _claims(text: str, known: Options) -> list[Claim]:
     for start, end, content in boxes(text):
         found += _claim(start, end, known.announced(unwrapped(content), boxed=True))
     for span in spans(text, short=False):
-        found += _claim(span.start, span.end, known.announced(unwrapped(text[span.body : span.end])), span.rule)
-    for match in _CHOICE.finditer(text):
-        end = re.compile(r"[^.\n]*").match(text, match.end()).end()  # type: ignore[union-attr]
-        found += _claim(match.start(), end, known.direct(unwrapped(text[match.end() : end])), weak=True)
-    for match in _PRAISED.finditer(text):
-        negated = re.search(
-            r"\b(?:not|neither|nor|if)\W*(?:option\W*)?$",
-            text[max(0, match.start() - 40) : match.start()],
-            re.IGNORECASE,
-        )
-        found += _claim(match.start(), match.end(), None if negated else known.valid(match.group("letter")), weak=True)
-    return sorted([*found, *_lines(text, known)], key=lambda claim: claim.start)
+        line = text[span.body : span.body + LONGEST].split("\n", 1)[0] if known.texts else ""  # texts hold full stops
+        letter = known.by_text(unwrapped(line)) or known.announced(unwrapped(text[span.body : span.end]))
+        found += _claim(span.start, span.end, letter, span.rule)
+    lines = list(_opened(text, known))
+    listed = [recited([line.value for line in lines], i) for i in range(len(lines))]
+    for claim in _choices(text, known):
+        if not any(
+            line.start <= claim.start < line.end for line, is_listed in zip(lines, listed, strict=True) if is_listed
+        ):
+            found.append(claim)
+    found += [line for line, is_listed in zip(lines, listed, strict=True) if line.weak and not is_listed]
+    return sorted(found, key=lambda claim: claim.start)
 
 
 def _claim(start: int, end: int, letter: str | None, final: bool = False, weak: bool = False) -> list[Claim]:
     return [Claim(start, end, letter, final, weak)] if letter else []
 
 
-def _lines(text: str, known: Options) -> Iterator[Claim]:
-    """The first line, if it begins with a letter that is set off, and lines that hold nothing else; no recital."""
-    opened = list[tuple[int, int, str, bool]]()
+def _choices(text: str, known: Options) -> Iterator[Claim]:
+    """What a text chooses or praises."""
+    for match in _CHOICE.finditer(text):
+        end = re.compile(r"[^.\n]*").match(text, match.end()).end()  # type: ignore[union-attr]
+        yield from _claim(match.start(), end, known.direct(unwrapped(text[match.end() : end])), weak=True)
+    for match in _PRAISED.finditer(text):
+        if not _NEGATED.search(text[max(0, match.start() - 40) : match.start()]):
+            yield from _claim(match.start(), match.end(), known.valid(match.group("letter")), weak=True)
+
+
+def _opened(text: str, known: Options) -> Iterator[Claim]:
+    """The lines that begin with a letter; weak claims are those that may be an answer: the first, and those with nothing else."""
     for number, found in enumerate(re.finditer(r"(?m)^.*$", text)):
-        place, line = found.start(), found.group()
-        shown = unwrapped(line)
+        line, shown = found.group(), unwrapped(found.group())
         match = LINE.match(shown)
         letter = known.valid(match.group(2)) if match else None
         if number == 0 and not match and (named := known.by_letter_and_text(shown)):
-            opened.append((place, place + len(line), named, True))
+            yield Claim(found.start(), found.end(), named, weak=True)
         elif match and letter:
             sole = not re.search(r"\w", shown[match.end() :])
-            if not _opens(match, shown, known) and not (sole and line == text):
-                continue
-            opened.append((place, place + len(line), letter, sole or number == 0))
-    for i, (start, end, letter, sure) in enumerate(opened):
-        if sure and not recited([line[2] for line in opened], i):
-            yield Claim(start, end, letter, weak=True)
+            if _opens(match, shown, known) or (sole and line == text):
+                yield Claim(found.start(), found.end(), letter, weak=sole or number == 0)
 
 
 def _opens(match: re.Match[str], line: str, known: Options) -> bool:

@@ -81,7 +81,7 @@ class Number(Answer):
         a, b = Fraction(answer), Fraction(theirs[-1])
         if a.denominator == b.denominator == 1:
             return a == b
-        return abs(a - b) <= Fraction(self.tolerance) * max(1, abs(b))
+        return abs(a - b) <= Fraction(self.tolerance) * max(Fraction(1), abs(b))
 
 
 def _claims(text: str, finished: bool) -> Iterator[Claim]:

@@ -8,6 +8,8 @@ What math-verify (0.9) does that is not followed here, each found by trying it:
 - a unit is whatever letters stand at the end: 2t equals 2. Here it parses without that rule.
 - two equations without real solutions are equal. Here the sides' differences must be proportional.
 - spaces between digits multiply or vanish ("1 2"). Here that is no number.
+
+One is left as it is: capitals are small letters to it, so 3r^2 equals 3R^2, as most people would let it.
 """
 
 from __future__ import annotations
