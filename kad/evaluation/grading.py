@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,14 +34,13 @@ def grader_of(answer: Answer) -> dict[str, Any]:
     """
     kind = type(answer)
     name = NAMES.get(kind, f"{kind.__module__}.{kind.__qualname__}")
-    version = getattr(kind, "version", getattr(kind, "VERSION", 1))
     fields: dict[str, Any] = (
         {f.name: getattr(answer, f.name) for f in dataclasses.fields(answer)}
         if dataclasses.is_dataclass(answer)
         else {}
     )
     plain = {n: x if isinstance(x, str | int | float | bool | None) else repr(x) for n, x in fields.items()}
-    return {**plain, "name": name, "version": version if isinstance(version, str | int) else repr(version)}
+    return {**plain, "name": name, "version": str(kind.grader)}
 
 
 def answer_of(grader: Mapping[str, Any]) -> Answer | None:
@@ -68,22 +67,24 @@ def reply(text: str) -> str:
     return after if end else text
 
 
-def verdict(answer: Answer, text: str, gold: str, finished: bool) -> Verdict:
+def verdict(answer: Answer, text: str, gold: str, finished: bool, options: Sequence[str] = ()) -> Verdict:
     """What a text answers, and whether that is right."""
-    more = {"finished": finished} if takes_finished(type(answer)) else {}
-    found, correct = answer.score(reply(text), gold, **more)
+    known: dict[str, Any] = {"finished": finished, "options": tuple(options)}
+    taken = inspect.signature(type(answer).score).parameters  # one of the user's own may take neither
+    found, correct = answer.score(reply(text), gold, **{name: x for name, x in known.items() if name in taken})
     return found, bool(correct)
-
-
-def takes_finished(kind: type[Answer]) -> bool:
-    """Whether a grader wants to know if the text ended by itself; graders of the user's own need not."""
-    return "finished" in inspect.signature(kind.score).parameters
 
 
 def of_row(answer: Answer, row: Line, configuration: Configuration, gold: str | None = None) -> Verdict:
     """The verdict on a row, against another gold answer if one is given."""
-    ended = row.get("tokens", 0) < configuration.new_tokens
-    return verdict(answer, row["text"], row["gold"] if gold is None else gold, ended)
+    return verdict(
+        answer, row["text"], row["gold"] if gold is None else gold, ended(row, configuration), row.get("options", ())
+    )
+
+
+def ended(row: Line, configuration: Configuration) -> bool:
+    """Whether a text ended by itself; lines of old do not say it."""
+    return bool(row.get("finished", row.get("tokens", 0) < configuration.new_tokens))
 
 
 @dataclass
@@ -146,7 +147,8 @@ def regraded(
         told = graded.setdefault(c.task, Graded())
         answer, why = present(c, row, tasks or {}, (graders or {}).get(c.prompt))
         if answer is not None:
-            place = (c.task, repr(grader_of(answer)), row["text"], row["gold"], row.get("tokens", 0) < c.new_tokens)
+            options = tuple(row.get("options", ()))
+            place = (c.task, repr(grader_of(answer)), row["text"], row["gold"], ended(row, c), options)
             try:
                 if place not in seen:
                     seen[place] = of_row(answer, row, c)

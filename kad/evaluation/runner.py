@@ -211,11 +211,14 @@ def answers(job: Job, unit: Unit) -> list[Line]:
     grader, lines = grader_of(kind), []
     for row, (item, text) in enumerate(zip(unit.items, texts, strict=True)):
         numbers = figures(trace, row)
-        answer, correct = verdict(kind, text, item.gold, numbers["tokens"] < unit.configuration.new_tokens)
+        # A row that ends at the limit by its own last token counts as cut off too: the trace does not tell them apart.
+        finished = numbers["tokens"] < unit.configuration.new_tokens
+        answer, correct = verdict(kind, text, item.gold, finished, item.options)
         mark = unit.questions.mark(job.checkpoints.aligned_tokenizer, item)
         lines.append(
             {"key": unit.configuration.key, "seed": unit.seed, "item": item.id, "question": mark, "text": text,
-             "answer": answer, "gold": item.gold, "correct": correct, "grader": grader, **numbers,
+             "answer": answer, "gold": item.gold, "correct": correct, "grader": grader, "finished": finished, **numbers,
+             **({"options": list(item.options)} if item.options else {}),
              "seconds": round(seconds / len(unit.items), 6)}
         )  # fmt: skip
     return lines

@@ -19,7 +19,8 @@ MANIFEST = "manifest.json"
 Line = dict[str, Any]
 NEEDED: dict[str, type | tuple[type, ...]] = {"key": str, "seed": int, "item": str, "question": str}
 FIELDS: dict[str, type | tuple[type, ...]] = NEEDED | {
-    "text": str, "answer": (str, type(None)), "gold": str, "correct": bool, "tokens": int, "rounds": int, "drafted": int,
+    "text": str, "answer": (str, type(None)), "gold": str, "correct": bool, "finished": bool, "options": list,
+    "tokens": int, "rounds": int, "drafted": int,
     "accepted": int, "base_fed": int, "proxy_fed": int, "seconds": (int, float), "ids": list, "origins": str, "alphas": list,
     "grader": dict, "verdict": bool, "asked": bool,
 }  # fmt: skip

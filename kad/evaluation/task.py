@@ -26,6 +26,7 @@ class Item:
         question: what the user asks, options included.
         gold: the right answer, as the task's `Answer` compares it.
         solution: what an exemplary reply says, for few-shot prompts.
+        options: the texts of the options as they stand in the question, A first; empty where there are none.
 
     >>> Item("1", "2 + 2?", "4", "#### 4").gold
     '4'
@@ -35,6 +36,7 @@ class Item:
     question: str
     gold: str
     solution: str
+    options: tuple[str, ...] = ()
 
 
 class Task(ABC):
@@ -103,18 +105,19 @@ class Task(ABC):
         return "dev" if hashlib.sha256(f"{self.name}/{item.id}".encode()).digest()[0] % 5 == 0 else "test"
 
 
-def shuffled(stem: str, options: Sequence[str], right: int, seed: int, id: str) -> tuple[str, str]:
-    """A multiple-choice question with its options in a random order of its own, and the right one's letter.
+def shuffled(stem: str, options: Sequence[str], right: int, seed: int, id: str) -> tuple[str, str, tuple[str, ...]]:
+    """A multiple-choice question with its options in a random order of its own, the right one's letter, and that order.
 
-    >>> question, gold = shuffled("Where?", ["bank", "mall"], 0, seed=0, id="7")
-    >>> f"{gold}. bank" in question
-    True
+    >>> question, gold, options = shuffled("Where?", ["bank", "mall"], 0, seed=0, id="7")
+    >>> f"{gold}. bank" in question, options["AB".index(gold)]
+    (True, 'bank')
     """
     order = list(range(len(options)))
     random.Random(f"{seed}/{id}").shuffle(order)
     letters = string.ascii_uppercase
-    lines = [f"{letters[place]}. {options[option].strip()}" for place, option in enumerate(order)]
-    return "\n".join([stem.strip(), "", *lines]), letters[order.index(right)]
+    placed = tuple(options[option].strip() for option in order)
+    lines = [f"{letter}. {text}" for letter, text in zip(letters, placed, strict=False)]
+    return "\n".join([stem.strip(), "", *lines]), letters[order.index(right)], placed
 
 
 def digest(items: Sequence[Item]) -> str:

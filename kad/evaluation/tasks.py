@@ -97,8 +97,8 @@ class Choice(Task):
     def item(self, row: Row, index: int) -> Item:
         stem, options, right = self.options(row)
         id = str(row.get("id", index))
-        question, gold = shuffled(stem, options, right, self.shuffle, id)
-        return Item(id, question, gold, f"The answer is ({gold}).")
+        question, gold, placed = shuffled(stem, options, right, self.shuffle, id)
+        return Item(id, question, gold, f"The answer is ({gold}).", placed)
 
 
 @final
@@ -234,8 +234,8 @@ class FormTask(Task):
             return Item(id, question, gold, f"#### {gold}" if self.kind == "number" else f"\\boxed{{{gold}}}")
         options = [str(option) for option in row[self.options]]
         right = options.index(gold) if gold in options else int(gold) if gold.isdigit() else ord(gold.upper()) - 65
-        question, gold = shuffled(question, options, right, self.shuffle, id)
-        return Item(id, question, gold, f"The answer is ({gold}).")
+        question, gold, placed = shuffled(question, options, right, self.shuffle, id)
+        return Item(id, question, gold, f"The answer is ({gold}).", placed)
 
 
 BUILTIN: dict[str, type[Task]] = {

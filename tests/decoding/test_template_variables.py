@@ -11,7 +11,10 @@ import kad
 from kad.cli.main import main
 from kad.demo import MODELS
 
-TEMPLATE = "{% for m in messages %}{{ m['content'] }}{% endfor %}{% if enable_thinking is not false %} so , how many did he give to mia ?{% endif %} a :"
+TEMPLATE = (
+    "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    "{% if enable_thinking is not false %} so , how many did he give to mia ?{% endif %} a :"
+)
 QUESTION = "q : tom has 6 apples . he loses 2 . how many apples does tom have now ?"
 CHAT = [{"role": "user", "content": QUESTION}]
 
