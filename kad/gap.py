@@ -93,14 +93,17 @@ class Gap:
         return torch.where(excess.abs() <= SAME, 0.0, excess.clamp_min(0))
 
     def summary(self) -> dict[str, Any]:
-        """Means over the steps, and what `Bounds.summary` says of both gaps; None where there is nothing to say."""
+        """Means over the steps, and what `Bounds.summary` says of both gaps; None where there is nothing to say.
+
+        ``unfilled`` and ``spare`` are of the steps within the budget, and so of the same steps; ``over`` is of all.
+        """
         scale, some = ROUNDING * (1 + self.risk), not bool(self.budget.isnan().any())
-        spare = self.spare[~self.spare.isnan()]
+        within = ~self.spare.isnan()
         return {
             "steps": len(self.risk), "risk": float(self.risk.mean()), "mass": float(self.mass.mean()),
             "budget": float(self.budget.mean()) if some else None, "own": self.own.summary(scale),
-            "stated": self.stated.summary(scale), "unfilled": float(self.unfilled.mean()) if some else None,
-            "spare": float(spare.mean()) if len(spare) else None,
+            "stated": self.stated.summary(scale), "unfilled": float(self.unfilled[within].mean()) if within.any() else None,
+            "spare": float(self.spare[within].mean()) if within.any() else None,
             "over": float(self.over.mean()) if some else None,
             "over_share": float((self.over > 0).double().mean()) if some else None,
             "pooled": self.pooled, "late": int(self.late.sum()),
@@ -150,14 +153,15 @@ def gaps(
     optima, found = Optima(losses, p, time_limit), dict[str, Gap]()
     for name, rule in named.items():
         d = decision(name, rule, losses, p, q)
-        own = (rule.solver if isinstance(rule, Mixture) else rule).limit if not other(rule) else None
+        own = limit_of_rule(rule)
         found[name] = over_steps(optima, d, limit if own is None else own, partial(told, name))
     return found
 
 
-def other(rule: Rule) -> bool:
-    """Whether it is a target that has no solver."""
-    return isinstance(rule, Target) and not isinstance(rule, Mixture)
+def limit_of_rule(rule: Rule) -> float | Tensor | None:
+    """The budget that a rule itself was given, if any."""
+    solver = rule.solver if isinstance(rule, Mixture) else rule
+    return solver.limit if isinstance(solver, Solver) else None
 
 
 def checked(
@@ -258,9 +262,9 @@ def over_steps(optima: Optima, d: Tensor, limit: float | Tensor | None, told: Ca
             spare.append(nan)
         late.append(tardy)
         told()
-    lows_and_highs = [Bounds(*p.new_tensor(pairs).unbind(-1)) for pairs in (own, stated)]
+    at_own, at_stated = (Bounds(*p.new_tensor(pairs).unbind(-1)) for pairs in (own, stated))
     pooled = float(risk.mean()) - pooled_bound(optima.losses, p, float(mass.mean()))
-    return Gap(risk, mass, budget, *lows_and_highs, p.new_tensor(spare), torch.tensor(late), pooled)
+    return Gap(risk, mass, budget, at_own, at_stated, p.new_tensor(spare), torch.tensor(late), pooled)
 
 
 def pooled_bound(losses: Tensor, p: Tensor, mass: float) -> float:
