@@ -34,8 +34,8 @@ def run(
     time_limit: float, plots: Path | None, output: Path | None, json: bool, dtype: str, device: str | None,
 ) -> None:  # fmt: skip
     """See `kad.cli.evaluation.gaps`."""
-    check(prompt, file, results, budget, n, temperature, plots, output)
-    rules = [m for text in method or ([] if results else RULES) for m in methods_of(text)]
+    check(prompt, file, results, budget, n, temperature, max_new_tokens, plots, output)
+    rules = list(dict.fromkeys(m for text in method or ([] if results else RULES) for m in methods_of(text)))
     for rule in rules:
         if not decides(rule):
             raise ValueError(f"{rule.label} defers no tokens of p, so it has no gap; choose dual, primal, nudging, ...")
@@ -65,7 +65,7 @@ def writer_of(along: str | None) -> Method:
 
 def check(
     prompt: str | None, file: Path | None, results: Path | None, budget: float | None, n: int, temperature: float | None,
-    plots: Path | None, output: Path | None,
+    length: int | None, plots: Path | None, output: Path | None,
 ) -> None:  # fmt: skip
     """What can be known to be wrong before anything is loaded."""
     if sum(x is not None for x in (prompt, file, results)) > 1:
@@ -78,6 +78,8 @@ def check(
         claim_folder(plots)
     if temperature is not None:
         check_temperature(temperature)
+    if length is not None:
+        whole("--max-new-tokens", length, 1)
     if output is not None and output.exists():
         raise ValueError(f"--output {output} exists; name a new file.")
 
