@@ -126,8 +126,7 @@ def gaps(
 
     Args:
         p: the base's distribution at every step, ``(N, V)``; float64, or proofs end at its rounding.
-        rules: solvers, which decide by ``loss``, or targets that are mixtures, which decide by their own; by name, or by
-            how they print.
+        rules: solvers, which decide by ``loss``, or mixtures, which decide by their own; by name, or by how they print.
         loss: what keeping a token costs, the same for all rules.
         budget: for rules without one of their own, such as a dual: a number, or one per step, ``(N,)``.
         q: q*, ``(N, V)``, for losses and targets that read it.
@@ -135,8 +134,7 @@ def gaps(
         told: called after every step of every rule, with the rule's name.
 
     Raises:
-        ValueError: no steps or rules, p or q* no distributions ``(N, V)``, two rules of one name, a rule that is no mixture or
-            needs q*, a budget outside [0, 1] or for another number of steps.
+        ValueError: no steps or rules, no distributions ``(N, V)``, a rule that is no mixture or lacks q*, a wrong budget.
 
     >>> import kad, torch
     >>> p = torch.tensor([[0.6, 0.25, 0.15], [0.5, 0.3, 0.2]], dtype=torch.float64)
@@ -213,7 +211,11 @@ class Best:
 
 
 class Optima:
-    """r*(b) of the steps; no step is solved twice for one budget, whichever rules share it."""
+    """r*(b) of the steps; no step is solved twice for one budget, whichever rules share it.
+
+    The optimum may exceed a budget by ``SAME``, as rules may. Else a rule's own decision, whose mass as a float is an ulp too
+    small, would be out of reach at its own mass, and Exact would look for a proof that there is not.
+    """
 
     def __init__(self, losses: Tensor, p: Tensor, time_limit: float) -> None:
         self.losses, self.p, self.time_limit = losses, p, time_limit
@@ -223,7 +225,7 @@ class Optima:
         key = step, round(budget / SAME)
         if key not in self.known:
             loss, p = self.losses[step], self.p[step]
-            proof = Exact(min(max(budget, 0.0), 1.0), time_limit=self.time_limit).prove(loss, p)
+            proof = Exact(min(budget + SAME, 1.0), time_limit=self.time_limit).prove(loss, p)
             low, high = float(proof.lower_bound), float(risk_of(loss, p, proof.d))
             late = proof.status == ["TIME_LIMIT"]
             self.known[key] = Best(min(low, high), high, float(deferred_mass(p, proof.d)), late)

@@ -40,7 +40,7 @@ def whole(d: torch.Tensor) -> bool:
     return bool(((d == 0) | (d == 1)).all())
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(texts(), st.lists(BUDGETS, min_size=3, max_size=3), st.floats(0, 3))
 def test_every_gap_is_that_of_brute_force(problem, limits: list[float], price: float) -> None:
     p, q, loss = problem
@@ -113,7 +113,7 @@ def test_a_summary_counts_steps_over_the_budget_apart() -> None:
     found = gap.summary()
     assert (found["stated"]["steps"], found["over_share"]) == (1, 0.5)
     assert found["over"] == pytest.approx(0.1)
-    assert found["unfilled"] == pytest.approx(0.05)
+    assert found["unfilled"] == pytest.approx(0.1)  # of the step within it
     assert found["stated"]["mean"] == pytest.approx(float(gap.stated.high[1]))
     (gap,) = kad.gaps(p, [kad.Dual(threshold=1.0)], kad.Logistic(), budget=0.2).values()
     assert gap.summary()["stated"]["mean"] is None
