@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=2000, help="steps of each method's texts")
     parser.add_argument("--quick", action="store_true", help="few questions and steps: that it runs")
     options = parser.parse_args()
-    plan = Plan(("embedded",), (Block((Method("dual", 0.4), Method("p"))),), 8 if options.quick else 400)
+    plan = Plan(("embedded",), (Block((Method("dual", 0.4), Method("p"))),), 4 if options.quick else 400)
     folder = Path(tempfile.mkdtemp()) / "e" if options.quick else options.output
     pair = load({})
     with Store(folder) as store:

@@ -40,7 +40,7 @@ def whole(d: torch.Tensor) -> bool:
     return bool(((d == 0) | (d == 1)).all())
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(texts(), st.lists(BUDGETS, min_size=3, max_size=3), st.floats(0, 3))
 def test_every_gap_is_that_of_brute_force(problem, limits: list[float], price: float) -> None:
     p, q, loss = problem
@@ -82,7 +82,7 @@ def within(bounds, i: int, gap: float) -> None:
     assert high - low <= 5e-7 + 1e-9
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(texts(), st.floats(0, 3))
 def test_what_goes_by_falling_loss_is_optimal_for_what_it_defers(problem, price: float) -> None:
     """Theory S3 and S5: the certificate needs no Exact, and one price is optimal over all steps together."""
@@ -97,7 +97,7 @@ def test_what_goes_by_falling_loss_is_optimal_for_what_it_defers(problem, price:
             assert gap.summary()["budget"] is gap.summary()["over"] is gap.summary()["spare"] is None
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(texts(), st.floats(0, 1))
 def test_the_pooled_bound_is_that_of_one_knapsack_over_all_steps(problem, weight: float) -> None:
     p, q, loss = problem
