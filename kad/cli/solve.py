@@ -224,8 +224,8 @@ def table(lines: Sequence[Line], problem: Problem, loss: Loss) -> Table:
     )
     found = Table(
         title=f"{type(loss).__name__} on {problem.source}, |V| = {size:,}{means}",
-        caption="above: risk above the exact solver's, at steps within b. proof: optimal, or\n"
-        f"the certified gap (* time was up), by relaxation unless named:\n{engines}.",
+        caption="above: risk above the exact solver's, at steps within b. proof: optimal\n"
+        f"(by its own bound or Exact's), or its certified gap (* time was up), by\nrelaxation unless named: {engines}.",
         title_justify="left", caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False,
     )  # fmt: skip
     found.add_column("b")
