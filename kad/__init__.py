@@ -18,6 +18,8 @@ from .decoding.verify import Sampled as Sampled
 from .decoding.window import AutoWindow as AutoWindow
 from .distributions import softmax as softmax
 from .distributions import total_variation as total_variation
+from .gap import Gap as Gap
+from .gap import gaps as gaps
 from .losses import Brier as Brier
 from .losses import ConfidenceBet as ConfidenceBet
 from .losses import Logistic as Logistic

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,12 +16,13 @@ from torch import Tensor
 
 from .errors import visible
 from .extras import need
+from .gap import Gap
 from .mixture import mix
 from .solvers import Exact, Fractional, Primal, solve
 from .theory import dual_function as theta
 from .theory import fractional_risk, primal_risk
 
-__all__ = ["dual_function", "frontier", "speed", "step", "unfilled"]
+__all__ = ["dual_function", "frontier", "gaps", "speed", "step", "unfilled"]
 
 KEPT, DEFERRED, OPTIMUM, BOUND = "#2171b5", "#e6867a", "#111111", "#8a8a8a"
 
@@ -195,6 +196,60 @@ def unfilled(loss: Tensor, mass: Tensor, budget: float, axes: Any = None) -> Any
     axes.set_ylabel(f"unfilled budget at b = {budget:g}")
     axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     return axes
+
+
+def gaps(found: Mapping[str, Gap], axes: Sequence[Any] | None = None) -> list[Any]:
+    """Every step a dot, a row per rule: the gap at the rule's own mass, and where there are budgets the gap there and what is left.
+
+    Args:
+        found: what `kad.gaps` returned.
+        axes: one for every panel, three where a rule has a budget, else one.
+
+    >>> import kad, pytest, torch
+    >>> _ = pytest.importorskip("matplotlib")
+    >>> p = torch.stack([kad.theory.family("gaussian", size=100, seed=s) for s in range(4)])
+    >>> panels = kad.plots.gaps(kad.gaps(p, {"primal": kad.Primal(0.3)}, kad.Logistic()))
+    >>> [axes.get_xlabel().split(' (')[0] for axes in panels]
+    ['risk above r*(own mass)', 'risk above r*(b)', 'unfilled budget']
+    """
+    limited = {name: gap for name, gap in found.items() if not bool(gap.budget.isnan().any())}
+    rows: list[tuple[str, dict[str, Tensor]]] = [
+        ("risk above r*(own mass)", {name: gap.own.high for name, gap in found.items()})
+    ]
+    if limited:
+        rows.append(("risk above r*(b)", {name: gap.stated.high for name, gap in limited.items()}))
+        left = {name: torch.where(gap.over > 0, torch.nan, gap.unfilled) for name, gap in limited.items()}
+        rows.append(("unfilled budget", left))
+    if axes is None:
+        heights = [len(values) + 1.6 for _, values in rows]
+        _, made = pyplot().subplots(
+            len(rows), figsize=(5.0, 0.36 * sum(heights)), height_ratios=heights, squeeze=False, layout="constrained"
+        )
+        axes = list(made.flat)
+    for panel, (label, values) in zip(axes, rows, strict=True):
+        strips(fresh(panel), values, label)
+    return list(axes)
+
+
+def strips(axes: Any, values: Mapping[str, Tensor], label: str) -> None:
+    """A row of dots for every name, spread within it, with a bar at their mean, which stands at the right."""
+    means = list[str]()
+    for place, one in enumerate(values.values()):
+        known = one[~one.isnan()].sort().values
+        spread = [place + 0.6 * ((i * 0.618) % 1 - 0.5) for i in range(len(known))]
+        axes.plot(known.tolist(), spread, ".", color=KEPT, ms=5, alpha=0.4, mec="none")
+        means.append(f"{round(float(known.mean()), 4) + 0.0:.3f}" if len(known) else "none")
+        if len(known):
+            axes.plot([float(known.mean())] * 2, [place - 0.38, place + 0.38], color=OPTIMUM, lw=1.8)
+    axes.set_yticks(range(len(values)), [literal(name) for name in values])
+    axes.set_ylim(len(values) - 0.5, -0.5)
+    axes.set_xlim(min(0.0, axes.get_xlim()[0]), max(axes.get_xlim()[1], 0.01))
+    axes.axvline(0, color=BOUND, lw=0.8, zorder=0)
+    axes.set_xlabel(f"{label} (bar and number: mean)")
+    beside = axes.secondary_yaxis("right")
+    beside.set_yticks(range(len(values)), means)
+    beside.tick_params(length=0)
+    beside.spines["right"].set_visible(False)
 
 
 def speed(report: dict[str, Any], axes: Any = None) -> Any:

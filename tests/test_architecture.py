@@ -11,7 +11,7 @@ import kad
 
 ORDER = [
     "version", "started", "errors", "checks", "extras", "imports", "weights", "loading", "bounded", "terminal",
-    "distributions", "losses", "cascades", "solvers", "target", "mixture", "decisions",
+    "distributions", "losses", "cascades", "solvers", "target", "mixture", "gap", "decisions",
     "theory", "vocabulary", "vocabulary_map", "decoding", "testing", "plots", "statistics", "demo", "checkpoints",
     "bench", "evaluation", "cli", "__main__",
 ]  # fmt: skip

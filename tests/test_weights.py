@@ -101,6 +101,7 @@ def lacking(tmp_path_factory: pytest.TempPathFactory) -> Path:
 COMMANDS: dict[str, tuple[list[str], str]] = {  # and the models that each reads
     "generate": (["hi"], "base proxy reference"),
     "solve": (["hi"], "base proxy"),
+    "gaps": (["hi"], "base proxy"),
     "bench": (["--batch", "1", "--gamma", "0"], "base proxy"),
     "eval": (["--task", "embedded"], "base proxy reference aligned"),
     "sweep": (["plan.yaml"], "base proxy reference aligned"),

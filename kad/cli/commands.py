@@ -22,7 +22,7 @@ from ..mixture import Placement, Target
 from ..solvers import Solver
 from ..theory.families import Family
 from ..version import VERSION
-from .evaluation import evaluate, report, sweep, tune
+from .evaluation import evaluate, gaps, report, sweep, tune
 
 
 def generate(
@@ -243,7 +243,8 @@ def bench(
 
 PATH = re.compile(r"(?<![\w./-])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?![\w./-])")
 COMMANDS: dict[str, Callable[..., None]] = {
-    "demo": demo, "generate": generate, "solve": solve, "bench": bench, "eval": evaluate, "sweep": sweep, "tune": tune, "report": report,
+    "demo": demo, "generate": generate, "solve": solve, "gaps": gaps, "bench": bench, "eval": evaluate, "sweep": sweep,
+    "tune": tune, "report": report,
 }  # fmt: skip
 POSITIONAL: dict[str, dict[str, Any]] = {
     "prompt": {"nargs": "?", "type": str},

@@ -1,8 +1,10 @@
-"""The signatures of ``kad eval``, ``kad sweep``, ``kad tune`` and ``kad report``; their docstrings are the help texts."""
+"""The signatures of ``kad eval``, ``kad sweep``, ``kad tune``, ``kad report`` and ``kad gaps``; their docstrings are the help texts."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from ..losses import Loss
 
 
 def evaluate(
@@ -206,3 +208,65 @@ def report(folder: Path, against: str = "dual", task: list[str] | None = None, j
 
     tasks = [task_of(spec) for spec in task or []]
     again(folder, against, json, tasks={one.name: one for one in tasks})
+
+
+def gaps(
+    prompt: str | None = None,
+    file: Path | None = None,
+    results: Path | None = None,
+    method: list[str] | None = None,
+    along: str | None = None,
+    loss: Loss | None = None,
+    budget: float | None = None,
+    base: str | None = None,
+    proxy: str | None = None,
+    chat: bool = False,
+    data: Path | None = None,
+    task: list[str] | None = None,
+    n: int = 200,
+    seed: int = 0,
+    temperature: float | None = None,
+    greedy: bool = False,
+    max_new_tokens: int | None = None,
+    time_limit: float = 1.0,
+    plots: Path | None = None,
+    output: Path | None = None,
+    json: bool = False,
+    dtype: str = "auto",
+    device: str | None = None,
+) -> None:
+    """How far rules are from the exact optimum over the steps of texts: at the mass that each defers, and at its budget.
+
+    The texts are replies to prompts, written now, or those of stored results. Without models it uses the embedded pair.
+
+    Args:
+        prompt: One prompt; standard input, one a line, if neither it nor --file nor --results is given.
+        file: Read prompts from this file, one a line.
+        results: Take the texts of this folder of kad eval instead; p is computed again, one pass a text.
+        method: A rule, as for kad eval; may be given several times (default dual:0.4 primal:0.9 fractional:0.9 nudging:0.4;
+            with --results each text's own).
+        along: The method whose texts they are (default dual:0.4, with --results all).
+        loss: What keeping a token costs: Logistic (default), Squared, Brier, Perceptron, ZeroOne, ConfidenceBet, Nudging, or an import path.
+        budget: A budget for rules without one, such as the dual; steps over it are counted, not compared.
+        base: The large base model p: a folder or a hub id.
+        proxy: The small aligned model q*.
+        chat: Put the prompts through the chat template.
+        data: With --results: a folder with the tasks' files.
+        task: With --results: a task that is a YAML file or an import path; may be given several times.
+        n: Steps of every group of texts, drawn at random; 0 is all of them.
+        seed: Of the texts and of the steps.
+        temperature: Of prompts' replies; by default the aligned model's setting, else 0.7.
+        greedy: Write the replies greedily.
+        max_new_tokens: The longest reply to a prompt; by default the aligned model's setting, else 256.
+        time_limit: Seconds that Exact may take for a step and a budget.
+        plots: Write the figure gaps.png, for several tasks one each, to this new folder.
+        output: Write every step's numbers to this new .csv file.
+        json: Print one JSON object instead of the tables.
+        dtype: Of the models' weights: auto, float32, bfloat16 or float16.
+        device: Such as cpu or cuda; by default a GPU where there is one.
+    """
+    from .gaps import run
+
+    settings = dict(locals())
+    settings.pop("run")
+    run(**settings)

@@ -98,11 +98,33 @@ def test_a_prompt_and_the_embedded_pair(capsys, tmp_path: Path) -> None:
     assert main(arguments) == 0
     shown = capsys.readouterr().out
     assert "means over 27 steps" in shown
+    assert "Dual μ=ℓ_c" in shown
     assert max(map(len, shown.split("figures:")[0].splitlines())) <= 80
     assert {f.name for f in folder.iterdir()} == {"frontier.png", "dual.png", "step.png", "unfilled.png"}
     assert all(f.stat().st_size > 10_000 for f in folder.iterdir())
     assert main(arguments) == 1  # nothing is overwritten
     assert "holds figures" in capsys.readouterr().err
+
+
+def test_every_position_has_a_dual_and_no_mean_across_budgets(capsys, tmp_path: Path) -> None:
+    """A step at which the dual is over the budget is counted; the other two alone are compared."""
+    p = torch.tensor([[0.6, 0.25, 0.15], [0.5, 0.3, 0.2], [0.9, 0.06, 0.04]], dtype=torch.float64)
+    np.save(tmp_path / "p.npy", p.numpy())
+    asked = ["--file", str(tmp_path / "p.npy"), "--budget", "0.2", "--solver", "Dual", "--solver.threshold"]
+    found = rows(capsys, *asked, "0.3")["rows"]
+    best = [float(kad.theory.optimal_risk(-row.log(), row, 0.2)) for row in p]
+    dual, priced = found[-1], next(r for r in found if r["solver"] == "Dual μ=ℓ_c")
+    assert (dual["solver"], dual["over"]) == ("Dual λ=0.3", 1)
+    assert dual["deferred"] + dual["unfilled"] - dual["excess"] == pytest.approx(0.2)
+    kept = [float((p[i] * -p[i].log())[p[i] >= 0.3].sum()) - best[i] for i in (1, 2)]
+    assert dual["above"] == pytest.approx(sum(kept) / 2)
+    assert priced["over"] == 0
+    greedy = kad.theory.primal_risk(-p.log(), p, 0.2)
+    assert priced["above"] == pytest.approx(float(greedy.mean()) - sum(best) / 3, abs=1e-12)
+    every = rows(capsys, *asked, "1.0")["rows"][-1]
+    assert (every["over"], every["above"], every["gap"]) == (3, None, None)
+    assert main(["solve", *asked, "1.0"]) == 0
+    assert "3/3 over" in capsys.readouterr().out
 
 
 def test_a_model_of_ones_own(capsys) -> None:

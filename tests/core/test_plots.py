@@ -63,6 +63,26 @@ def test_step_and_unfilled() -> None:
         kad.plots.unfilled(LOSS, P, 0.3)
 
 
+def test_gaps_draw_what_they_hold() -> None:
+    """A strip per rule; steps over a budget are in none of its panels, and a rule without one in the first alone."""
+    many = torch.softmax(2 * torch.randn(9, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64), -1)
+    free = kad.gaps(many, {"free": kad.Dual(threshold=0.1)}, kad.Logistic())
+    found = free | kad.gaps(
+        many, {"dual": kad.Dual(threshold=0.1), "primal": kad.Primal(0.3)}, kad.Logistic(), budget=0.3
+    )
+    own, stated, unfilled = kad.plots.gaps(found)
+    assert [t.get_text() for t in own.get_yticklabels()] == ["free", "dual", "primal"]
+    assert [t.get_text() for t in stated.get_yticklabels()] == ["dual", "primal"]
+    for panel, values in ((stated, lambda gap: gap.stated.high), (unfilled, lambda gap: gap.unfilled)):
+        dots = [line.get_xdata() for line in panel.lines if line.get_marker() == "."]
+        for drawn, gap in zip(dots, (found["dual"], found["primal"]), strict=True):
+            want = values(gap)[gap.over == 0]
+            assert 0 < len(want) <= 9
+            np.testing.assert_allclose(drawn, sorted(want.tolist()))
+    (alone,) = kad.plots.gaps(free)
+    assert kad.plots.gaps(free, axes=[alone]) == [alone]
+
+
 def test_axes_of_the_caller() -> None:
     _, axes = kad.plots.pyplot().subplots()
     assert kad.plots.frontier(LOSS, P, budgets=[0.1, 0.5], axes=axes) is axes
