@@ -258,7 +258,7 @@ class Mingled(kad.Target):
 @dataclass(frozen=True)
 class Coins(kad.Target):
     def __call__(self, p, q, r=None):
-        return torch.where(torch.rand(()) < 0.5, p, q)
+        return torch.lerp(q, p, torch.rand((), dtype=p.dtype))
 
 
 @dataclass(frozen=True)
