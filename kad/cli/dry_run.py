@@ -9,7 +9,7 @@ from rich.table import Table
 
 from ..evaluation.estimate import PROMPT, needs, passes
 from ..evaluation.plan import Plan
-from ..evaluation.tasks import task_of
+from ..evaluation.protocol import task_under
 from ..terminal import Console
 
 BYTES = {"auto": 2, "bfloat16": 2, "float16": 2, "float32": 4}
@@ -27,7 +27,8 @@ def show(
     """Print the plan, its passes and its memory, and what is missing for it."""
     found = needs(plan, places, data, shapes)
     given = {role for role, place in places.items() if place is not None}
-    table = Table(title="What would run", title_justify="left", box=None, pad_edge=False)
+    by = "" if plan.protocol == "kad" else f", by the protocol {plan.protocol}"
+    table = Table(title=f"What would run{by}", title_justify="left", box=None, pad_edge=False)
     for name in ("task", "method", "T on", "γ", "T", "filter"):
         table.add_column(name, no_wrap=name in ("task", "method"))
     for name in ("n", "seeds", "replies", "base passes"):
@@ -35,7 +36,7 @@ def show(
     replies = most_passes = 0
     longest = 0
     for spec in plan.tasks:
-        task = task_of(spec, plan.shuffle)
+        task = task_under(plan.protocol, spec, plan.shuffle)
         n = found.questions[task.name]
         for c in plan.configurations(task.name, task.new_tokens):
             seeds, kind = len(plan.seeds_of(c)), c.of.known

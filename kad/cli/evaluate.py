@@ -16,7 +16,9 @@ from ..evaluation import plan as plans
 from ..evaluation.failures import Unanswered
 from ..evaluation.methods import available, methods_of
 from ..evaluation.plan import Block, Configuration, Plan
-from ..evaluation.presets import preset_of
+from ..evaluation.presets import PAPER_GRID, preset_of
+from ..evaluation.protocol import TASKS
+from ..evaluation.protocol import remarks as protocol_remarks
 from ..evaluation.report import NEEDS, Results, results_of, write
 from ..evaluation.runner import Job, Unit, ready
 from ..evaluation.runner import run as run_job
@@ -37,7 +39,8 @@ def run(
     *, task: list[str] | None, method: list[str] | None, base: str | None, proxy: str | None, reference: str | None,
     aligned: str | None, n: int | None, seeds: int, window: list[int] | None, placement: list[str] | None,
     temperature: float, greedy: bool, top_p: float | None, top_k: int | None, min_p: float | None, control: float | None,
-    shots: int, shuffle: int, part: str, new_tokens: int | None, template_option: list[str] | None, preset: str | None, **how: Any,
+    shots: int, shuffle: int, part: str, new_tokens: int | None, template_option: list[str] | None, preset: str | None,
+    protocol: str, **how: Any,
 ) -> None:  # fmt: skip
     """See `kad.cli.evaluation.evaluate`."""
     places = {"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}
@@ -48,7 +51,7 @@ def run(
     both = (filters,) if control is None else (filters, (("min_p", control),))
     heat: tuple[Any, ...] = tuple(placement or ["models"])  # the block checks them
     block = Block(chosen, heat, tuple(window or [0]), (None if greedy else temperature,), both)
-    options: dict[str, Any] = {"count": n, "shots": shots, "shuffle": shuffle, "part": part}
+    options: dict[str, Any] = {"count": n, "shots": shots, "shuffle": shuffle, "part": part, "protocol": protocol}
     options |= {} if new_tokens is None else {"new_tokens": new_tokens}
     options |= {} if template_option is None else {"template": tuple(variables(template_option).items())}
     shapes = None
@@ -60,6 +63,8 @@ def run(
         options |= {"blocks": (block,)} if chosen else {}
         plan = found.plan(seeds, **options)
     else:
+        if task is None and base is not None and protocol == "paper":
+            task = list(TASKS)
         if task is None and base is not None:
             raise ValueError("give the tasks with --task, such as --task gsm8k.")
         plan = Plan(tuple(task or ["embedded"]), (block,), seeds=tuple(range(seeds)), **options)
@@ -124,6 +129,8 @@ def carry_out(
 def completed(plan: Plan, roles: set[str]) -> Plan:
     """The plan with every method that these models allow in the blocks that name none."""
     every = tuple(available(roles))
+    if plan.protocol == "paper":
+        every = tuple(m for m in PAPER_GRID if {m.kind.base, m.kind.needs or m.kind.base} <= roles)
     return replace(plan, blocks=tuple(b if b.methods else replace(b, methods=every) for b in plan.blocks))
 
 
@@ -165,6 +172,8 @@ def report(
 def remarks(results: Results) -> list[str]:
     """What the numbers are not of: incomplete lines, changed verdicts, answers that do not count."""
     found = [f"not complete: {sentence}" for sentence in results.unfinished]
+    if any(s.configuration.protocol != "kad" for s in results.lines):  # the page says it of kad's own too
+        found += protocol_remarks([s.configuration for s in results.lines])
     for task, g in results.graded.items():
         if g.changed:
             found.append(

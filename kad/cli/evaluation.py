@@ -32,6 +32,7 @@ def evaluate(
     template_option: list[str] | None = None,
     batch: int = 64,
     preset: str | None = None,
+    protocol: str = "kad",
     dtype: str = "auto",
     device: str | None = None,
     compile: bool = False,
@@ -74,6 +75,8 @@ def evaluate(
         template_option: A variable for the chat template, such as enable_thinking=false; may be given several times.
         batch: Questions decoded at once.
         preset: olmo2 or qwen3: the paper's models, tasks and grid.
+        protocol: kad, or paper: the paper's tasks in its turns, options in the data's order, at most 1,024 tokens, no thinking, and
+            where no methods are named its grid. Results of either are never counted with those of the other.
         dtype: Of the models' weights: auto, float32, bfloat16 or float16.
         device: Such as cpu or cuda; by default a GPU where there is one.
         compile: Compile both models' passes.

@@ -11,11 +11,13 @@ from typing import Any
 from ..decoding.per_row import seed_from
 from ..mixture import Placement
 from .methods import Method
-from .task import Part
+from .task import Part, Protocol
 
 # Fields that format 2 has added, with what a result of format 1 says of them: nothing. They are left out of its hash, which
 # so stays the one that its lines carry, and never is that of a newer result, whose law is recorded.
-ADDED: dict[str, Any] = {"part": None, "prompt": "", "template": (), "engine": "", "law": 0, "code": "", "settings": ()}
+ADDED: dict[str, Any] = {
+    "part": None, "prompt": "", "template": (), "engine": "", "law": 0, "code": "", "settings": (), "protocol": "kad",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Configuration:
         law: `LAW_VERSION` of the kad that sampled; 0 in results of format 1.
         code: a hash of the files of a target, loss or solver of the user's own.
         settings: hashes of what the configurations of these models say beside the weights, by role.
+        protocol: whose prompts, limits and order of options: ``"kad"`` (all results that do not say it), or ``"paper"``.
 
     >>> Configuration("gsm8k", "dual", 0.4).key == Configuration("gsm8k", "dual", 0.3).key
     False
@@ -65,6 +68,7 @@ class Configuration:
     law: int = 0
     code: str = ""
     settings: tuple[tuple[str, str], ...] = ()
+    protocol: Protocol = "kad"
 
     @property
     def of(self) -> Method:

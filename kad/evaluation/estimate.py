@@ -14,8 +14,8 @@ from ..loading import config_at, model_of
 from . import sources
 from .configuration import Configuration
 from .plan import Plan
+from .protocol import task_under
 from .task import Task
-from .tasks import task_of
 
 PROMPT = 300  # tokens, where questions cannot be counted
 
@@ -61,7 +61,7 @@ def needs(plan: Plan, places: Mapping[str, str | None], data: Path | None, shape
             width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
             found.cache[role] = 2 * config.num_hidden_layers * heads * width
     for spec in plan.tasks:
-        task = task_of(spec, plan.shuffle)
+        task = task_under(plan.protocol, spec, plan.shuffle)
         found.questions[task.name] = questions(task, plan, data, found)
     return found
 

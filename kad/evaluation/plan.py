@@ -15,7 +15,7 @@ from ..version import LAW_VERSION
 from .configuration import Configuration as Configuration
 from .given import read_yaml
 from .methods import Method, methods_of
-from .task import Part
+from .task import Part, Protocol
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,10 @@ class Plan:
         shots, shuffle, new_tokens: see `Configuration`; ``new_tokens`` None is the task's own.
         part: all questions, those for development, or those for the test.
         template: variables for the chat template, such as ``(("enable_thinking", False),)``.
+        protocol: ``"kad"``, or ``"paper"``: the paper's turns, limits and order of options, without examples and thinking.
 
     Raises:
-        ValueError: nothing to run, or counts that cannot be.
+        ValueError: nothing to run, counts that cannot be, or what the protocol does not have.
 
     >>> plan = Plan(("gsm8k",), (Block((Method("p"), Method("dual", 0.4)), windows=(0, 3)),), seeds=(0, 1, 2))
     >>> [(c.of.label, c.window) for c in plan.configurations("gsm8k", new_tokens=512)]
@@ -82,6 +83,7 @@ class Plan:
     new_tokens: int | None = None
     part: Part = "all"
     template: tuple[tuple[str, Any], ...] = ()
+    protocol: Protocol = "kad"
 
     def __post_init__(self) -> None:
         if not self.tasks or not self.blocks or not self.seeds:
@@ -99,7 +101,8 @@ class Plan:
             whole("the number of new tokens", self.new_tokens, 1)
         if self.part not in get_args(Part):
             raise ValueError(f"the part must be one of {', '.join(get_args(Part))}; got {self.part!r}.")
-        object.__setattr__(self, "template", tuple(sorted(check_variables(dict(self.template)).items())))
+        variables = check_protocol(self.protocol, self.shots, self.shuffle) | dict(self.template)
+        object.__setattr__(self, "template", tuple(sorted(check_variables(variables).items())))
 
     def configurations(
         self,
@@ -129,7 +132,7 @@ class Plan:
                     placement="models" if kind.alone or greedy or temperature == 1 else method.placed(placement),
                     window=0 if kind.base != "base" else window,
                     temperature=None if temperature is None else float(temperature), new_tokens=self.new_tokens or new_tokens,
-                    shots=self.shots, shuffle=self.shuffle, models=own, part=self.part, prompt=prompt, template=self.template,
+                    shots=self.shots, shuffle=self.shuffle, models=own, part=self.part, prompt=prompt, template=self.template, protocol=self.protocol,
                     engine=engine, law=LAW_VERSION, code=method.code, **common,
                     settings=tuple(pair for pair in settings if pair[0] in kind.roles),
                 )  # fmt: skip
@@ -139,6 +142,22 @@ class Plan:
 
     def seeds_of(self, configuration: Configuration) -> tuple[int, ...]:
         return self.seeds if configuration.temperature is not None else (0,)
+
+
+def check_protocol(protocol: Any, shots: int = 0, shuffle: int = 0) -> dict[str, Any]:
+    """The variables that a protocol gives the chat template.
+
+    Raises:
+        ValueError: it is none, or has neither examples nor another order of the options.
+    """
+    if protocol not in get_args(Protocol):
+        raise ValueError(f"the protocol must be one of {', '.join(get_args(Protocol))}; got {protocol!r}.")
+    if protocol == "kad":
+        return {}
+    if shots or shuffle:
+        what = "no exemplary questions (--shots)" if shots else "its options in the data's order (no --shuffle)"
+        raise ValueError(f"the paper's protocol has {what}; leave the option out, or take kad's own protocol.")
+    return {"enable_thinking": False}
 
 
 FILTERS = ("top_p", "top_k", "min_p")
@@ -166,7 +185,7 @@ def from_yaml(path: Path) -> tuple[Plan, dict[str, Any]]:
     """A plan, and what the file says beside it (models, data, batch, ...).
 
     The keys are those of `Plan` (``tasks``, ``n``, ``seeds`` (a number or a list), ``shots``, ``shuffle``,
-    ``new_tokens``, ``part``, ``template`` (a mapping)), and ``runs``, a list of blocks with ``methods``, ``placements``,
+    ``new_tokens``, ``part``, ``template`` (a mapping), ``protocol``), and ``runs``, a list of blocks with ``methods``, ``placements``,
     ``windows``, ``temperatures`` (``greedy`` for none) and ``filters`` (a list of mappings such as ``{min_p: 0.3}``; ``{}`` for none).
 
     Raises:
@@ -183,7 +202,7 @@ def from_yaml(path: Path) -> tuple[Plan, dict[str, Any]]:
 
 def plan_of(found: dict[Any, Any], path: Path) -> tuple[Plan, dict[str, Any]]:
     """`from_yaml`, from what the file holds."""
-    own = {"tasks", "n", "seeds", "shots", "shuffle", "new_tokens", "part", "template", "runs"}
+    own = {"tasks", "n", "seeds", "shots", "shuffle", "new_tokens", "part", "template", "protocol", "runs"}
     rest = {str(key): value for key, value in found.items() if key not in own}
     for key, value in rest.items():
         if key in TEXTS and value is not None:
@@ -196,7 +215,7 @@ def plan_of(found: dict[Any, Any], path: Path) -> tuple[Plan, dict[str, Any]]:
     plan = Plan(
         tuple(listed(found.get("tasks") or [])), blocks, found.get("n"), seeds_of(found.get("seeds", 1)),
         found.get("shots", 0), found.get("shuffle", 0), found.get("new_tokens"),
-        found.get("part", "all"), tuple((found.get("template") or {}).items()),
+        found.get("part", "all"), tuple((found.get("template") or {}).items()), found.get("protocol", "kad"),
     )  # fmt: skip
     return plan, rest
 

@@ -1,6 +1,6 @@
 """The pairs, tasks and grids of the paper's experiments (arXiv 2510.27017), by name.
 
-What is stated of its results is what its abstract and text say in words; its tables are to be looked up there.
+What is stated of its results is what its abstract and text say in words; numbers are in `kad.evaluation.published`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ from typing import Any
 
 from .methods import Method
 from .plan import Block, Plan
+from .protocol import NEW_TOKENS, TASKS, TEMPERATURE
 
-TASKS = ("gsm8k", "math500", "svamp", "arc", "csqa", "truthfulqa")
-NEW_TOKENS = 1024  # the paper's limit for every task
+BETS = tuple(Method("confidence-bet", x) for x in (0.0, 0.1, 0.2))  # of the follow-up
 GRID = (
     Method("p"), Method("q*"), Method("p*"), *(Method("nudging", x) for x in (0.3, 0.4, 0.5)), Method("implicit-reward", 1.0),
-    *(Method("dual", x) for x in (0.2, 0.3, 0.4, 0.5)), *(Method("primal", x) for x in (0.6, 0.7, 0.8, 0.9)),
+    *(Method("dual", x) for x in (0.2, 0.3, 0.4, 0.5)), *(Method("primal", x) for x in (0.6, 0.7, 0.8, 0.9)), *BETS,
 )  # fmt: skip
+PAPER_GRID = (
+    Method("p"), Method("q*"), Method("p*"), Method("nudging", 0.4), Method("implicit-reward", 1.0), Method("dual", 0.3), Method("dual", 0.4),
+    Method("primal", 0.6), Method("primal", 0.9), *BETS,
+)  # fmt: skip
+WINDOWS = (3, 5, 7)
 SPEED = (Method("dual", 0.3), Method("dual", 0.4), Method("primal", 0.9))
 PUBLISHED = (
     ("dual, λ 0.3 to 0.4", "above nudging and implicit reward on OLMo 2 (13B + 1B) and Qwen 3 (14B + 1.7B)"),
@@ -44,8 +49,9 @@ class Preset:
     template: tuple[tuple[str, Any], ...] = ()
 
     def plan(self, seeds: int = 1, **changes: Any) -> Plan:
-        """Quality at γ = 0 over the grid, then speed at γ 3 and 5."""
-        blocks = (Block(GRID, temperatures=(0.7,)), Block(SPEED, windows=(3, 5), temperatures=(0.7,)))
+        """Quality at γ = 0 over the grid, which is the paper's under its protocol, then speed at γ 3, 5 and 7."""
+        grid, heat = PAPER_GRID if changes.get("protocol") == "paper" else GRID, (TEMPERATURE,)
+        blocks = (Block(grid, temperatures=heat), Block(SPEED, windows=WINDOWS, temperatures=heat))
         own: dict[str, Any] = {
             "tasks": TASKS,
             "blocks": blocks,

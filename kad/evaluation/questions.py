@@ -12,10 +12,8 @@ from typing import Any
 from ..checkpoints import Checkpoints
 from . import sources
 from .plan import Plan
+from .protocol import task_under
 from .task import Item, Task, messages, render
-from .tasks import task_of
-
-PROBE = Item("", "{question}", "", "")
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Questions:
         place = (id(tokenizer), item)
         if place not in self.prompts:
             turns = messages(self.task, item, self.examples)
-            self.prompts[place] = render(tokenizer, turns, dict(self.template))
+            self.prompts[place] = render(tokenizer, turns, dict(self.template), self.task.drops_instruction)
         return self.prompts[place]
 
     def mark(self, tokenizer: Any, item: Item) -> str:
@@ -67,7 +65,7 @@ class Questions:
             ValueError: the template fails whatever the question.
         """
         aligned = checkpoints.aligned_tokenizer
-        text = self.prompt(aligned, PROBE)
+        text = self.prompt(aligned, self.task.probe())
         ids = [
             ids_of([text], tokenizer, aligned)
             for tokenizer in {id(t): t for t in (checkpoints.tokenizer, aligned)}.values()
@@ -77,7 +75,7 @@ class Questions:
 
 def questions_of(spec: str, plan: Plan, data: Path | None) -> Questions:
     """A task's questions; exemplary ones are the last of the data, whatever the count, and are not asked."""
-    task = task_of(spec, plan.shuffle)
+    task = task_under(plan.protocol, spec, plan.shuffle)
     found = sources.counted(task, data, None if plan.shots else plan.count, plan.part)
     items = found.items
     if plan.shots >= len(items):

@@ -21,6 +21,8 @@ from .grading import Graded, regraded
 from .kinds import KINDS
 from .methods import Method
 from .presets import PRESETS, PUBLISHED, SOURCE
+from .protocol import remarks
+from .published import ABOUT, beside
 from .schema import Line
 from .store import read_rows
 from .summary import Comparison, Summary, comparisons, summaries
@@ -82,7 +84,7 @@ class Results:
         return {
             "summaries": [s.as_dict() for s in self.lines], "comparisons": [c.__dict__ for c in self.compared],
             "failures": [asdict(failure) for failure in self.failures], "unfinished": self.unfinished,
-            "superseded": self.superseded,
+            "superseded": self.superseded, "beside": [asdict(b) for b in beside(self.lines, self.manifest)],
             "graded": {
                 task: {"by": dict(g.grader), "now_right": g.changed[True], "now_wrong": g.changed[False], "kept": dict(g.kept)}
                 for task, g in self.graded.items()
@@ -153,7 +155,8 @@ def write(results: Results) -> Path:
         pictures=drawn, sessions=manifest.get("sessions", []),
         kinds=abouts(lines), unfinished=results.unfinished, graded=results.graded, superseded=results.superseded,
         prompts=prompts(lines, manifest), old=any(not s.configuration.recorded for s in lines),
-        published=published(manifest), source=SOURCE, failures=results.failures,
+        published=published(manifest), source=SOURCE, protocols=remarks([s.configuration for s in lines]),
+        beside=beside(lines, manifest, words), about_published=ABOUT, failures=results.failures,
         traces=explorer(read_traces(folder), named, results.rows, words),
     )  # fmt: skip
     write_whole(folder / PAGE, text)
@@ -211,12 +214,20 @@ def abouts(lines: Sequence[Summary]) -> dict[str, str]:
 def prompts(lines: Sequence[Summary], manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What stands around the questions, with the limits under which they were asked; as far as it is recorded."""
     found = list[dict[str, Any]]()
-    for mark, task in dict.fromkeys((s.configuration.prompt, s.configuration.task) for s in lines):
-        own = [s.configuration for s in lines if (s.configuration.prompt, s.configuration.task) == (mark, task)]
+    places = dict.fromkeys((s.configuration.prompt, s.configuration.task, s.configuration.protocol) for s in lines)
+    for mark, task, protocol in places:
+        own = [c for c in (s.configuration for s in lines) if (c.prompt, c.task, c.protocol) == (mark, task, protocol)]
         limits = sorted({c.new_tokens for c in own})
         known = manifest.get("prompts", {}).get(mark, {}) if mark else {}
         found.append(
-            {"task": task, "mark": mark, "limits": limits, "parts": sorted({c.part or "?" for c in own}), **known}
+            {
+                "task": task,
+                "mark": mark,
+                "protocol": protocol,
+                "limits": limits,
+                "parts": sorted({c.part or "?" for c in own}),
+            }
+            | known
         )
     return found
 

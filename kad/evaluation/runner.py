@@ -21,11 +21,11 @@ from .failures import Failure, Unanswered
 from .grading import grader_of, verdict
 from .manifest import manifest_of
 from .plan import Plan
+from .protocol import task_under
 from .questions import Questions, ids_of, questions_of
 from .schema import Line
 from .store import Store
 from .task import Item, Task
-from .tasks import task_of
 from .verdicts import judge
 
 DECIMALS = 5  # of α in the results
@@ -128,7 +128,7 @@ class Job:
 def ready(plan: Plan) -> None:
     """Raise an ImportError if a library is missing that a task's answers need, before anything is loaded."""
     for spec in plan.tasks:
-        task = task_of(spec, plan.shuffle)
+        task = task_under(plan.protocol, spec, plan.shuffle)
         need(task.name, *task.answer.needs)
 
 

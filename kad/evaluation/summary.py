@@ -110,7 +110,7 @@ class Summary:
             "temperature": c.temperature, "filter": c.filtered, "shots": c.shots, "accuracy": self.accuracy.share,
             "low": self.accuracy.low, "high": self.accuracy.high, **fields,
             "unfilled_median": rest[len(rest) // 2] if rest else None, "complete": self.complete, "part": c.part,
-            "new_tokens": c.new_tokens, "prompt": c.prompt, "template": dict(c.template), "engine": c.engine, "law": c.law,
+            "new_tokens": c.new_tokens, "prompt": c.prompt, "template": dict(c.template), "engine": c.engine, "law": c.law, "protocol": c.protocol,
         }  # fmt: skip
 
 
@@ -206,7 +206,7 @@ class Comparison:
 def comparable(a: Configuration, b: Configuration) -> bool:
     """Whether two methods ran under the same settings; one model alone stands for every placement."""
     same = (
-        "task", "window", "temperature", "filtered", "shots", "shuffle", "new_tokens", "part", "prompt", "template", "engine", "law",
+        "task", "window", "temperature", "filtered", "shots", "shuffle", "new_tokens", "part", "prompt", "template", "engine", "law", "protocol",
     )  # fmt: skip
     if any(getattr(a, name) != getattr(b, name) for name in same):
         return False

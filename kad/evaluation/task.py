@@ -15,6 +15,7 @@ from .answers import Answer
 
 Row = Mapping[str, Any]
 Part = Literal["all", "dev", "test"]
+Protocol = Literal["kad", "paper"]  # whose prompts, order of options and limits; see `kad.evaluation.protocol`
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Task(ABC):
         instruction: the system prompt, where the chat template takes one; else it goes before the question.
         new_tokens: how many a reply may take, unless the user says otherwise.
         shuffle: seed of the order of options, where there are some.
+        drops_instruction: the instruction is left out, and does not go before the question, where the template takes none.
 
     >>> from kad.evaluation import Number
     >>> class Sums(Task):
@@ -66,6 +68,7 @@ class Task(ABC):
     instruction: str = ""
     new_tokens: int = 512
     shuffle: int = 0
+    drops_instruction: bool = False
 
     @property
     @abstractmethod
@@ -95,6 +98,10 @@ class Task(ABC):
             seen[item.id] = index
             found.append(item)
         return found
+
+    def probe(self) -> Item:
+        """A question that is none, to show what stands around one in every prompt."""
+        return Item("", "{question}", "", "")
 
     def generate(self, count: int | None, part: Part) -> list[Row] | None:
         """Rows of a task that makes its own data; None (the default) if they are loaded."""
@@ -139,19 +146,23 @@ def messages(task: Task, item: Item, examples: Sequence[Item] = ()) -> list[Mess
     return [*turns, {"role": "user", "content": item.question}]
 
 
-def render(tokenizer: Any, turns: Sequence[Message], variables: Mapping[str, Any] | None = None) -> str:
+def render(
+    tokenizer: Any, turns: Sequence[Message], variables: Mapping[str, Any] | None = None, drop: bool = False
+) -> str:
     """The prompt as text: through the tokenizer's chat template, or plainly if it has none.
 
     Where the template takes no system prompt (it fails, or drops it), that goes before the first question.
 
     Args:
         variables: for the template, such as ``{"enable_thinking": False}``.
+        drop: leave out a system prompt that the template does not take.
 
     Raises:
         ValueError: the template fails, or takes too long; see `kad.decoding.template`.
     """
     turns = list(turns)
     if not tokenizer.chat_template:
+        turns = turns[1:] if drop and turns[0]["role"] == "system" else turns
         parts = [f"Question: {t['content']}\nAnswer:" if t["role"] == "user" else t["content"] for t in turns]
         return "\n\n".join(parts).replace("Answer:\n\n", "Answer: ")
 
@@ -164,5 +175,7 @@ def render(tokenizer: Any, turns: Sequence[Message], variables: Mapping[str, Any
         text = ""
     if system["content"] in text:
         return text
+    if drop:
+        return through_template(tokenizer, [first, *rest], variables)
     joined = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
     return through_template(tokenizer, [joined, *rest], variables)
