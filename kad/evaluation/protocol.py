@@ -82,11 +82,10 @@ class AsInPaper(Task):
         if not isinstance(self.of, Choice):
             return Item(item.id, self.asked(item.question), item.gold, item.solution)
         stem, options, right = self.of.options(row)
-        lines = [
-            f"{letter}). {option.strip()}" for letter, option in zip(string.ascii_uppercase, options, strict=False)
-        ]
+        placed = tuple(option.strip() for option in options)
+        lines = [f"{letter}). {option}" for letter, option in zip(string.ascii_uppercase, placed, strict=False)]
         gold = string.ascii_uppercase[right]
-        return Item(item.id, self.asked(stem.strip(), "\n".join(lines)), gold, f"The answer is ({gold}).")
+        return Item(item.id, self.asked(stem.strip(), "\n".join(lines)), gold, f"The answer is ({gold}).", placed)
 
     def asked(self, question: str, options: str = "") -> str:
         """The user's turn."""

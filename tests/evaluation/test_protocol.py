@@ -21,6 +21,8 @@ from kad.evaluation.summary import comparable, summaries
 from kad.evaluation.task import messages, render
 from kad.evaluation.wording import wordings
 
+from .lines import line_of
+
 CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<a>{% if enable_thinking %}think{% endif %}"
 NO_SYSTEM = "{% for m in messages if m.role != 'system' %}<{{ m.role }}>{{ m.content }}{% endfor %}<a>"
 ROWS = {
@@ -58,6 +60,7 @@ def test_what_stands_in_which_turn(name: str) -> None:
         options = "A). so\nB). or\nC). not\nD). never\n" if name == "truthfulqa" else "A). a\nB). b\n"
         assert f"\nQuestion: Why?\n{options}\n" in user["content"]
         assert "reasoning" in user["content"].split(options)[1]
+        assert item.options == tuple(line.split("). ")[1] for line in options.splitlines())  # which the grader knows
     assert item.gold == {"gsm8k": "4", "svamp": "3", "math500": "2", "truthfulqa": "A"}.get(name, "B")
     assert task.answer.score(item.solution, item.gold)[1]
     assert (task.name, task.files, task.hub) == (name, task_under("kad", name).files, task_under("kad", name).hub)
@@ -125,18 +128,7 @@ def test_the_protocol_is_in_the_key_and_nothing_is_pooled() -> None:
 
 
 def summary(c: Configuration, right: int) -> object:
-    row = {
-        "key": c.key,
-        "seed": 0,
-        "answer": "18",
-        "alphas": [0.0],
-        "tokens": 1,
-        "rounds": 1,
-        "drafted": 0,
-        "accepted": 0,
-    }
-    row |= {"base_fed": 9, "proxy_fed": 0, "seconds": 0.1}
-    return summaries({c.key: c}, [row | {"item": str(i), "correct": i < right} for i in range(4)])[0]
+    return summaries({c.key: c}, [line_of(c, item=str(i), correct=i < right) for i in range(4)])[0]
 
 
 def manifest(pair: str, **other: str) -> dict[str, object]:

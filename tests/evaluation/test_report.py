@@ -19,6 +19,8 @@ from kad.evaluation.presets import PRESETS
 from kad.evaluation.store import read
 from kad.evaluation.summary import summaries
 
+from .lines import line_of
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 METHODS = ["p", "q*", "dual:0.2,0.4", "primal:0.6,0.9", "implicit-reward", "confidence-bet", "fractional"]
 
@@ -192,17 +194,7 @@ def test_names_of_others_are_no_formulas() -> None:
     """A dollar in a method's name or a token begins no formula in a picture."""
     name = r"x.$\frac{$b"
     c = Configuration("t", name)
-    row = {
-        "key": c.key,
-        "seed": 0,
-        "answer": "18",
-        "alphas": [0.0],
-        "tokens": 1,
-        "rounds": 1,
-        "drafted": 0,
-        "accepted": 0,
-    }
-    row |= {"base_fed": 9, "proxy_fed": 0, "seconds": 0.1, "item": "0", "correct": True}
+    row = line_of(c, item="0", correct=True)
     assert name in figures.svg(figures.accuracy(summaries({c.key: c}, [row]), "t"))
     p = torch.tensor([0.25, 0.75], dtype=torch.float64)
     assert name in figures.svg(kad.plots.step(p, p, tokens=[name, "$"]))
