@@ -20,12 +20,11 @@ from .distributions import accumulation_dtype, check_distribution, check_same_sh
 from .losses import Loss
 from .mixture import Mixture
 from .solvers import Exact, Solver
-from .solvers.base import check_problem, limit_of, linear_relaxation, risk_of
+from .solvers.base import ROUNDING, check_problem, limit_of, linear_relaxation, risk_of
 from .solvers.parameters import budgets
 from .target import Target, check_decision
 
 Rule = Solver | Target
-ROUNDING = 1e-9  # of sums of 150,000 float64 terms, relative to 1 + risk: as in `kad.solve`
 SAME = 1e-12  # masses that differ by less are one budget
 
 

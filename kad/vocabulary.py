@@ -53,7 +53,7 @@ def usable_ids(tokenizer: Any, models: Mapping[str, Any], stops: Iterable[int] =
 
     Args:
         tokenizer: that all models share.
-        models: by the name to use in messages; None is left out.
+        models: by the name to use in messages.
         stops: the ids that end a text.
 
     Raises:
@@ -64,7 +64,7 @@ def usable_ids(tokenizer: Any, models: Mapping[str, Any], stops: Iterable[int] =
     >>> usable_ids(pair.tokenizer, {"base": pair.base, "proxy": pair.proxy}) == len(pair.tokenizer)
     True
     """
-    sizes = {name: output_size(model) for name, model in models.items() if model is not None}
+    sizes = {name: output_size(model) for name, model in models.items()}
     smallest = min(sizes, key=lambda name: sizes[name])
     size, bound = sizes[smallest], id_bound(tokenizer)
     if bound > size:

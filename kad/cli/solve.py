@@ -20,10 +20,9 @@ from ..checkpoints import load
 from ..decoding.settings import stop_tokens
 from ..distributions import check_budget, check_distribution, softmax
 from ..extras import need
-from ..gap import ROUNDING
 from ..losses import Loss
 from ..solvers import Brute, Dual, Exact, Fractional, OrTools, Primal, Solution, Solver
-from ..solvers.base import certify
+from ..solvers.base import ROUNDING, certify
 from ..solvers.brute import LARGEST
 from ..terminal import Console, json_text
 from ..theory import critical_loss

@@ -20,7 +20,7 @@ from .capacity import check_capacity, check_rotation
 from .chances import source
 from .columns import Columns
 from .fields import check_fields
-from .huggingface import adopt, begun, cache_name, check_model, inner_model, is_recurrent, lane_for
+from .huggingface import adopt, begun, cache_name, check_model, inner_models, is_recurrent, lane_for
 from .ids import Padding, padding_of, read_ids, unpad
 from .inputs import check_inputs
 from .journal import Journal, stack_scores
@@ -141,10 +141,8 @@ def decode(
     ``base`` is given where ``model`` is only a view of it with other settings.
     """
     model = model if base is None else base
-    models = {"base": inner_model(model, "base"), "proxy": inner_model(proxy, "proxy")}
+    models = inner_models(model, proxy, target.reference)
     check_fields(generation_config)
-    if target.reference is not None:
-        models["reference"] = inner_model(target.reference, "reference")
     if window != 0:
         for name, one in models.items():
             if is_recurrent(one):
@@ -206,7 +204,6 @@ def decode(
             adopt(lanes[name], user_cache, columns.shape[1])
     if vocabulary_map is not None:
         lanes["proxy"] = MappedLane(lanes["proxy"], vocabulary_map, limit)
-    stops = stop_tokens(generation_config) | proxy_stops(proxy, vocabulary_map)
     processors = settle_processors(logits_processor or [])
     processors = knowing_stops(processors, generation_config, sorted(stops), input_ids)
     if not keep_top_k:

@@ -16,7 +16,7 @@ from ..target import Target
 from ..vocabulary import usable_ids
 from .columns import StopStrings
 from .decoder import CACHE, Output, decoder
-from .huggingface import inner_model
+from .huggingface import inner_models
 from .ids import Padding, padding_of, read_ids
 from .inputs import TYPES, check_inputs
 from .mapped import map_of
@@ -120,9 +120,7 @@ def generate(
     >>> pair.tokenizer.decode(out.trace.ids[0], skip_special_tokens=True)
     'first 6 - 2 = 4 . then 4 + 9 = 13 . #### 13'
     """
-    models = {"base": inner_model(base, "base"), "proxy": inner_model(proxy, "proxy")}
-    if getattr(target, "reference", None) is not None:
-        models["reference"] = inner_model(target.reference, "reference")
+    models = inner_models(base, proxy, getattr(target, "reference", None))
     names = (*TYPES, "position_ids")  # of a tokenizer's answer
     beside = {name: options.pop(name) for name in names if name in options}
     device = device_of(models["base"])

@@ -37,6 +37,12 @@ def inner_model(model: Any, name: str) -> Any:
     return inner
 
 
+def inner_models(base: Any, proxy: Any, reference: Any = None) -> dict[str, Any]:
+    """`inner_model` of every model of a run, by its role; of the reference where there is one."""
+    given = {"base": base, "proxy": proxy} | ({"reference": reference} if reference is not None else {})
+    return {role: inner_model(model, role) for role, model in given.items()}
+
+
 def cache_name(function: Callable[..., Any]) -> str:
     """What a model's pass, or another function that takes one, calls the cache: the name changes in transformers 5.24.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..decisions import Reading, decide, law
-from ..decoding.huggingface import inner_model
+from ..decoding.huggingface import inner_models
 from ..decoding.sampling import Sampling
 from ..decoding.settings import stop_tokens
 from ..decoding.wrappers import device_of, eagerly, is_compiled
@@ -38,9 +38,7 @@ def full_pass(
         sample: whether the temperature among the processors counts.
         processors: logits processors that do not read the prefix, in Hugging Face's order.
     """
-    used = {role: inner_model(models[role], role) for role in ("base", "proxy")}
-    if target.reference is not None:
-        used["reference"] = inner_model(target.reference, "reference")
+    used = inner_models(models["base"], models["proxy"], target.reference)
     stops = stop_tokens(models["base"].generation_config) | stop_tokens(models["proxy"].generation_config)
     sizes = {name: output_size(model) for name, model in used.items()}
     size, forbidden = shared_vocabulary(sizes, usable_ids(tokenizer, used), stops)

@@ -124,12 +124,11 @@ def counted(task: Task, data: Path | None, count: int | None, part: Part) -> Cou
         raise ValueError(f"the number of questions must be ≥ 1, got {count}.")
     rows = load(task, data, None, part)
     if part == "all":
-        found, total = task.items(rows[:count]), len(rows)
         try:
-            ids = frozenset(item.id for item in task.items(rows))
-        except ValueError:  # a row that is not asked cannot be read
-            return Counted(found, total)
-        return Counted(found, total, ids)
+            every = task.items(rows)
+        except ValueError:  # raised again if it is a row that is asked
+            return Counted(task.items(rows[:count]), len(rows))
+        return Counted(every[:count], len(rows), frozenset(item.id for item in every))
     found = [item for item in task.items(rows) if task.part_of(item) == part]
     if not found:
         raise ValueError(f"{task.name} has no questions in its {part} part.")

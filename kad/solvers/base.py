@@ -17,6 +17,7 @@ from ..distributions import accumulation_dtype, check_distribution, check_same_s
 from .cut import Cut
 from .parameters import budget_of, budgets, each, shown, spread
 
+ROUNDING = 1e-9  # of sums of 150,000 float64 terms, relative to 1 + risk, with room to spare
 CLAIMS = ("feasible", "exact", "fills", "fractional")
 Status = Literal["OPTIMAL", "CERTIFIED_GAP", "TIME_LIMIT", "FEASIBLE", "OVER_BUDGET"]
 
@@ -224,7 +225,7 @@ def certify(
     limit = deferred if given is None else limit_of(given, mass)
     risk = risk_of(loss, mass, dd)
     bound, price = linear_relaxation(loss, mass, limit)
-    scale = 1e-9 * (1 + risk)  # rounding of sums of 150,000 float64 terms, with room to spare
+    scale = ROUNDING * (1 + risk)
     over = deferred > limit + (1e-12 if d.dtype == torch.float64 else 1e-6)  # rounding of d and of the sum
     if proof:
         bound = torch.minimum(proof.lower_bound.to(risk), risk)
