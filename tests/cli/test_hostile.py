@@ -22,6 +22,8 @@ from kad.evaluation.methods import methods_of
 from kad.evaluation.task import messages, render
 from kad.evaluation.tasks import task_of
 
+from ..modules import written
+
 ESCAPE = "\x1b[31m"
 MODULE = """
 import functools
@@ -52,10 +54,7 @@ def task() -> Task: return Embedded()
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A module in the current folder, of another name in every test."""
-    name = f"strangers_{tmp_path.name}".replace("-", "_").replace("[", "_").replace("]", "_")
-    (tmp_path / f"{name}.py").write_text(MODULE)
-    monkeypatch.chdir(tmp_path)
-    return name
+    return written(tmp_path, monkeypatch, "strangers", MODULE)
 
 
 def test_nothing_is_called_but_what_is_declared_to_make_a_target(module: str) -> None:

@@ -25,17 +25,17 @@ def by_full_passes(
         found = []
         for model in (base, proxy):
             with torch.no_grad():
-                logits = model(ids).logits[:, -1]
+                logits = model(ids).logits[:, -1].double()
             logits = logits.expand(row + 1, -1).clone()
             for processor in processors:
                 logits = processor(seen, logits)
-            found.append(torch.softmax(logits[row : row + 1].double(), -1))
+            found.append(torch.softmax(logits[row : row + 1], -1))
         pi = target(*found)[0]
         scores.append(pi.log())
         text.append(int(pi.argmax()))
     return text[len(prompt) :], torch.stack(scores)
 
 
-def ours(out: kad.Output) -> list[list[int]]:
+def continuation(out: kad.Output) -> list[list[int]]:
     """The continuations of every row."""
     return [row[:n].tolist() for row, n in zip(out.trace.ids, out.trace.lengths, strict=True)]

@@ -13,7 +13,8 @@ from kad.decoding.compiled import CompiledLane, up
 from kad.decoding.huggingface import HuggingFaceLane
 
 from ..models import NO_COMPILER, ragged, tiny
-from .test_greedy import continuation, reference_greedy
+from .reference import continuation
+from .test_greedy import reference_greedy
 
 # Traced and guarded as for any backend, and then run as it is: a second a graph instead of ten.
 EAGER = {"backend": "eager"}

@@ -13,7 +13,7 @@ from transformers import BatchEncoding
 import kad
 
 from ..models import ragged, tiny
-from .reference import by_full_passes, ours
+from .reference import by_full_passes, continuation
 
 TARGET, WINDOWS = kad.dual(0.3), (0, 1, 3, 7)
 IDS, MASK = ragged(4, seed=4)
@@ -66,7 +66,7 @@ def test_one_text_in_many_forms(pair, want, form: str) -> None:
     """Where padding is no stop token, padding that nobody has marked is padding, as in Hugging Face's generate."""
     for window in (0, 3):
         out = kad.generate(*pair, **forms()[form], target=TARGET, window=window, max_new_tokens=8)
-        assert ours(out) == want
+        assert continuation(out) == want
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -75,7 +75,7 @@ def test_padding_that_nobody_has_marked(pair, want, window: int) -> None:
     options = {"target": TARGET, "window": window}
     theirs = base.generate(IDS, custom_generate=kad.decoder(proxy, **options), max_new_tokens=8)
     both = kad.generate(base, proxy, input_ids=IDS, proxy_input_ids=IDS, max_new_tokens=8, **options)
-    assert ours(both) == want
+    assert continuation(both) == want
     assert torch.equal(theirs, both.sequences)
     for proxy_ids in (IDS, IDS.numpy(), BatchEncoding({"input_ids": IDS, "attention_mask": MASK}), ROWS):
         again = base.generate(
@@ -83,7 +83,7 @@ def test_padding_that_nobody_has_marked(pair, want, window: int) -> None:
         )
         assert torch.equal(theirs, again)
     single = kad.generate(base, proxy, input_ids=IDS[1:2], max_new_tokens=8, **options)
-    assert ours(single) == want[1:2]
+    assert continuation(single) == want[1:2]
 
 
 def test_a_padding_that_ends_texts_is_text(pair, caplog) -> None:
@@ -94,11 +94,11 @@ def test_a_padding_that_ends_texts_is_text(pair, caplog) -> None:
     ids = torch.tensor([[2, 2, 5, 6]])
     for window in WINDOWS:
         out = kad.generate(base, proxy, input_ids=ids, target=TARGET, window=window, max_new_tokens=8)
-        assert ours(out) == [by_full_passes(base, proxy, TARGET, ids[0].tolist(), 8)[0]]
+        assert continuation(out) == [by_full_passes(base, proxy, TARGET, ids[0].tolist(), 8)[0]]
         marked = kad.generate(
             base, proxy, input_ids=ids, attention_mask=[[0, 0, 1, 1]], target=TARGET, window=window, max_new_tokens=8
         )
-        assert ours(marked) == [by_full_passes(base, proxy, TARGET, [5, 6], 8)[0]]
+        assert continuation(marked) == [by_full_passes(base, proxy, TARGET, [5, 6], 8)[0]]
     assert "begins with the token 2 twice" in caplog.text
 
 
@@ -111,15 +111,15 @@ def test_a_chat_template_s_answer(window: int) -> None:
     chats = [[{"role": "user", "content": f"q : {text}"}] for text in WORDS]
     tokenizer.padding_side = "left"
     options = {"target": kad.dual(0.4), "tokenizer": tokenizer, "window": window, "max_new_tokens": 12}
-    want = ours(kad.generate(demo.base, demo.proxy, chats, **options))
+    want = continuation(kad.generate(demo.base, demo.proxy, chats, **options))
     for settings in ({"return_tensors": "pt", "padding": True}, {"return_tensors": "np", "padding": True}, {}):
         answer = tokenizer.apply_chat_template(chats, return_dict=True, **settings)
-        assert ours(kad.generate(demo.base, demo.proxy, answer, **options)) == want
+        assert continuation(kad.generate(demo.base, demo.proxy, answer, **options)) == want
     one = tokenizer.apply_chat_template(chats[0], return_dict=True, return_tensors="pt")
-    assert ours(kad.generate(demo.base, demo.proxy, one, **options)) == want[:1]
-    assert ours(kad.generate(demo.base, demo.proxy, **one, **options)) == want[:1]
+    assert continuation(kad.generate(demo.base, demo.proxy, one, **options)) == want[:1]
+    assert continuation(kad.generate(demo.base, demo.proxy, **one, **options)) == want[:1]
     flat = tokenizer.apply_chat_template(chats[0], return_dict=True)
-    assert ours(kad.generate(demo.base, demo.proxy, flat, **options)) == want[:1]
+    assert continuation(kad.generate(demo.base, demo.proxy, flat, **options)) == want[:1]
 
 
 @pytest.mark.parametrize(

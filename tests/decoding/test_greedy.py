@@ -11,6 +11,7 @@ import torch
 import kad
 
 from ..models import CONFIGS, ragged, tiny
+from .reference import by_full_passes, continuation
 
 NEW = 14
 TARGETS = {
@@ -24,20 +25,8 @@ TARGETS = {
 
 def reference_greedy(base, proxy, target, ids, mask) -> list[list[int]]:
     """The definition: argmax of π from two full forward passes at every step, one row at a time."""
-    rows = []
-    for prompt, m in zip(ids, mask, strict=True):
-        tokens = prompt[m.bool()].tolist()
-        start = len(tokens)
-        while len(tokens) < start + NEW and (len(tokens) == start or tokens[-1] != 2):
-            with torch.no_grad():
-                p, q = (torch.softmax(m(torch.tensor([tokens])).logits[0, -1].double(), -1) for m in (base, proxy))
-            tokens.append(int(target(p, q).argmax()))
-        rows.append(tokens[start:])
-    return rows
-
-
-def continuation(out) -> list[list[int]]:
-    return [row[:n].tolist() for row, n in zip(out.trace.ids, out.trace.lengths, strict=True)]
+    prompts = (prompt[m.bool()].tolist() for prompt, m in zip(ids, mask, strict=True))
+    return [by_full_passes(base, proxy, target, prompt, NEW)[0] for prompt in prompts]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])

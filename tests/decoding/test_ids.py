@@ -19,7 +19,7 @@ from kad.evaluation.full_pass import full_pass
 from kad.vocabulary import id_bound, shared_vocabulary, usable_ids
 
 from ..models import chain, ragged, tiny
-from .test_greedy import continuation
+from .reference import continuation
 
 WINDOWS = [0, 1, 3, 7]
 

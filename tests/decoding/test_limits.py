@@ -14,7 +14,7 @@ import kad
 from kad.decoding.huggingface import HuggingFaceLane, cache_name
 
 from ..models import ragged, tiny
-from .test_greedy import continuation
+from .reference import continuation
 
 TARGET = kad.dual(0.3)
 

@@ -14,7 +14,7 @@ import kad
 from kad.decoding import decoder as door
 
 from ..models import CONFIGS, SMALL, ragged, tiny
-from .reference import by_full_passes, ours
+from .reference import by_full_passes, continuation
 from .test_families import random_model
 
 TARGET, WINDOWS = kad.dual(0.3), (0, 1, 3, 7)
@@ -51,11 +51,11 @@ def test_images_are_refused_and_text_is_right(proxy, window: int, monkeypatch) -
     base = llava()
     decode = kad.decoder(proxy, TARGET, window=window)
     out = kad.generate(base, proxy, input_ids=IDS, attention_mask=MASK, target=TARGET, window=window, max_new_tokens=8)
-    assert ours(out) == [by_full_passes(base, proxy, TARGET, row, 8)[0] for row in ROWS]
+    assert continuation(out) == [by_full_passes(base, proxy, TARGET, row, 8)[0] for row in ROWS]
     theirs = base.generate(
         IDS, attention_mask=MASK, custom_generate=decode, max_new_tokens=8, return_dict_in_generate=True
     )
-    assert ours(theirs) == ours(out)
+    assert continuation(theirs) == continuation(out)
     monkeypatch.setattr(door.Decoder, "run", lambda self: pytest.fail("something was decoded"))
     with pytest.raises(ValueError, match="the base was given image inputs, which kad does not hand on"):
         base.generate(
@@ -199,7 +199,7 @@ def test_a_decoder_of_the_same_family_is_right(is_decoder: bool) -> None:
     good = tiny("llama", 1)
     for window in WINDOWS:
         out = kad.generate(base, good, ROWS, target=TARGET, window=window, max_new_tokens=8)
-        assert ours(out) == [by_full_passes(base, good, TARGET, row, 8)[0] for row in ROWS]
+        assert continuation(out) == [by_full_passes(base, good, TARGET, row, 8)[0] for row in ROWS]
 
 
 # -- positions that depend on the length -----------------------------------------------------------------------------
@@ -254,7 +254,7 @@ def test_below_the_switch(turning, endless, window: int) -> None:
         )
         for row, prompt in enumerate(ROWS):
             text, scores = by_full_passes(*pair, TARGET, prompt, 8, stops=())
-            assert ours(out)[row] == text
+            assert continuation(out)[row] == text
             torch.testing.assert_close(torch.stack([s[row] for s in out.scores]), scores, atol=1e-6, rtol=0)
 
 
@@ -272,4 +272,4 @@ def test_beyond_the_switch(turning, endless, window: int) -> None:
                 kad.generate(*pair, prompts, target=TARGET, window=window, max_new_tokens=limit)
         if name == "longrope":  # all of it beyond: one set of frequencies
             out = kad.generate(*pair, long, target=TARGET, window=window, max_new_tokens=8)
-            assert ours(out) == [by_full_passes(*pair, TARGET, prompt, 8, stops=())[0] for prompt in long]
+            assert continuation(out) == [by_full_passes(*pair, TARGET, prompt, 8, stops=())[0] for prompt in long]

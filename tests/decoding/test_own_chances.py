@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from transformers import TemperatureLogitsWarper
 
 import kad
 from kad.decoding.chances import Looked, source
@@ -19,7 +20,7 @@ from kad.testing import check_chance
 
 from ..models import ragged, tiny
 from .enumeration import decoder, tables
-from .test_greedy import continuation
+from .reference import by_full_passes, continuation
 from .test_law import compare
 
 WINDOWS = (0, 1, 3, 7)
@@ -137,19 +138,9 @@ def test_a_wrapped_source_decodes_as_what_it_wraps(pair: tuple[Any, Any], window
 
 def sampled_mode(base: Any, proxy: Any, temperature: float, ids: Tensor, mask: Tensor) -> list[list[int]]:
     """argmax of π from p_T and q*_T, one row at a time, from full passes."""
-    found = []
-    for prompt, m in zip(ids, mask, strict=True):
-        tokens = prompt[m.bool()].tolist()
-        start = len(tokens)
-        while len(tokens) < start + NEW and (len(tokens) == start or tokens[-1] != 2):
-            with torch.no_grad():
-                p, q = (
-                    torch.softmax(x(torch.tensor([tokens])).logits[0, -1].double() / temperature, -1)
-                    for x in (base, proxy)
-                )
-            tokens.append(int(kad.dual(0.3)(p, q).argmax()))
-        found.append(tokens[start:])
-    return found
+    heat = [TemperatureLogitsWarper(temperature)]
+    prompts = (prompt[m.bool()].tolist() for prompt, m in zip(ids, mask, strict=True))
+    return [by_full_passes(base, proxy, kad.dual(0.3), prompt, NEW, processors=heat)[0] for prompt in prompts]
 
 
 def test_a_greedy_source_while_sampling_takes_the_mode_of_what_would_be_sampled(pair: tuple[Any, Any]) -> None:

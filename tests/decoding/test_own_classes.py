@@ -16,7 +16,8 @@ from kad.mixture import mixed
 
 from ..models import ragged, tiny
 from .enumeration import Script, decoder
-from .test_greedy import continuation, reference_greedy
+from .reference import continuation
+from .test_greedy import reference_greedy
 from .test_law import compare
 
 WINDOWS = (0, 1, 3, 7)

@@ -13,7 +13,7 @@ from kad.decoding import packed
 from kad.decoding.packed import PackedLinear, packs_bfloat16
 
 from ..models import CONFIGS, ragged, tiny
-from .test_greedy import continuation
+from .reference import continuation
 
 NEEDS_BFLOAT16 = pytest.mark.skipif(
     not packs_bfloat16(), reason="oneDNN has no bfloat16 kernels for this processor; see test_without_bfloat16"

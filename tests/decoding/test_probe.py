@@ -17,7 +17,7 @@ from kad.decoding.packed import PackedLinear
 from kad.decoding.probe import alike, place, short_pass
 
 from ..models import ragged, tiny, tiny_mamba
-from .test_greedy import continuation
+from .reference import continuation
 
 SHAPE = {
     "vocab_size": 32,

@@ -20,7 +20,7 @@ from transformers import (
 import kad
 
 from ..models import ragged, tiny
-from .reference import by_full_passes, ours
+from .reference import by_full_passes, continuation
 
 TARGET, LENGTH, WINDOWS = kad.dual(0.3), 10, (0, 1, 3, 7)
 IDS, MASK = ragged(5, seed=4)
@@ -66,7 +66,7 @@ def test_an_end_without_an_entry(pair) -> None:
             *pair, input_ids=IDS, attention_mask=MASK, prefix_allowed_tokens_fn=along, output_scores=True,
             max_new_tokens=LENGTH, **options,
         )  # fmt: skip
-        assert ours(out) == [text for text, _ in want]
+        assert continuation(out) == [text for text, _ in want]
         for row, (text, scores) in enumerate(want):
             got = torch.stack([step[row] for step in out.scores[: len(text)]])
             torch.testing.assert_close(got, scores, atol=1e-9, rtol=0)
@@ -84,7 +84,7 @@ def test_an_end_without_an_entry_when_sampled(pair, window: int) -> None:
         do_sample=True, num_return_sequences=4, seed=1, max_new_tokens=LENGTH,
         logits_processor=[RepetitionPenaltyLogitsProcessor(1.3)],
     )  # fmt: skip
-    for row in ours(out):
+    for row in continuation(out):
         assert all(b in NEXT[a] for a, b in itertools.pairwise(row))
 
 
@@ -124,7 +124,7 @@ def test_processors_of_ones_own(pair, name: str) -> None:
             *pair, input_ids=IDS, attention_mask=MASK, target=TARGET, window=window, max_new_tokens=LENGTH,
             logits_processor=[processor], pad_token_id=0,
         )  # fmt: skip
-        assert ours(out) == want
+        assert continuation(out) == want
 
 
 class Counts(LogitsProcessor):

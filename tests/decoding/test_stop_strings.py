@@ -15,7 +15,7 @@ from kad.decoding.columns import StopStrings, cut
 from kad.vocabulary_map import byte_alphabet
 
 from ..models import tiny
-from .test_greedy import continuation
+from .reference import continuation
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<|im_end|>", "<|im_start|>"]
 WORDS = [

@@ -23,7 +23,7 @@ from kad.evaluation.full_pass import full_pass
 from kad.vocabulary import output_size
 
 from ..models import ragged, tiny, tiny_mamba
-from .test_greedy import continuation
+from .reference import continuation
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")  # asked by peft
 LORA = functools.partial(peft.LoraConfig, r=2, task_type="CAUSAL_LM", target_modules=["q_proj", "down_proj"])

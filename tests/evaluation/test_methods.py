@@ -17,6 +17,8 @@ from kad.evaluation.plan import Block, Plan, from_yaml
 from kad.evaluation.runner import Job
 from kad.evaluation.store import read
 
+from ..modules import written
+
 MODULE = """
 from dataclasses import dataclass
 from typing import Any
@@ -66,10 +68,7 @@ PLACEMENTS = ("models", "draws", "mixture")
 @pytest.fixture
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A user's module in the current folder, of another name in every test."""
-    name = f"mine_{tmp_path.name}".replace("-", "_").replace("[", "_").replace("]", "_")
-    (tmp_path / f"{name}.py").write_text(MODULE)
-    monkeypatch.chdir(tmp_path)
-    return name
+    return written(tmp_path, monkeypatch, "mine", MODULE)
 
 
 def configurations(*methods: Method, **block) -> list:
