@@ -3,7 +3,7 @@
     python examples/studies/deferral.py [--output deferral] [--n 200] [--shipped] [--quick]
 
 The pairs are the embedded one, which is asked with more methods, and others of it: the proxies of proxies.py, trained here (about
-six minutes on one core), under p, p after a few aligned examples, p aligned itself, and the small q.
+six minutes on one core), under p, p after a few aligned examples, and p aligned itself.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def pairs(pair: kad.demo.Pair, quick: bool, shipped: bool):
         yield "p", name, pair.base, proxy
     few = {name: made[name] for name in list(made)[2:6:3] + list(made)[-1:]}
     others = {"p, 400 examples": aligned(pair.base, pair.tokenizer, FEW)}
-    others |= {"p*": made["p itself, all examples"], "q": pair.proxy_base}
+    others["p*"] = made["p itself, all examples"]
     for base_name, base in others.items():
         for name, proxy in few.items():
             yield base_name, name, base, proxy

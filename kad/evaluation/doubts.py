@@ -1,7 +1,7 @@
 """Whether a pair intervenes at all, and not everywhere: how much of the texts is deferred, where, and when to doubt it.
 
 The bounds are a rule of thumb, measured on the embedded pair and pairs made from it (docs/studies/deferral.md says on what, and how
-little that is). They are about the share alone: a proxy that does not know the format helps at no share.
+little that is). They are about the share alone: a proxy that does not know the format hardly helps at any share.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from .schema import Line
 LITTLE, MUCH = 0.01, 0.25  # of the mass; the second for rules that do not look at q*
 FEW = 200  # tokens, below which a share says nothing yet
 REASONS = {
-    "little": f"less than {LITTLE:.0%} of the mass is deferred: these are p's own texts almost everywhere, so they can hardly be better",
-    "much": f"more than {MUCH:.0%} of the mass is deferred by a rule that does not look at q*: it writes where p is sure too, and what p knows "
-    "is lost",
+    "little": f"less than {LITTLE:.0%} of the mass is deferred, so these are p's own texts almost everywhere; of 62 such mixtures the best gained 11 "
+    "points, and half at most 2",
+    "much": f"more than {MUCH:.0%} of the mass is deferred by a rule that does not look at q*, so what p is sure of is lost too; of 34 such "
+    "mixtures one gained five points, and half lost 27 or more",
 }
-BASIS = "a rule of thumb from the embedded pair (docs: How much is deferred?)"
+BASIS = "a rule of thumb, measured on the embedded pair and its like alone; see the study How much is deferred?"
 
 
 def deferral(rows: Iterable[Line]) -> Deferral:
@@ -85,6 +86,6 @@ def doubts(found: Iterable[tuple[Configuration, Deferral | None]]) -> list[str]:
         if why is not None and own is not None and own.mass is not None:
             named.setdefault((c.task, why), []).append(f"{c.of.label} ({own.mass:.{0 if own.mass >= 0.1 else 1}%})")
     return [
-        f"{task}: {', '.join(dict.fromkeys(labels))} can hardly help: {REASONS[why]}; {BASIS}."
+        f"{task}: {', '.join(dict.fromkeys(labels))} can hardly help: {REASONS[why]} ({BASIS})."
         for (task, why), labels in named.items()
     ]
