@@ -8,6 +8,7 @@ from . import testing as testing
 from . import theory as theory
 from .decoding.decoder import Output as Output
 from .decoding.decoder import decoder as decoder
+from .decoding.deferral import Deferral as Deferral
 from .decoding.generate import generate as generate
 from .decoding.packed import pack_weights as pack_weights
 from .decoding.trace import TokenTrace as TokenTrace

@@ -181,6 +181,7 @@ def remarks(results: Results) -> list[str]:
                 f"{g.changed[False]} now wrong)."
             )
         found += [f"{task}: {count} verdicts stand as they were: {why}." for why, count in g.kept.items()]
+    found += [f"deferral: {sentence}" for sentence in results.doubts]
     if results.superseded:
         found.append(
             f"{results.superseded} answers to questions that have changed since, or that the data no longer hold, are kept and counted nowhere."

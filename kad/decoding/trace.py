@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from .deferral import Deferral, deferral_of
+
 Origin = Literal["base", "proxy", "target"]
 ORIGINS: tuple[Origin, ...] = ("base", "proxy", "target")
 BASE, PROXY, TARGET = range(3)
@@ -143,6 +145,24 @@ class Trace:
         """Mean deferred mass α over all emitted tokens; NaN if the target is not a mixture."""
         inside = torch.arange(self.alphas.shape[1]) < self.lengths.unsqueeze(-1)
         return float(self.alphas[inside].mean()) if bool(inside.any()) else float("nan")
+
+    def deferral(self, row: int | None = None) -> Deferral:
+        """How much was deferred, by mass and by origin, and where in the texts; of one row, or of all.
+
+        >>> import kad
+        >>> pair = kad.demo.load()
+        >>> prompt = "q : tom has 6 apples . he loses 2 . he finds 9 more . how many apples does tom have now ? a :"
+        >>> out = kad.generate(pair.base, pair.proxy, prompt, target=kad.dual(0.4), tokenizer=pair.tokenizer, window=0)
+        >>> found = out.trace.deferral()
+        >>> found.tokens, round(found.mass, 2), [round(x, 2) for x in found.first[:4]]
+        (17, 0.13, [1.0, 0.0, 0.01, 0.0])
+        """
+        rows = range(len(self.lengths)) if row is None else [row]
+        lengths = self.lengths.tolist()
+        return deferral_of(
+            (self.alphas[i, : lengths[i]].tolist(), "".join("bqt"[o] for o in self.origins[i, : lengths[i]].tolist()))
+            for i in rows
+        )
 
     def summary(self) -> dict[str, object]:
         """The totals, ready for JSON (None instead of NaN)."""

@@ -7,6 +7,7 @@ from .answers import Answer as Answer
 from .answers import Boxed as Boxed
 from .answers import Letter as Letter
 from .answers import Number as Number
+from .doubts import deferral as deferral
 from .methods import Method as Method
 from .plan import Block as Block
 from .plan import Configuration as Configuration

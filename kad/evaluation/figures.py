@@ -11,6 +11,7 @@ from typing import Any
 
 from ..plots import fresh, literal, pyplot
 from .configuration import Configuration
+from .doubts import one_model
 from .summary import Summary
 from .wording import variant, wordings
 
@@ -149,6 +150,37 @@ def unfilled(lines: Sequence[Summary], task: str) -> Any | None:
     axes.set_yscale("log")
     legend(axes, 9)
     return axes
+
+
+def deferral(lines: Sequence[Summary], task: str) -> Any | None:
+    """Where in a text mass is deferred, at its first tokens and by tenths: of each method the setting with the best accuracy."""
+    best = dict[str, Summary]()
+    for s in plainest(lines, task):
+        c = s.configuration
+        if s.where is not None and s.where.mass is not None and not one_model(c):
+            best[c.method] = max(best.get(c.method, s), s, key=lambda s: s.accuracy.share)
+    if not best:
+        return None
+    setting = said(list(best.values()))
+    several = len({setting(s) for s in best.values()}) > 1
+    columns = 1 if several else 3
+    size = (7.0, 3.0 + 0.22 * -(-len(best) // columns))
+    figure, (first, tenths) = pyplot().subplots(1, 2, figsize=size, sharey=True, layout="constrained")
+    for number, s in enumerate(best.values()):
+        assert s.where is not None
+        label = s.configuration.of.label + (f", {setting(s)}" if several else "")
+        for axes, values in ((first, s.where.first), (tenths, s.where.tenths)):
+            axes.plot(range(1, len(values) + 1), [float("nan") if v is None else v for v in values], marker="o", ms=3, lw=1.3,
+                      color=COLOURS[number % len(COLOURS)], ls="-" if number < len(COLOURS) else "--", label=literal(label))  # fmt: skip
+    for axes, name in ((first, "token"), (tenths, "tenth of the text")):
+        fresh(axes).set_xlabel(name)
+        axes.set_ylim(-0.02, 1.02)
+        axes.grid(axis="y", alpha=0.3)
+    first.set_ylabel("mean deferred mass α")
+    figure.legend(
+        *tenths.get_legend_handles_labels(), frameon=False, fontsize=8, loc="outside lower center", ncols=columns
+    )
+    return tenths
 
 
 def throughput(lines: Sequence[Summary], task: str) -> Any | None:

@@ -15,6 +15,7 @@ from ..extras import need
 from ..version import VERSION
 from . import figures
 from .configuration import Configuration
+from .doubts import BASIS, REASONS, doubt, doubts, one_model
 from .failures import Failure, read_failures
 from .files import write_whole
 from .grading import Graded, regraded
@@ -37,6 +38,10 @@ PICTURES = {
     "parameters": ("Accuracy and the parameter", "Every method with more than one value of its parameter."),
     "acceptance": ("Acceptance and the window", "Accepted over drafted tokens; the form of the paper's Figure 2."),
     "unfilled": ("Unfilled budget", "b − α over all positions; the form of the paper's Figure 4. Logarithmic."),
+    "deferral": (
+        "Where it is deferred",
+        "Mean α at the first tokens and by tenths of a text; of each method the setting with the best accuracy.",
+    ),
     "throughput": ("Accuracy and throughput", "Times are of this machine, for whole batches; compare within a run."),
 }
 
@@ -66,6 +71,11 @@ class Results:
     rows: list[Line] = field(default_factory=list)
 
     @property
+    def doubts(self) -> list[str]:
+        """A sentence where so much, or so little, is deferred that the methods can hardly help."""
+        return doubts((s.configuration, s.where) for s in self.lines)
+
+    @property
     def unfinished(self) -> list[str]:
         """A sentence for every configuration that has fewer answers than were asked for."""
         words = wordings(s.configuration for s in self.lines)
@@ -83,7 +93,7 @@ class Results:
         """For JSON: every number of the page."""
         return {
             "summaries": [s.as_dict() for s in self.lines], "comparisons": [c.__dict__ for c in self.compared],
-            "failures": [asdict(failure) for failure in self.failures], "unfinished": self.unfinished,
+            "failures": [asdict(failure) for failure in self.failures], "unfinished": self.unfinished, "doubts": self.doubts,
             "superseded": self.superseded, "beside": [asdict(b) for b in beside(self.lines, self.manifest)],
             "graded": {
                 task: {"by": dict(g.grader), "now_right": g.changed[True], "now_wrong": g.changed[False], "kept": dict(g.kept)}
@@ -153,7 +163,8 @@ def write(results: Results) -> Path:
         lines=[line_of(s, words) for s in lines],
         comparisons=[line_of_comparison(c, named, words) for c in results.compared],
         pictures=drawn, sessions=manifest.get("sessions", []),
-        kinds=abouts(lines), unfinished=results.unfinished, graded=results.graded, superseded=results.superseded,
+        kinds=abouts(lines), doubts=results.doubts, reasons=REASONS, basis=BASIS, deferred=deferred(lines, words),
+        unfinished=results.unfinished, graded=results.graded, superseded=results.superseded,
         prompts=prompts(lines, manifest), old=any(not s.configuration.recorded for s in lines),
         published=published(manifest), source=SOURCE, protocols=remarks([s.configuration for s in lines]),
         beside=beside(lines, manifest, words), about_published=ABOUT, failures=results.failures,
@@ -202,6 +213,17 @@ def line_of_comparison(c: Comparison, named: dict[str, Configuration], words: Wo
     return c.__dict__ | {
         "task": ours.task, "ours": ours.of.label, "theirs": theirs.of.label, "variant": variant(ours, words),
     }  # fmt: skip
+
+
+def deferred(lines: Sequence[Summary], words: Words) -> list[dict[str, Any]]:
+    """How much every mixture defers and where, and whether that speaks against it."""
+    return [
+        asdict(s.where) | {
+            "task": s.configuration.task, "method": s.configuration.of.label, "variant": variant(s.configuration, words),
+            "opening": s.where.opening, "doubt": doubt(s.configuration, s.where) or "",
+        }
+        for s in lines if s.where is not None and s.where.mass is not None and not one_model(s.configuration)
+    ]  # fmt: skip
 
 
 def abouts(lines: Sequence[Summary]) -> dict[str, str]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ..decoding.deferral import Deferral
 from ..statistics import Rate, difference_of, holm, paired_p_of, rate_of
 from .configuration import Configuration
+from .doubts import deferral
 from .schema import Line
 
 REFERENCE = "dual"
@@ -36,6 +38,7 @@ class Summary:
         answers: over all questions and seeds.
         wanted, planned: how many answers the runs asked for, and with how many seeds; None if that is not known.
         total: how many questions the data hold; None if that is not known.
+        where: how much was deferred, by mass and by origin, and where in a text.
 
     `summaries` makes them.
 
@@ -65,6 +68,7 @@ class Summary:
     wanted: int | None = None
     planned: int = 1
     total: int | None = None
+    where: Deferral | None = None
 
     @property
     def complete(self) -> bool:
@@ -102,7 +106,7 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the numbers of the report."""
         c, fields = self.configuration, dict(self.__dict__)
-        for name in ("configuration", "accuracy", "unfilled"):
+        for name in ("configuration", "accuracy", "unfilled", "where"):
             fields.pop(name)
         rest = sorted(self.unfilled)
         return {
@@ -111,6 +115,7 @@ class Summary:
             "low": self.accuracy.low, "high": self.accuracy.high, **fields,
             "unfilled_median": rest[len(rest) // 2] if rest else None, "complete": self.complete, "part": c.part,
             "new_tokens": c.new_tokens, "prompt": c.prompt, "template": dict(c.template), "engine": c.engine, "law": c.law, "protocol": c.protocol,
+            "deferral": None if self.where is None else asdict(self.where),
         }  # fmt: skip
 
 
@@ -143,7 +148,7 @@ def summarise(configuration: Configuration, rows: Sequence[Line], asked: Mapping
         sum(r["base_fed"] for r in rows) / len(rows), sum(r["proxy_fed"] for r in rows) / len(rows),
         tokens / max(1e-9, sum(r["seconds"] for r in rows)),
         tuple(budget - a for a in alphas) if budget is not None else (),
-        len(rows), sum(wanted.values()) if wanted else None, len(wanted or [0]), asked.get("of"),
+        len(rows), sum(wanted.values()) if wanted else None, len(wanted or [0]), asked.get("of"), deferral(rows),
     )  # fmt: skip
 
 

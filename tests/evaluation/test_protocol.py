@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from kad.cli.main import main
-from kad.evaluation import published
+from kad.evaluation import published, report
 from kad.evaluation.configuration import Configuration
 from kad.evaluation.methods import Method
 from kad.evaluation.plan import Block, Plan, from_yaml
@@ -236,3 +236,20 @@ def test_both_protocols_in_one_folder(tmp_path: Path, capsys: pytest.CaptureFixt
         == 0
     )
     assert "by the protocol paper" in capsys.readouterr().out
+
+
+def test_the_page_marks_second_hand_numbers(tmp_path: Path) -> None:
+    made = manifest("qwen3")
+    models = {role: m | {"parameters": 1, "dtype": "bfloat16"} for role, m in made["sessions"][0]["models"].items()}
+    session = dict.fromkeys(("when", "kad", "torch", "transformers", "device", "part", "batch"), "x")
+    made = {"sessions": [session | {"models": models, "seeds": [0], "tasks": {}}]}
+    lines = [summary(of(task), 3) for task in published.AVERAGED]
+    page = report.write(report.Results(tmp_path, lines, [], made)).read_text()
+    table = page[page.index('id="beside"') :].split("</table>")[0]
+    assert table.count("second-hand") == 5
+    assert table.count("read from its pages") == 1
+    assert "87.3" in table
+    assert "80.3" in table
+    assert 'id="beside"' not in report.write(report.Results(tmp_path, lines, [], {})).read_text()
+    numbers = report.Results(tmp_path, lines, [], made).numbers()["beside"]
+    assert [b["published"] for b in numbers] == [81.7, 60.6, 87.3, 91.5, 80.7, 80.3]

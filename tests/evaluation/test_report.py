@@ -93,6 +93,16 @@ def test_every_picture_is_there(page: Page) -> None:
         assert box["height"] > 100
 
 
+def test_deferral_is_shown_where_something_is_deferred(page: Page, folder: Path) -> None:
+    numbers = report.results_of(folder).numbers()
+    shown = [row.locator("td").all_inner_texts() for row in page.locator("#deferred tbody tr").all()]
+    mixtures = [s for s in numbers["summaries"] if s["deferred"] is not None and s["method"] not in ("p", "q*")]
+    assert [(cells[1], cells[3]) for cells in shown] == [(s["method"], f"{s['deferred']:.2f}") for s in mixtures]
+    assert page.locator("#doubts li").all_inner_texts() == numbers["doubts"]
+    assert "fractional b=0.9 (90%" in numbers["doubts"][0]
+    assert {cells[-1] for cells in shown if cells[1] == "fractional b=0.9"} == {"much"}
+
+
 def test_the_explorer_shows_what_the_traces_hold(page: Page, folder: Path) -> None:
     traces = json.loads((folder / "traces.json").read_text())
     rows = {(r["key"], r["item"], r["seed"]): r for r in read(folder)[1]}
