@@ -114,7 +114,7 @@ def test_added_tokens_that_the_models_lack(window: int, count: int) -> None:
 
 def test_bounds_in_numbers() -> None:
     base, proxy = tiny("llama", 1), tiny("qwen3", 2, vocabulary=36)
-    pair, tokenizer = {"base": base, "proxy": proxy, "reference": None}, words({"a": 9})
+    pair, tokenizer = {"base": base, "proxy": proxy}, words({"a": 9})
     assert usable_ids(tokenizer, pair) == 10
     assert usable_ids(tokenizer, pair, [2, 20, 31, 32, 10**9]) == 32
     assert shared_vocabulary({"base": 48, "proxy": 44}, 34, [2, 40, 44, 99]) == (44, 41)
