@@ -17,9 +17,10 @@ from collections.abc import Callable
 import torch
 
 import kad
+from kad.chances import Sampled
 from kad.decisions import Reading
-from kad.decoding.kernels import PLAIN, fused
-from kad.decoding.verify import Sampled, acceptance
+from kad.kernels import PLAIN, fused
+from kad.speculation import acceptance
 
 VOCABULARY = 151_936
 

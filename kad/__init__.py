@@ -6,6 +6,9 @@ from . import demo as demo
 from . import plots as plots
 from . import testing as testing
 from . import theory as theory
+from .chances import Chance as Chance
+from .chances import Greedy as Greedy
+from .chances import Sampled as Sampled
 from .decoding.decoder import Output as Output
 from .decoding.decoder import decoder as decoder
 from .decoding.deferral import Deferral as Deferral
@@ -13,9 +16,6 @@ from .decoding.generate import generate as generate
 from .decoding.packed import pack_weights as pack_weights
 from .decoding.trace import TokenTrace as TokenTrace
 from .decoding.trace import Trace as Trace
-from .decoding.verify import Chance as Chance
-from .decoding.verify import Greedy as Greedy
-from .decoding.verify import Sampled as Sampled
 from .decoding.window import AutoWindow as AutoWindow
 from .distributions import softmax as softmax
 from .distributions import total_variation as total_variation

@@ -1,4 +1,4 @@
-"""What the decoders ask of a target at some positions: the decision, and the law that is sampled.
+"""What the decoders ask of a target at some positions: the decision, and the π that is sampled.
 
 A `Reading` is one model's distribution with and without the temperature; which of them a rule reads and which is mixed
 is the target's placement. A `Decision` answers only what is asked: d of the drafted tokens, α, d over the vocabulary
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .distributions import deferred_mass, temper
 from .solvers import Cut
-from .target import Target, law_of
+from .target import Target, unchecked_pi
 
 
 @dataclass(frozen=True)
@@ -86,29 +86,25 @@ def decide(target: Target, base: Reading, proxy: Reading | None = None) -> Decis
     return None if d is None else Decision(rule, deferred_mass(mixed, d), d)
 
 
-def law(
+def pi_of(
     target: Target,
     base: Reading,
     proxy: Reading | None,
     reference: Reading | None,
     temperature: float,
-    decision: Decision | None = None,
-    mixture: bool = True,
+    decision: Decision | None,
 ) -> Tensor:
     """The distribution that is sampled at these positions: π with the temperature where its placement says.
 
-    ``decision`` is the target's there, if it is already known; no proxy is needed where it defers nothing. A target that
-    is no ``mixture`` is not asked for one.
+    ``decision`` is the target's there, None if it is no mixture; no proxy is needed where a mixture defers nothing.
     """
     p = base.for_mixture(target)
     if proxy is None:
         pi = p
+    elif decision is not None:
+        pi = torch.addcmul(decision.kept(p), decision.alpha.unsqueeze(-1), proxy.for_mixture(target))
     else:
-        q = proxy.for_mixture(target)
-        if decision is None and mixture:
-            decision = decide(target, base, proxy)
-        if decision is not None:
-            pi = torch.addcmul(decision.kept(p), decision.alpha.unsqueeze(-1), q)
-        else:
-            pi = law_of(target, p, q, None if reference is None else reference.for_mixture(target))
+        pi = unchecked_pi(
+            target, p, proxy.for_mixture(target), None if reference is None else reference.for_mixture(target)
+        )
     return temper(pi, temperature) if target.placement == "mixture" else pi

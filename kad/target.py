@@ -72,7 +72,7 @@ class Checked(Target):
         """π of what is known to be distributions."""
 
 
-def law_of(target: Target, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+def unchecked_pi(target: Target, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
     """π without a look at what is mixed, for a decoder: a row that is done may hold anything, and nobody reads its π."""
     given = (p, q) if r is None else (p, q, r)
     return target.unchecked(*given) if isinstance(target, Checked) else target(*given)

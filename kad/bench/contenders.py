@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
+from ..chances import Sampled, passed
 from ..decoding.generate import generate
 from ..decoding.huggingface import cache_name
 from ..decoding.trace import Trace
-from ..decoding.verify import Sampled, passed
 from ..decoding.window import AutoWindow
 from ..mixture import Base
-from ..target import Target, law_of
+from ..target import Target, unchecked_pi
 from .pairs import Models
 
 
@@ -140,7 +140,7 @@ def two_models(job: Job) -> tuple[Tensor, Trace | None]:
             torch.softmax(model(input_ids=ids, use_cache=True, logits_to_keep=1, **cache).logits[:, -1].float(), -1)
             for model, cache in zip(pair, caches, strict=True)
         )
-        pi = law_of(job.target, p, q)  # without the checks of a call by hand
+        pi = unchecked_pi(job.target, p, q)  # without the checks of a call by hand
         ids = torch.multinomial(pi, 1) if job.sample else pi.argmax(-1, keepdim=True)
         emitted.append(ids)
     return torch.cat(emitted, 1), None

@@ -8,9 +8,10 @@ from typing import Any
 from rich.text import Text
 
 from ..errors import visible
+from ..origins import ORIGINS
 from ..terminal import KEPT, Console, generated
 from .columns import in_common
-from .trace import ORIGINS, Trace
+from .trace import Trace
 
 # Blue and orange keep apart for colour-blind readers; the underline keeps apart without any colour.
 STYLES = {"base": "dodger_blue1", "proxy": "dark_orange underline", "target": "green"}

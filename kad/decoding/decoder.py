@@ -12,23 +12,23 @@ from torch import Tensor
 from transformers import EosTokenCriteria, GenerationMixin, MaxLengthCriteria
 from transformers.utils import ModelOutput
 
+from ..chances import Chance, PerRow
+from ..kernels import PLAIN, fused
 from ..target import Target
 from ..vocabulary import output_size, shared_vocabulary
 from ..vocabulary_map import VocabularyMap
 from .agreement import TOKENS, check_agreement
 from .capacity import check_capacity, check_rotation
-from .chances import source
 from .columns import Columns
 from .fields import check_fields
+from .generator import source
 from .huggingface import adopt, begun, cache_name, check_model, inner_models, is_recurrent, lane_for
 from .ids import Padding, padding_of, read_ids, unpad
 from .inputs import check_inputs
 from .journal import Journal, stack_scores
-from .kernels import PLAIN, fused
 from .lane import Lane
 from .loop import Decoder
 from .mapped import MappedLane
-from .per_row import PerRow
 from .processors import settle_processors
 from .sampling import Sampling
 from .settings import (
@@ -42,7 +42,6 @@ from .settings import (
 )
 from .stops import knowing_stops
 from .trace import Trace
-from .verify import Chance
 from .window import AutoWindow
 from .wrappers import unwrap
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
+from ..chances import Chance, PerRow
 from ..checks import seed as check_seed
 from ..target import Target
 from ..vocabulary import usable_ids
@@ -20,11 +21,9 @@ from .huggingface import inner_models
 from .ids import Padding, padding_of, read_ids
 from .inputs import TYPES, check_inputs
 from .mapped import map_of
-from .per_row import PerRow
 from .prompts import encode, is_text
 from .settings import settle_config, stop_tokens
 from .template import check_variables
-from .verify import Chance
 from .window import AutoWindow
 from .wrappers import device_of
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, TemperatureLogitsWarper
 
 from ..decisions import Reading
-from .kernels import PLAIN, Kernels
+from ..kernels import PLAIN, Kernels
 from .places import Places
 from .processors import PREFIX_FREE, ask
 

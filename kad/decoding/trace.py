@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from ..origins import ORIGINS, Origin
 from .deferral import Deferral, deferral_of
-
-Origin = Literal["base", "proxy", "target"]
-ORIGINS: tuple[Origin, ...] = ("base", "proxy", "target")
-BASE, PROXY, TARGET = range(3)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..decoding.per_row import seed_from
+from ..chances import seed_from
 from ..mixture import Placement
 from .methods import Method
 from .task import Part, Protocol

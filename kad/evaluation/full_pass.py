@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..decisions import Reading, decide, law
+from ..decisions import Reading, decide, pi_of
 from ..decoding.huggingface import inner_models
 from ..decoding.sampling import Sampling
 from ..decoding.settings import stop_tokens
@@ -50,4 +50,4 @@ def full_pass(
         found[name] = sampling.read(logits, filtered=name != "reference")
     base, proxy = found["base"], found["proxy"]
     decision = decide(target, base, proxy)
-    return base, proxy, law(target, base, proxy, found.get("reference"), sampling.temperature, decision)
+    return base, proxy, pi_of(target, base, proxy, found.get("reference"), sampling.temperature, decision)

@@ -19,9 +19,9 @@ try:
 except ImportError as error:
     raise ImportError("kad lm-eval needs lm-evaluation-harness: pip install 'kad-align[lm-eval]'.") from error
 
+from ..chances import seed_from
 from ..checkpoints import load
 from ..decoding.generate import generate
-from ..decoding.per_row import seed_from
 from ..decoding.template import bounded
 from ..mixture import Placement
 from .full_pass import full_pass

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..decoding.per_row import seed_from
+from ..chances import seed_from
 from ..mixture import Placement
 
 LOG, STEP = "optuna.log", 0.05

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..decoding.verify import Chance
+from ..chances import Chance
 from .claims import claim, distributions, right_kind
 
 DRAWS = 64  # of coins that are certain, so that one which errs half of the time passes with probability 2^-64

@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kad.decoding.per_row import PerRow
-from kad.decoding.verify import Chance, Greedy, Sampled, passed
+from kad.chances import Chance, Greedy, PerRow, Sampled, passed
 from kad.testing import check_chance
 
 

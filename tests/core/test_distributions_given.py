@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import kad
-from kad.decisions import Reading, law
+from kad.decisions import Reading, decide, pi_of
 
 from .test_mixture import TARGETS
 
@@ -93,7 +93,8 @@ def test_decoders_pay_nothing_and_rows_that_are_done_may_hold_anything(monkeypat
     monkeypatch.setattr("kad.target.check_distributions", refuse)
     for target in TARGETS:
         base, proxy, reference = (Reading(x, x) for x in (done, Q, R))
-        pi = law(target, base, proxy, reference if target.reference is not None else None, 1.0)
+        third = reference if target.reference is not None else None
+        pi = pi_of(target, base, proxy, third, 1.0, decide(target, base, proxy))
         torch.testing.assert_close(pi[[0, 2]], want[target][[0, 2]])
 
 

@@ -10,12 +10,12 @@ from torch import Tensor
 from transformers import TemperatureLogitsWarper
 
 import kad
+from kad.chances import Chance
 from kad.decoding.journal import Journal
-from kad.decoding.kernels import PLAIN, Kernels
 from kad.decoding.lane import TableLane
 from kad.decoding.loop import Decoder
 from kad.decoding.sampling import Sampling
-from kad.decoding.verify import Chance
+from kad.kernels import PLAIN, Kernels
 
 DOUBLE = torch.float64
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kad.decoding.verify import BLOCK, first_above, inverse_cdf
+from kad.distributions import BLOCK
+from kad.draws import first_above, inverse_cdf
 
 SIZES = [4 * BLOCK + 1, 5 * BLOCK, 9 * BLOCK - 1, 20_000]
 

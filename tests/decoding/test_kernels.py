@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import kad
+from kad.chances import Choice
 from kad.decisions import Reading
-from kad.decoding.kernels import PLAIN, fused
-from kad.decoding.verify import Choice
 from kad.distributions import BLOCK
+from kad.kernels import PLAIN, fused
 
 from ..models import NO_COMPILER
 from .enumeration import chain_law, decoder, emitted_law, tables

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import kad
-import kad.decoding.loop as loop
+from kad.chances import Choice
 from kad.decisions import Decision, Reading
-from kad.decoding.kernels import PLAIN, Kernels
-from kad.decoding.verify import Choice
+from kad.kernels import PLAIN, Kernels
+from kad.laws import deferral, whole
 
 from .enumeration import chain_law, decoder, emitted_law, tables
 
@@ -59,7 +59,7 @@ KERNELS = {
 @pytest.mark.parametrize("name", ACCEPTANCES)
 def test_wrong_acceptances_are_caught(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert error() < 1e-10
-    monkeypatch.setattr(loop, "acceptance", ACCEPTANCES[name])
+    monkeypatch.setattr(deferral, "acceptance", ACCEPTANCES[name])
     assert error() > 1e-3
 
 
@@ -74,7 +74,7 @@ def test_mutants_of_a_target_that_is_no_mixture(monkeypatch: pytest.MonkeyPatch,
         return error(target=kad.implicit_reward("table", 1.3))
 
     assert off() < 1e-10
-    monkeypatch.setattr(loop, "residual", wrong)
+    monkeypatch.setattr(whole, "residual", wrong)
     assert off() > 1e-3
 
 
@@ -88,7 +88,7 @@ def test_a_last_token_without_deferral_is_caught(monkeypatch: pytest.MonkeyPatch
 
 def test_certainty_of_the_greedy_skip() -> None:
     """S11: wherever `certain` says so, the argmax of π is that of the kept values for every q*; and it does say so."""
-    from kad.decoding.verify import certain
+    from kad.speculation import certain
 
     generator = torch.Generator().manual_seed(0)
     p = torch.softmax(3 * torch.randn(2000, 5, generator=generator, dtype=torch.float64), -1)

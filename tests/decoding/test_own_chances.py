@@ -12,10 +12,9 @@ from torch import Tensor
 from transformers import TemperatureLogitsWarper
 
 import kad
-from kad.decoding.chances import Looked, source
-from kad.decoding.kernels import PLAIN
-from kad.decoding.per_row import PerRow
-from kad.decoding.verify import Agreed
+from kad.chances import Agreed, Looked, PerRow
+from kad.decoding.generator import source
+from kad.kernels import PLAIN
 from kad.testing import check_chance
 
 from ..models import ragged, tiny

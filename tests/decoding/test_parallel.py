@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import kad
-from kad.decoding.verify import Agreed, Greedy
+from kad.chances import Agreed, Greedy
 
 from ..models import tiny
 from .test_sampling import DRAWS, FALSE_ALARM, VOCABULARY, chi_square, exact_law

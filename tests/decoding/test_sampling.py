@@ -10,7 +10,7 @@ import torch
 from scipy.stats import chi2
 
 import kad
-from kad.decoding.verify import inverse_cdf
+from kad.draws import inverse_cdf
 
 from ..models import ragged, tiny
 
@@ -176,7 +176,7 @@ def test_acceptance_is_one_minus_the_distance_to_the_proxy() -> None:
     p, q = (torch.softmax(3 * torch.randn(50, 8, generator=generator, dtype=torch.float64), -1) for _ in range(2))
     for target in (kad.dual(0.3), kad.primal(0.6), kad.fractional(0.5)):
         pi = target(p, q)
-        mean = (q * kad.decoding.verify.acceptance(pi, q)).sum(-1)
+        mean = (q * kad.speculation.acceptance(pi, q)).sum(-1)
         torch.testing.assert_close(mean, 1 - kad.total_variation(pi, q), atol=1e-12, rtol=0)
 
 

@@ -13,26 +13,45 @@ from torch import Tensor
 
 from ..decisions import Decision, Reading
 from ..distributions import total
+from ..looks import Looker, close, foreign, wrong
 from ..mixture import Mixture
 from ..target import Target, mixed
-from .looks import Looker, close, foreign, wrong
-from .pending import Drafts, Owed
+from .round import Owed, Round
 
 
-def look_at(target: Target) -> Look | None:
-    """Who looks at a run's first position; None where all that decides is kad's own."""
+def look_at(target: Target) -> Trust:
+    """Who looks at a run's first position; nobody where all that decides is kad's own."""
     parts = (target.loss, target.solver) if isinstance(target, Mixture) else (target,)
-    return Look(target) if any(foreign(part) for part in parts) else None
+    return Look(target) if any(foreign(part) for part in parts) else Trust()
+
+
+class Trust:
+    """Looks at nothing; what a `Look` looks at."""
+
+    def at_round(self, round: Round) -> None:
+        """The first position, at the first place of a round; without a draft there is no q* yet."""
+
+    def at_debt(self, owed: Owed, q: Reading) -> None:
+        """The first position, where it was owed."""
+
+    def decided(self, decision: Decision | None, where: Tensor) -> None:
+        """Every decision; ``where`` it counts, a mask of α's shape on the CPU."""
+
+    def sums(self, pi: Tensor, where: Tensor) -> None:
+        """Every π; ``where`` it counts, a mask on the CPU."""
 
 
 @dataclass
-class Look:
+class Look(Trust):
     """The look at one run's target.
 
     Attributes:
         target: whose.
         mixture: whether it is one, by what its ``defer`` said at the first position; None before it was asked.
         done: whether π itself has been looked at.
+
+    Raises:
+        ValueError: one sentence that names the class, what is wrong, and the check to run.
     """
 
     target: Target
@@ -43,36 +62,23 @@ class Look:
     def __post_init__(self) -> None:
         self.seen = Looker(self.target, "target")
 
-    def at_debt(self, owed: Owed, proxy: Reading, where: Tensor, mixture: bool) -> bool:
-        """`first` where a position was owed, in the rows ``where``; what was known of the mixture until it knows better."""
-        return mixture if self.done else self.rows(where, owed.base, proxy, owed.reference, mixture)
+    def at_debt(self, owed: Owed, q: Reading) -> None:
+        self.rows(owed.where, owed.base, q, owed.reference)
 
-    def at_round(
-        self, base: Reading, reference: Reading | None, drafts: Drafts, running: Tensor, mixture: bool
-    ) -> bool:
-        """`first` at the first place of a round; without a draft there is no q* yet."""
-        if self.done:
-            return mixture
-        first, proxy = (slice(None), 0), None
+    def at_round(self, round: Round) -> None:
+        first, proxy, running, drafts = (slice(None), 0), None, round.running, round.drafts
         if drafts.width:
             proxy, running = drafts.at(torch.zeros_like(drafts.count)), running & (drafts.count > 0)
-        return self.rows(running, base.at(first), proxy, reference and reference.at(first), mixture)
+        self.rows(running, round.base.at(first), proxy, round.reference and round.reference.at(first))
 
-    def rows(
-        self, where: Tensor, base: Reading, proxy: Reading | None, reference: Reading | None, mixture: bool
-    ) -> bool:
+    def rows(self, where: Tensor, base: Reading, proxy: Reading | None, reference: Reading | None) -> None:
+        """Look at the rows that count, until q* was known there."""
         at = where.to(base.plain.device)
-        found = self.first(base.at(at), proxy and proxy.at(at), reference and reference.at(at))
-        return mixture if found is None else found
+        if not self.done:
+            self.first(base.at(at), proxy and proxy.at(at), reference and reference.at(at))
 
-    def first(self, base: Reading, proxy: Reading | None, reference: Reading | None) -> bool | None:
-        """Look at the first position of the rows that run, readings ``(R, V)``; whether the target is a mixture.
-
-        Called until q* is known there too; None if it takes q* to tell.
-
-        Raises:
-            ValueError: one sentence that names the class, what is wrong, and the check to run.
-        """
+    def first(self, base: Reading, proxy: Reading | None, reference: Reading | None) -> None:
+        """Look at the first position, readings ``(R, V)``."""
         target, p = self.target, base.for_rule(self.target)
         q = None if proxy is None else proxy.for_rule(target)
         if self.mixture is None and (q is not None or not target.reads_proxy):
@@ -83,9 +89,8 @@ class Look:
             else:
                 self.mixture = target.reference is None and self.decides(reads)
         if proxy is not None and not self.done:
-            self.law(base, proxy, reference)
+            self.whole(base, proxy, reference)
             self.done = True
-        return self.mixture
 
     def decides(self, reads: tuple[Tensor, ...]) -> bool:
         """Look at ``defer`` and ``cut``; whether there is a decision."""
@@ -101,7 +106,7 @@ class Look:
         seen.cut(cut, p, d, "its defer")
         return True
 
-    def law(self, base: Reading, proxy: Reading, reference: Reading | None) -> None:
+    def whole(self, base: Reading, proxy: Reading, reference: Reading | None) -> None:
         """Look at π; of a mixture also whether it is the one of its own decision."""
         seen, target = self.seen, self.target
         given = [base, proxy] if reference is None else [base, proxy, reference]
@@ -126,7 +131,9 @@ class Look:
             raise self.seen.fault(f"'s π must sum to 1 in every row, got {worst:g}")
 
     def decided(self, decision: Decision | None, where: Tensor) -> None:
-        """There is a decision, and its α is one at the positions that count, a mask of α's shape on the CPU."""
+        """There is a decision if there was one at first, and its α is one at the positions that count."""
+        if decision is None and not self.mixture:
+            return
         if decision is None:
             raise self.seen.fault(
                 "'s defer returned a decision at first and None later; it must do the one or the other"

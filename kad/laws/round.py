@@ -1,4 +1,4 @@
-"""What a round carries from its draft to its verification, and from there to the next draft."""
+"""What a round carries: its drafts, what the models say about them, what follows, and what is owed to the next round."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..decisions import Reading
+from ..decisions import Decision, Reading
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,71 @@ def align(steps: list[tuple[Tensor, Tensor, Tensor, Reading]], count: Tensor) ->
         column = (late.unsqueeze(-1) + torch.arange(n)).clamp(max=len(steps) - 1).to(tokens.device)
         tokens, chances = tokens.gather(1, column), chances.gather(1, column)
     return Drafts(tokens, chances, count, [step[3] for step in steps], late)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What has been read when drafts are put to the test.
+
+    Attributes:
+        base, reference: the models at the places of the drafts and the one after them, ``(B, n + 1, V)``.
+        drafts: with q* at their places.
+        running: ``(B,)``, the rows that count; on the CPU.
+    """
+
+    base: Reading
+    reference: Reading | None
+    drafts: Drafts
+    running: Tensor
+
+    @property
+    def places(self) -> Tensor:
+        """Which places count, ``(B, n + 1)``, on the CPU."""
+        return self.drafts.places(self.running)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What follows for a round.
+
+    Attributes:
+        alpha: the deferred mass, ``(B, n + 1)``; NaN where the target is no mixture, or q* is needed to know it.
+        ratio: the chance that a draft stands, min(1, π(x)/q*(x)), ``(B, n)``; 0 where a row has none.
+        decision: d where it is known; None if the target is no mixture.
+        pi: ``(B, n, V)``, if it was formed.
+    """
+
+    alpha: Tensor
+    ratio: Tensor
+    decision: Decision | None
+    pi: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place per row: that of the first draft which falls; readings ``(B, V)``."""
+
+    base: Reading
+    q: Reading
+    decision: Decision | None
+    pi: Tensor | None
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """Of a token that was owed, once q* is known.
+
+    Attributes:
+        weights: what it is drawn from, ``(B, V)``.
+        alpha: the deferred mass there, ``(B,)``; on the CPU.
+        decision: d there, if there is one and it was asked for.
+        pi: π there, ``(B, V)``, if it was formed.
+    """
+
+    weights: Tensor
+    alpha: Tensor
+    decision: Decision | None = None
+    pi: Tensor | None = None
 
 
 @dataclass(frozen=True)

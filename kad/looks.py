@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import called, missing
-from ..distributions import deferred_mass
-from ..solvers import Cut
+from .checks import called, missing
+from .distributions import deferred_mass
+from .solvers import Cut
 
 CLOSE = {
     torch.float64: 1e-6

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..checks import whole
 from ..distributions import accumulation_dtype
-from .verify import Sampled
+from .sampled import Sampled
 
 
 class PerRow(Sampled):

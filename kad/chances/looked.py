@@ -1,46 +1,18 @@
-"""Where a run's decisions come from: a generator, a seed for every row, or a source of somebody else's, looked at."""
+"""A source of somebody else's, looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..checks import instance, missing
-from .huggingface import is_parallel
-from .kernels import Kernels
-from .looks import foreign, wrong
-from .per_row import PerRow
-from .verify import Agreed, Chance, Greedy, Sampled, mode, passed
+from ..checks import missing
+from ..draws import mode
+from ..looks import wrong
+from .chance import Chance, passed
 
 METHODS = {"pick": 1, "coin": 1, "leading": 1, "about": 5, "settled": 1}  # and how many arguments each is given
-
-
-def source(sample: bool, generator: torch.Generator | Chance | None, models: Iterable[Any], kernels: Kernels) -> Chance:
-    """Where decisions come from; one process decides for all that share a model (``tp_plan``).
-
-    Raises:
-        ValueError: a generator that is none, or a source that draws where nothing is to be drawn.
-    """
-    chance: Chance = Greedy()
-    if isinstance(generator, type) and issubclass(generator, Chance):
-        instance("generator", generator, Chance)  # type: ignore[type-abstract]
-    if isinstance(generator, Chance):
-        own = Looked(generator) if foreign(generator) else generator
-        if sample or own.greedy:
-            chance = own
-        elif not isinstance(generator, PerRow):  # seeds of rows, which like any other have nothing to do here
-            raise ValueError(
-                f"do_sample=False decodes greedily, and {type(generator).__name__} draws; add do_sample=True, leave it out, or "
-                "let its `greedy` be True if it takes the heaviest token everywhere."
-            )
-    elif generator is not None and not isinstance(generator, torch.Generator):
-        raise ValueError(f"generator must be a torch.Generator or a kad.Chance, got {type(generator).__name__}.")
-    elif sample:
-        chance = Sampled(generator, kernels.inverse_cdf)
-    return Agreed(chance) if any(is_parallel(model) for model in models) else chance
 
 
 def shown(found: Any) -> str:

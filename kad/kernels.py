@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..decisions import Decision, Reading, decide
-from ..distributions import by_numpy, softmax
-from ..mixture import Target
-from ..solvers import Cut
-from .verify import Choice, inverse_cdf, mixture_residual, surplus
+from .chances import Choice
+from .decisions import Decision, Reading, decide
+from .distributions import by_numpy, softmax
+from .draws import inverse_cdf
+from .mixture import Target
+from .solvers import Cut
+from .speculation import mixture_residual, surplus
 
 FEW = 16  # rows
 

@@ -1,0 +1,11 @@
+"""Where a decoder's decisions come from: everything that is drawn is asked of a `Chance`."""
+
+from .chance import Chance as Chance
+from .chance import Choice as Choice
+from .chance import passed as passed
+from .looked import Looked as Looked
+from .per_row import PerRow as PerRow
+from .per_row import seed_from as seed_from
+from .sampled import Agreed as Agreed
+from .sampled import Greedy as Greedy
+from .sampled import Sampled as Sampled

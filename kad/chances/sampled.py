@@ -1,0 +1,101 @@
+"""The sources of chance that decoders use: a generator, the mode, and the first process's of either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..checks import instance
+from ..distributions import accumulation_dtype
+from ..draws import inverse_cdf, mode
+from .chance import Chance, passed
+
+
+class Sampled(Chance):
+    """Random decisions from a `torch.Generator` (None: torch's global one): what a decoder makes of ``generator`` itself.
+
+    Args:
+        generator: the source of uniform numbers.
+        draw: the token from weights ``(B, V)`` and a uniform number for each row ``(B,)``.
+
+    Raises:
+        ValueError: a generator that is none.
+
+    >>> import torch
+    >>> Sampled(torch.Generator().manual_seed(0)).pick(torch.tensor([[0.0, 1.0], [2.0, 0.0]]))
+    tensor([1, 0])
+    """
+
+    def __init__(
+        self, generator: torch.Generator | None = None, draw: Callable[[Tensor, Tensor], Tensor] = inverse_cdf
+    ) -> None:
+        if generator is not None:
+            instance("a Sampled's generator", generator, torch.Generator)
+        self.generator, self.draw = generator, draw
+
+    def uniform(self, like: Tensor, *shape: int) -> Tensor:
+        # float64 wherever it exists: a float32 uniform has 24 bits, and never reaches tokens lighter than 6e-8.
+        dtype = accumulation_dtype(like)
+        source = self.generator.device if self.generator is not None else like.device
+        return torch.rand(*shape, generator=self.generator, device=source, dtype=dtype).to(like.device)
+
+    def pick(self, weights: Tensor) -> Tensor:
+        return self.draw(weights, self.uniform(weights, weights.shape[0]))
+
+    def coin(self, probability: Tensor) -> Tensor:
+        return self.uniform(probability, *probability.shape) < probability
+
+    def leading(self, probability: Tensor) -> Tensor:
+        return passed(self.coin(probability))
+
+
+class Greedy(Chance):
+    """The mode, always; equal values by the lowest token id. Acceptance probabilities are then 0 or 1.
+
+    With ``do_sample=True`` it takes the mode of the π that would be sampled, with its temperature and its filters; with
+    ``do_sample=False`` that of the untempered π.
+
+    >>> import torch
+    >>> Greedy().pick(torch.tensor([[0.2, 0.4, 0.4]])), Greedy().greedy
+    (tensor([1]), True)
+    """
+
+    greedy = True
+
+    def pick(self, weights: Tensor) -> Tensor:
+        return mode(weights)
+
+    def coin(self, probability: Tensor) -> Tensor:
+        return probability >= 1
+
+    def leading(self, probability: Tensor) -> Tensor:
+        return passed(self.coin(probability))
+
+
+class Agreed(Chance):
+    """Decisions of the first process, broadcast to all: ranks that hold parts of one model must never part ways.
+
+    Their random generators need not be equal, and a sum that is rounded otherwise on one rank changes nothing.
+    """
+
+    def __init__(self, inner: Chance) -> None:
+        self.inner = inner
+
+    def about(self, rows: Tensor, place: Tensor, where: Tensor, what: str, step: int = 0) -> None:
+        self.inner.about(rows, place, where, what, step)
+
+    def settled(self, value: Tensor) -> Tensor:
+        shared = value.to(torch.int64).contiguous()
+        torch.distributed.broadcast(shared, src=0)
+        return shared.to(value.dtype)
+
+    def pick(self, weights: Tensor) -> Tensor:
+        return self.settled(self.inner.pick(weights))
+
+    def coin(self, probability: Tensor) -> Tensor:
+        return self.settled(self.inner.coin(probability))
+
+    def leading(self, probability: Tensor) -> Tensor:
+        return self.settled(self.inner.leading(probability))

@@ -1,0 +1,109 @@
+"""What every law asks of a target, in one place: its decision, its π, and whose a token is where the draw does not tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..chances import Choice
+from ..decisions import Decision, Reading, pi_of
+from ..distributions import by_numpy
+from ..kernels import Kernels
+from ..origins import BASE, PROXY, TARGET
+from ..target import Target
+from .first_look import Trust
+from .round import Owed, Round
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A target with all that it is asked through.
+
+    Attributes:
+        target: what is sampled.
+        temperature: T; 1 where decoding is greedy.
+        kernels: the arithmetic.
+        look: who looks at the answers of classes that are not kad's own.
+        asks: whether the target is asked for a decision; one that has said that it is no mixture is not asked again.
+    """
+
+    target: Target
+    temperature: float
+    kernels: Kernels
+    look: Trust
+    asks: bool = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether the mixture is tempered as a whole, and so no mixture any more."""
+        return self.target.placement == "mixture" and self.temperature != 1
+
+    def decision(self, base: Reading, q: Reading | None, where: Tensor) -> Decision | None:
+        """d from p, or from p and q*; None if the target is no mixture. ``where`` (on the CPU) counts."""
+        if not self.asks:
+            return None
+        found = self.kernels.decide(self.target, base, q)
+        self.look.decided(found, where)
+        return found
+
+    def known(self, round: Round) -> tuple[Decision | None, Tensor]:
+        """d at every place where it can be known yet, and α ``(B, n + 1)``, NaN elsewhere."""
+        n, found = round.drafts.width, None
+        if not self.target.reads_proxy:
+            found = self.decision(round.base, None, round.places)
+        elif n:  # at the last place the proxy has not spoken yet
+            found = self.decision(round.base.at(first(n)), round.drafts.reading(), round.places[:, 1:])
+        alpha = round.base.plain.new_full((len(round.drafts.count), n + 1), torch.nan)
+        if found is not None:
+            alpha[:, : found.alpha.shape[1]] = found.alpha
+        return found, alpha
+
+    def pi(self, base: Reading, q: Reading | None, reference: Reading | None, d: Decision | None) -> Tensor:
+        """π, with the temperature where its placement says."""
+        return pi_of(self.target, base, q, reference, self.temperature, d)
+
+    def drafted(self, round: Round, decision: Decision | None) -> Tensor:
+        """π at the drafts, ``(B, n, V)``."""
+        here = first(round.drafts.width)
+        d = None if decision is None else decision.at(here)
+        deferred = d is None or not by_numpy(d.alpha) or bool(d.alpha.any())
+        q = round.drafts.reading() if deferred else None  # with the target Base, say, π = p
+        pi = self.pi(round.base.at(here), q, round.reference and round.reference.at(here), d)
+        self.look.sums(pi, round.places[:, 1:])
+        return pi
+
+    def owed(self, owed: Owed, q: Reading, decision: Decision | None) -> Tensor:
+        """π where a token was owed, ``(B, V)``."""
+        pi = self.pi(owed.base, q, owed.reference, decision)
+        self.look.sums(pi, owed.where)
+        return pi
+
+    def leftover(self, decision: Decision, base: Reading, q: Reading) -> Choice:
+        """(π − q*)₊ of a mixture."""
+        return self.kernels.leftover(decision, base.tempered, q.tempered)
+
+    def likelier(self, token: Tensor, base: Reading, q: Reading, decision: Decision | None) -> Tensor:
+        """Whichever of p_v (1 − d_v) and α q*_v is the larger, ``(B,)``; of a target that is no mixture neither."""
+        if decision is None:
+            return all_of(TARGET, token)
+        at = token.unsqueeze(-1)
+        p, other = (x.for_mixture(self.target).gather(1, at).squeeze(-1) for x in (base, q))
+        kept, given = p * (1 - decision.of(token, p)), decision.alpha * other
+        return torch.where(kept >= given, BASE, PROXY).to(torch.int8).cpu()
+
+
+def first(n: int) -> tuple[slice, slice]:
+    """The index of the places of n drafts."""
+    return slice(None), slice(0, n)
+
+
+def all_of(origin: int, token: Tensor) -> Tensor:
+    return torch.full(token.shape, origin, dtype=torch.int8)
+
+
+def where_drafted(ratio: Tensor, round: Round) -> Tensor:
+    """0 where a row has no draft."""
+    real = torch.arange(round.drafts.width) < round.drafts.count.unsqueeze(-1)
+    return torch.where(real.to(ratio.device), ratio, 0.0)
