@@ -13,6 +13,7 @@ from .decoding.decoder import Output as Output
 from .decoding.decoder import decoder as decoder
 from .decoding.deferral import Deferral as Deferral
 from .decoding.generate import generate as generate
+from .decoding.kept import release as release
 from .decoding.packed import pack_weights as pack_weights
 from .decoding.trace import TokenTrace as TokenTrace
 from .decoding.trace import Trace as Trace

@@ -14,6 +14,7 @@ from transformers.cache_utils import DynamicCache
 from ..chances import Sampled, passed
 from ..decoding.generate import generate
 from ..decoding.huggingface import cache_name
+from ..decoding.model import Observer, unobserved
 from ..decoding.trace import Trace
 from ..decoding.window import AutoWindow
 from ..mixture import Base
@@ -33,6 +34,7 @@ class Job:
     acceptance: float | None = None
     deferral: float = 0.2
     compile: bool = False
+    observer: Observer = unobserved
 
     @property
     def options(self) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def kad_with(window: int | str, target: Target | None = None) -> Callable[[Job],
         out = generate(
             job.models.base, job.models.proxy, input_ids=job.prompts, target=target or job.target,
             window=AutoWindow() if window == "auto" else int(window), generator=chance, compile=job.compile,
-            **job.options,
+            observer=job.observer, **job.options,
         )  # fmt: skip
         return out.sequences[:, job.prompts.shape[1] :], out.trace
 

@@ -8,12 +8,11 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
 
-from ..decoding.compiled import CompiledLane, up
 from ..decoding.huggingface import cache_name
 from .contenders import Contender, Job
 from .pairs import Models, weight_bytes
@@ -94,35 +93,26 @@ class Meter:
 
 @dataclass
 class Spent:
-    """What one lane's passes took: seconds, and places with their padding."""
+    """What one model's passes took: seconds, and places with their padding."""
 
     seconds: float = 0.0
     places: int = 0
 
 
-@contextmanager
-def lanes_timed(device: torch.device) -> Iterator[dict[str, Spent]]:
-    """What the lanes' passes took, by the lane's name: where hooks would be compiled into the models."""
-    found: dict[str, Spent] = {"base": Spent(), "proxy": Spent()}
-    forward, run = CompiledLane.forward, CompiledLane.run
+class Watch:
+    """Observes kad's passes by the model's role; hooks would be compiled into the models."""
 
-    def timed(self: CompiledLane, *arguments: Any) -> Any:
-        wait(device)
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.found = device, {"base": Spent(), "proxy": Spent()}
+
+    @contextmanager
+    def __call__(self, name: str, places: int) -> Iterator[None]:
+        wait(self.device)
         start = time.perf_counter()
-        out = forward(self, *arguments)
-        wait(device)
-        found[self.name].seconds += time.perf_counter() - start
-        return out
-
-    def counted(self: CompiledLane, tokens: torch.Tensor, *rest: Any) -> Any:
-        found[self.name].places += len(tokens) * up(tokens.shape[1])  # it pads to one of a few widths
-        return run(self, tokens, *rest)
-
-    CompiledLane.forward, CompiledLane.run = timed, counted  # type: ignore[method-assign, assignment]
-    try:
-        yield found
-    finally:
-        CompiledLane.forward, CompiledLane.run = forward, run  # type: ignore[method-assign]
+        yield
+        wait(self.device)
+        self.found[name].seconds += time.perf_counter() - start
+        self.found[name].places += places
 
 
 def bandwidth(device: torch.device, dtype: torch.dtype) -> float:
@@ -176,12 +166,12 @@ def measure(
             torch.cuda.reset_peak_memory_stats(device)
         base, proxy = Meter(job.models.base, device), Meter(job.models.proxy, device)
         hooked = not (job.compile and contender.name.startswith("kad"))
+        watch = Watch(device)
         with contextlib.ExitStack() as stack:
-            timed = {} if hooked else stack.enter_context(lanes_timed(device))
             for meter in (base, proxy) if hooked else ():
                 stack.enter_context(meter.on())
             start = time.perf_counter()
-            ids, trace = contender.run(job)
+            ids, trace = contender.run(job if hooked else replace(job, observer=watch))
             wait(device)
             whole = time.perf_counter() - start
         if ids.shape != (batch, job.tokens):
@@ -193,8 +183,8 @@ def measure(
             result.outside = 1 - (base.seconds + proxy.seconds) / whole
         else:
             result.base_passes, result.proxy_passes = trace.base_passes, trace.proxy_passes
-            result.base_places, result.proxy_places = timed["base"].places, timed["proxy"].places
-            result.outside = 1 - sum(spent.seconds for spent in timed.values()) / whole
+            result.base_places, result.proxy_places = watch.found["base"].places, watch.found["proxy"].places
+            result.outside = 1 - sum(spent.seconds for spent in watch.found.values()) / whole
         result.base_fed, result.proxy_fed = result.base_places, result.proxy_places  # the peers pad nothing here
         if trace is not None:
             result.base_fed, result.proxy_fed = int(trace.base_fed.sum()), int(trace.proxy_fed.sum())

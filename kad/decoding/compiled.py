@@ -1,4 +1,4 @@
-"""Lanes whose passes are compiled: fixed shapes, a cache that is allocated once, CUDA graphs on a GPU.
+"""Models whose passes are compiled: fixed shapes, a cache that is allocated once, CUDA graphs on a GPU.
 
 A pass is padded to one of a few widths, and attention reads the cache up to one of a few lengths, so that a handful
 of graphs serves a whole run. Padding goes to a slot of its own that nobody attends to. Long prompts are read in chunks.
@@ -18,7 +18,8 @@ from torch._inductor.exc import InductorError
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from ..errors import said
-from .huggingface import HuggingFaceLane, cache_name
+from .huggingface import HuggingFaceModel, cache_name, used_slots
+from .kept import kept_for
 from .wrappers import eagerly, forward_of, is_compiled
 
 CHUNK = 256  # tokens of a prompt that are read at once
@@ -72,8 +73,8 @@ class StaticLayer(CacheLayerMixin):
         return self.capacity
 
 
-class CompiledLane(HuggingFaceLane):
-    """A `HuggingFaceLane` with a static cache and compiled passes.
+class CompiledModel(HuggingFaceModel):
+    """A `HuggingFaceModel` with a static cache and compiled passes.
 
     Rows stay where they are until the run ends: another number of rows would be another graph.
 
@@ -84,32 +85,30 @@ class CompiledLane(HuggingFaceLane):
     fixed_rows = True
 
     def __init__(
-        self, name: str, model: Any, prompts: Sequence[Tensor], room: int, vocabulary: int, options: dict[str, Any]
+        self, name: str, model: Any, rows: int, capacity: int, vocabulary: int, options: dict[str, Any]
     ) -> None:
-        super().__init__(name, model, prompts, room, vocabulary)
-        self.capacity = up(self.tokens.shape[1], SHORTEST)  # the same for prompts of about the same length
+        super().__init__(name, model, up(capacity, SHORTEST), vocabulary)  # prompts of about one length share it
         self.step = compiled(model, options)
         self.shapes: set[tuple[int, int]] = set()
-        # A cache outlives the run, because CUDA graphs are bound to where it lies; two lanes never share one.
-        pool: list[Cache] = kept_for(model).setdefault((len(prompts), self.capacity), [])
-        self.static = pool.pop() if pool else allocated(model, len(prompts), self.capacity, self.device)
+        # A cache outlives the run, because CUDA graphs are bound to where it lies; two runs never share one.
+        pool: list[Cache] = kept_for(model).setdefault((rows, self.capacity), [])
+        self.static = pool.pop() if pool else allocated(model, rows, self.capacity, self.device)
         weakref.finalize(self, pool.append, self.static)
 
     @torch.no_grad()
-    def forward(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
+    def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
         whole, chunk = tokens.shape[1], max(CHUNK, keep)
         cuts = [0, *range(whole % chunk or chunk, whole, chunk)]  # the last chunk is full: it holds what is wanted
         for a, b in itertools.pairwise(cuts):
-            self.run(tokens[:, a:b], positions[:, a:b], valid[:, a:b], 1)
+            self.chunk(tokens[:, a:b], positions[:, a:b], valid[:, a:b], 1)
         last = cuts[-1]
-        return self.run(tokens[:, last:], positions[:, last:], valid[:, last:], keep)
+        return self.chunk(tokens[:, last:], positions[:, last:], valid[:, last:], keep)
 
-    def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
+    def chunk(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
         """One compiled pass."""
         width = up(tokens.shape[1])
         left = width - tokens.shape[1]
-        used = int(torch.where(valid, positions, 0).max()) + 1
-        seen = min(up(used, SHORTEST), self.capacity)
+        seen = min(up(used_slots(positions, valid), SHORTEST), self.capacity)
         positions = torch.nn.functional.pad(positions, (left, 0))
         valid = torch.nn.functional.pad(valid, (left, 0))
         slots = torch.where(valid, positions, self.capacity).to(self.device)
@@ -119,23 +118,17 @@ class CompiledLane(HuggingFaceLane):
         self.shapes.add((width, seen))
         tokens = torch.nn.functional.pad(tokens, (left, 0))
         extra = {"logits_to_keep": min(up(keep), width)} if self.keeps else {}
-        out: Tensor = self.step(tokens, positions, self.masks(positions, seen), self.static, extra)
+        with self.observer(self.name, tokens.numel()):
+            out: Tensor = self.step(tokens, positions, self.masks(positions, seen), self.static, extra)
         return out[:, -keep:]
 
-    def adopt(self, layers: Sequence[tuple[Tensor, Tensor]], read: Tensor) -> None:
+    def adopt(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
         for layer, (keys, values) in zip(self.static.layers, layers, strict=True):
             layer.keys[:, :, : keys.shape[2]] = keys
             layer.values[:, :, : values.shape[2]] = values
-        self.read = read
 
-    def select_memory(self, index: Tensor) -> None:
-        raise RuntimeError("a compiled lane keeps its rows")
-
-
-def kept_for(model: Any) -> dict[Any, Any]:
-    """What outlives a run: compiled passes by their options, idle caches by rows and capacity."""
-    store: dict[Any, Any] = model.__dict__.setdefault("_kad_compiled", {})
-    return store
+    def select(self, index: Tensor) -> None:
+        raise RuntimeError("a compiled model keeps its rows")
 
 
 def allocated(model: Any, rows: int, capacity: int, device: torch.device) -> Cache:

@@ -22,13 +22,15 @@ from .capacity import check_capacity, check_rotation
 from .columns import Columns
 from .fields import check_fields
 from .generator import source
-from .huggingface import adopt, begun, cache_name, check_model, inner_models, is_recurrent, lane_for
+from .huggingface import begun, cache_name, check_model, inner_models, is_recurrent
 from .ids import Padding, padding_of, read_ids, unpad
 from .inputs import check_inputs
 from .journal import Journal, stack_scores
 from .lane import Lane
+from .lanes import adopt, lane_for
 from .loop import Decoder
 from .mapped import MappedLane
+from .model import Observer, unobserved
 from .processors import settle_processors
 from .sampling import Sampling
 from .settings import (
@@ -78,6 +80,7 @@ def decoder(
     vocabulary_map: VocabularyMap | None = None,
     proxy_past_key_values: Any = None,
     compile: bool | dict[str, Any] = False,
+    observer: Observer = unobserved,
 ) -> Callable[..., Tensor | Output]:
     """A ``custom_generate`` for Hugging Face: ``base.generate(**inputs, custom_generate=kad.decoder(proxy, target))``.
 
@@ -89,6 +92,8 @@ def decoder(
         keep_top_k: Hugging Face samples with ``top_k=50`` where nobody asked for it, which would truncate p and q*.
             A top-k of exactly 50 that neither model's own generation config asks for is dropped unless this is True.
         vocabulary_map: of a proxy with another tokenizer; ``proxy_input_ids`` must then be given.
+        observer: called before every pass with the model's role and the places of the pass (rows times width), it gives a
+            context manager within which the pass runs.
 
     The other arguments are those of `generate`.
 
@@ -108,7 +113,7 @@ def decoder(
         decode, proxy=proxy, target=target, window=window, proxy_input_ids=proxy_input_ids,
         proxy_attention_mask=proxy_attention_mask, vocabulary=vocabulary, generator=generator,
         token_streamer=streamer, keep_top_k=keep_top_k, vocabulary_map=vocabulary_map,
-        proxy_cache=proxy_past_key_values, compile=compile,
+        proxy_cache=proxy_past_key_values, compile=compile, observer=observer,
     )  # fmt: skip
 
 
@@ -133,6 +138,7 @@ def decode(
     vocabulary_map: VocabularyMap | None,
     proxy_cache: Any,
     compile: bool | dict[str, Any],
+    observer: Observer,
     **model_kwargs: Any,
 ) -> Tensor | Output:
     """What Hugging Face calls after it has prepared everything; see `decoder`.
@@ -194,15 +200,16 @@ def decode(
     lanes: dict[str, Lane] = {}
     for name, one in models.items():
         rows, ids, room = (proxy_prompts, own, limit * pieces) if name == "proxy" else (prompts, size, limit)
-        lanes[name] = lane_for(name, one, rows, room, ids, options)
+        lanes[name] = lane_for(name, one, rows, room, ids, options, observer)
         plain = functools.partial(lane_for, name, one, room=TOKENS, vocabulary=output_size(one))
         check_agreement(name, one, rows[0], plain)
     for name, user_cache in (("base", model_kwargs.get(CACHE)), ("proxy", proxy_cache)):
         if user_cache is not None and begun(user_cache, models[name], name == "proxy"):
             columns = proxy_input_ids if name == "proxy" and proxy_input_ids is not None else input_ids
             adopt(lanes[name], user_cache, columns.shape[1])
+    drafting: Lane | MappedLane = lanes["proxy"]
     if vocabulary_map is not None:
-        lanes["proxy"] = MappedLane(lanes["proxy"], vocabulary_map, limit)
+        drafting = MappedLane(lanes["proxy"], vocabulary_map, limit)
     processors = settle_processors(logits_processor or [])
     processors = knowing_stops(processors, generation_config, sorted(stops), input_ids)
     if not keep_top_k:
@@ -220,7 +227,7 @@ def decode(
     keep_scores = bool(generation_config.output_scores and generation_config.return_dict_in_generate)
     journal = Journal(input_ids, limit, sorted(stops), pad, keep_scores)
     loop = Decoder(
-        lanes["base"], lanes["proxy"], target, window=window, sampling=sampling, journal=journal, watch=watch,
+        lanes["base"], drafting, target, window=window, sampling=sampling, journal=journal, watch=watch,
         chance=source(sample, generator, models.values(), kernels), reference=lanes.get("reference"),
     )  # fmt: skip
     trace = loop.run()
@@ -228,8 +235,8 @@ def decode(
         target=repr(target), window=window if isinstance(window, int) else repr(window), do_sample=sample, temperature=sampling.temperature,
         processors=[describe(p) for p in processors], stop_tokens=sorted(stops), max_new_tokens=limit,
     )  # fmt: skip
-    if isinstance(lanes["proxy"], MappedLane):
-        trace.settings["mapped_mass"] = lanes["proxy"].coverage
+    if isinstance(drafting, MappedLane):
+        trace.settings["mapped_mass"] = drafting.coverage
     if token_streamer is not None:
         token_streamer.end()
     sequences = journal.text[:, : input_ids.shape[1] + trace.ids.shape[1]]

@@ -21,6 +21,7 @@ from .huggingface import inner_models
 from .ids import Padding, padding_of, read_ids
 from .inputs import TYPES, check_inputs
 from .mapped import map_of
+from .model import Observer, unobserved
 from .prompts import encode, is_text
 from .settings import settle_config, stop_tokens
 from .template import check_variables
@@ -43,6 +44,7 @@ def generate(
     past_key_values: Any = None,
     proxy_past_key_values: Any = None,
     compile: bool | dict[str, Any] = False,
+    observer: Observer = unobserved,
     tokenizer: Any = None,
     proxy_tokenizer: Any = None,
     template: Mapping[str, Any] | None = None,
@@ -173,7 +175,7 @@ def generate(
         vocabulary=usable_ids(tokenizer, models)
         if vocabulary is None and tokenizer is not None and mapping is None else vocabulary,
         generator=generator, streamer=streamer, keep_top_k=True, vocabulary_map=mapping,
-        proxy_past_key_values=proxy_past_key_values, compile=compile,
+        proxy_past_key_values=proxy_past_key_values, compile=compile, observer=observer,
     )  # fmt: skip
     # Hugging Face fills every field that is None from the model that it is called on: not the base's, here.
     front = copy.copy(models["base"])

@@ -1,4 +1,4 @@
-"""Lanes over Hugging Face causal language models."""
+"""Hugging Face's causal language models: what can be run, and how."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .cache import SlotCache, Slots
-from .lane import Lane
+from .model import Model
 from .wrappers import check_mode, device_of, eagerly, forward_of, hides, is_compiled, unwrap
 
 SHORT = 32  # passes up to this width get additive masks: every layer would else convert a boolean one for itself
@@ -63,18 +63,25 @@ def is_parallel(model: Any) -> bool:
     return (getattr(model, "_tp_size", None) or 1) > 1
 
 
-class HuggingFaceLane(Lane):
+class HuggingFaceModel(Model):
     """An attention model with the slot cache.
+
+    Args:
+        name: its role.
+        model: as `inner_model` gives it.
+        capacity: tokens that a row can ever have.
+        vocabulary: logits that count.
 
     Raises:
         ValueError: the model cannot take explicit positions or masks (flash attention, ALiBi, chunked attention).
     """
 
-    def __init__(self, name: str, model: Any, prompts: Sequence[Tensor], room: int, vocabulary: int) -> None:
-        super().__init__(name, prompts, room, device_of(model))
-        self.model, self.vocabulary = model, vocabulary
+    def __init__(self, name: str, model: Any, capacity: int, vocabulary: int) -> None:
+        super().__init__(name, device_of(model), vocabulary)
+        self.model, self.capacity = model, capacity
         config = model.config.get_text_config()
-        self.cache = SlotCache(config.num_hidden_layers)
+        self.layers = config.num_hidden_layers
+        self.cache = SlotCache(self.layers)
         function = forward_of(model)
         parameters = inspect.signature(function).parameters
         if "position_ids" not in parameters:
@@ -92,12 +99,12 @@ class HuggingFaceLane(Lane):
         self.kinds, self.window = mask_kinds(config, name)
 
     @torch.no_grad()
-    def forward(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
-        used = int(self.known.max())
-        self.cache.start(Slots(positions, valid, used, self.tokens.shape[1], self.device))
+    def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
+        used = used_slots(positions, valid)
+        self.cache.start(Slots(positions, valid, used, self.capacity, self.device))
         positions = positions.to(self.device)
         extra = {"logits_to_keep": keep} if self.keeps else {}
-        with eagerly(self.compiled):
+        with eagerly(self.compiled), self.observer(self.name, tokens.numel()):
             out = self.model(
                 input_ids=tokens,
                 attention_mask=self.masks(positions, used),
@@ -124,18 +131,21 @@ class HuggingFaceLane(Lane):
             by_kind = {kind: torch.where(mask, seen, hidden) for kind, mask in by_kind.items()}
         return by_kind if len(self.kinds) > 1 else by_kind[self.kinds[0]]
 
-    def adopt(self, layers: Sequence[tuple[Tensor, Tensor]], read: Tensor) -> None:
-        """Begin with these keys and values in slots 0, 1, ... of every row, ``read (B,)`` of them meant."""
+    def adopt(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
         for layer, (keys, values) in zip(self.cache.layers, layers, strict=True):
             layer.lazy_initialization(keys, values)
             layer.keys, layer.values = keys, values
-        self.read = read
 
-    def forget(self) -> None:
-        pass
+    def rollback(self, read: Tensor) -> None:
+        pass  # what lies behind is hidden until it is overwritten
 
-    def select_memory(self, index: Tensor) -> None:
+    def select(self, index: Tensor) -> None:
         self.cache.select(index)
+
+
+def used_slots(positions: Tensor, valid: Tensor) -> int:
+    """How many slots a pass can see."""
+    return int(torch.where(valid, positions, 0).max()) + 1
 
 
 def begun(cache: Any, model: Any, given: bool) -> bool:
@@ -143,37 +153,6 @@ def begun(cache: Any, model: Any, given: bool) -> bool:
     if is_recurrent(model):
         return given or bool(getattr(cache, "_is_user_defined", False))
     return bool(cache.get_seq_length() > 0)
-
-
-def adopt(lane: Lane, cache: Any, width: int) -> None:
-    """Let a lane begin with a user's cache of the first columns of its left-padded prompts, ``width`` wide; copies.
-
-    The last token of a prompt is read in any case: its logits are wanted.
-
-    Raises:
-        ValueError: layers that do not hold every column, another number of rows, or a lane without slots.
-    """
-    if not isinstance(lane, HuggingFaceLane):
-        raise ValueError(f"the {lane.name} cannot continue from a cache; pass the whole prompt without it.")
-    columns, rows = cache.get_seq_length(), len(lane.prompt)
-    layers = []
-    pad = width - lane.prompt
-    for layer in cache.layers:
-        if getattr(layer, "is_sliding", False) or layer.keys.shape[2] != columns:
-            raise ValueError(f"the {lane.name}'s cache has layers that forget; pass the whole prompt without it.")
-        copies, rest = divmod(rows, layer.keys.shape[0])
-        if rest:
-            raise ValueError(f"the {lane.name}'s cache has {layer.keys.shape[0]} rows, the prompts have {rows}.")
-        at = (torch.arange(columns) + pad.unsqueeze(-1)).clamp(max=columns - 1).to(layer.keys.device)
-        layers.append(
-            tuple(
-                x.repeat_interleave(copies, 0).gather(2, at[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[3]))
-                for x in (layer.keys, layer.values)
-            )
-        )
-    if len(layers) != lane.model.config.get_text_config().num_hidden_layers:
-        raise ValueError(f"the {lane.name}'s cache has {len(layers)} layers, the model another number.")
-    lane.adopt(layers, torch.minimum((columns - pad).clamp_min(0), lane.prompt - 1))
 
 
 def mask_kinds(config: Any, name: str) -> tuple[list[str], int | None]:
@@ -191,28 +170,27 @@ def mask_kinds(config: Any, name: str) -> tuple[list[str], int | None]:
     return kinds, window if "sliding_attention" in kinds else None
 
 
-class RecurrentLane(Lane):
+class RecurrentModel(Model):
     """A model with a recurrent state (Mamba and its kin): it reads forward only, a token at a time after the prompt.
 
     Every row has its own native cache, because rows cannot share a padded pass. It serves windows of 0 alone.
     """
 
-    def __init__(self, name: str, model: Any, prompts: Sequence[Tensor], room: int, vocabulary: int) -> None:
-        super().__init__(name, prompts, room, device_of(model))
-        self.model, self.vocabulary = model, vocabulary
-        self.key = cache_name(forward_of(model))
-        self.memory: list[Any] = [None] * len(prompts)
-        self.compiled = is_compiled(model)
+    def __init__(self, name: str, model: Any, rows: int, vocabulary: int) -> None:
+        super().__init__(name, device_of(model), vocabulary)
+        self.model, self.key, self.compiled = model, cache_name(forward_of(model)), is_compiled(model)
+        self.memory: list[Any] = [None] * rows
+        self.length = torch.zeros(rows, dtype=torch.long)
 
     @torch.no_grad()
-    def forward(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
+    def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
         rows: list[Tensor | None] = []
         for row in range(tokens.shape[0]):
             new = tokens[row, valid[row].to(self.device)].unsqueeze(0)
             logits = None
             if new.shape[1]:
                 for part in [new] if self.memory[row] is None else torch.split(new, 1, dim=1):
-                    with eagerly(self.compiled):
+                    with eagerly(self.compiled), self.observer(self.name, part.numel()):
                         out = self.model(input_ids=part, use_cache=True, **{self.key: self.memory[row]})
                     self.memory[row], logits = getattr(out, self.key, None), out.logits[:, -1:]
                     if self.memory[row] is None:
@@ -221,30 +199,13 @@ class RecurrentLane(Lane):
                             f"the {self.name} ({kind}) returns no state, so kad cannot decode step by step."
                         )
             rows.append(logits)
+        self.length += valid.sum(-1)
         some = next(logits for logits in rows if logits is not None)  # nobody runs a pass in which no row has a token
         return torch.cat([torch.zeros_like(some) if logits is None else logits for logits in rows])
 
-    def forget(self) -> None:
-        if bool((self.read < self.fed[self.rows]).any()):
+    def rollback(self, read: Tensor) -> None:
+        if bool((read < self.length).any()):
             raise ValueError(f"the {self.name} carries a recurrent state and cannot roll back; use window=0.")
 
-    def select_memory(self, index: Tensor) -> None:
-        self.memory = [self.memory[i] for i in index.tolist()]
-
-
-def lane_for(
-    name: str, model: Any, prompts: Sequence[Tensor], room: int, vocabulary: int, options: dict[str, Any] | None = None
-) -> Lane:
-    """The lane that fits the model; ``options`` are those of ``torch.compile``, None is without it."""
-    if options is not None:
-        if is_recurrent(model):
-            raise ValueError(f"the {name} ({type(model).__name__}) has a recurrent state; use compile=False.")
-        if len(set((getattr(model, "hf_device_map", None) or {}).values())) > 1:
-            raise ValueError(
-                f"the {name} lies on several devices (device_map), which moves its layers; use compile=False."
-            )
-        from .compiled import CompiledLane  # the compiler is slow to import
-
-        return CompiledLane(name, model, prompts, room, vocabulary, options)
-    kind = RecurrentLane if is_recurrent(model) else HuggingFaceLane
-    return kind(name, model, prompts, room, vocabulary)
+    def select(self, index: Tensor) -> None:
+        self.memory, self.length = [self.memory[i] for i in index.tolist()], self.length[index]

@@ -27,6 +27,7 @@ from ..origins import BASE, PROXY
 from ..target import Target
 from .journal import Journal
 from .lane import Lane
+from .mapped import MappedLane
 from .places import Places
 from .sampling import Sampling
 from .trace import Trace
@@ -51,7 +52,7 @@ class Decoder:
     def __init__(
         self,
         base: Lane,
-        proxy: Lane,
+        proxy: Lane | MappedLane,
         target: Target,
         *,
         window: int | AutoWindow,
@@ -63,6 +64,7 @@ class Decoder:
     ) -> None:
         self.base, self.proxy, self.reference = base, proxy, reference
         self.lanes = [lane for lane in (base, proxy, reference) if lane is not None]
+        self.device = base.model.device  # where what is decided is computed
         self.sampling, self.chance, self.journal, self.watch = sampling, chance, journal, watch
         scores = journal.scores is not None
         self.law = law_for(target, sampling.temperature, sampling.kernels, chance.greedy, scores)
@@ -99,7 +101,7 @@ class Decoder:
             if not bool(where.any()):
                 break
             lengths = (journal.width + journal.length[self.rows] + count).unsqueeze(-1)
-            logits = self.proxy.logits(where, 1).to(self.base.device)
+            logits = self.proxy.logits(where, 1).to(self.device)
             q = self.sampling.read(logits, self.places(lengths, where.unsqueeze(-1))).at((slice(None), 0))
             self.check(q, self.proxy, where)
             settles = owed if step == 0 else torch.zeros_like(owed)
@@ -147,7 +149,7 @@ class Decoder:
 
         # The place after the drafts that stand: a replacement, the last token, or nothing after a stop token.
         replaced, ends = running & (accepted < count), running & (accepted == count) & ~stopped
-        at = here(accepted, self.base.device)
+        at = here(accepted, self.device)
         p, r = round.base.at(at), None if round.reference is None else round.reference.at(at)
         token, keep = torch.zeros_like(accepted), torch.zeros_like(ends)
         if self.law.lazy and bool(ends.any()):
@@ -198,14 +200,14 @@ class Decoder:
     def fallen(self, round: Round, case: Case, p: Reading, accepted: Tensor) -> Place:
         """The place of every row's first draft that falls, where p has been read."""
         before_last = accepted.clamp(max=round.drafts.width - 1)  # for the rows that matter here it is the stop itself
-        there = here(before_last, self.base.device)
+        there = here(before_last, self.device)
         d, pi = None if case.decision is None else case.decision.at(there), None if case.pi is None else case.pi[there]
         return Place(p, round.drafts.at(before_last), d, pi)
 
     def read_all(self, lane: Lane, running: Tensor, count: Tensor, places: Places, filtered: bool = True) -> Reading:
         """The lane's reading at places 0..n of every row's drafts, ``(B, n + 1, V)``."""
         many = places.lengths.shape[1]
-        logits = lane.logits(running, many).to(self.base.device)
+        logits = lane.logits(running, many).to(self.device)
         if bool((count != many - 1).any()):  # the lane aligns rows at the right: move place 0 to column 0
             column = logits.shape[1] - 1 - count.unsqueeze(-1) + torch.arange(many)
             column = column.clamp(0, logits.shape[1] - 1).to(logits.device)
@@ -214,7 +216,7 @@ class Decoder:
         self.check(reading, lane, places.needed)
         return reading
 
-    def check(self, reading: Reading, lane: Lane, needed: Tensor) -> None:
+    def check(self, reading: Reading, lane: Lane | MappedLane, needed: Tensor) -> None:
         """Raise a ValueError if a distribution is NaN: one bad logit spreads over the softmax, so one token tells."""
         first = reading.tempered[..., 0].cpu()
         if not bool(torch.isnan(first).any()):

@@ -21,8 +21,8 @@ def map_of(base: Any, proxy: Any, tokenizer: Any, proxy_tokenizer: Any) -> Vocab
     )  # fmt: skip
 
 
-class MappedLane(Lane):
-    """Tokens go in and logits come out in the base's ids; inside, a lane counts and reads the proxy's own.
+class MappedLane:
+    """A lane around a lane: tokens go in and logits come out in the base's ids; the one inside counts and reads the proxy's own.
 
     A token of the base may be several of the proxy's, so how long a continuation is in the proxy's tokens is kept
     for every one of its lengths, and a rollback is looked up.
@@ -36,29 +36,30 @@ class MappedLane(Lane):
 
     def __init__(self, inner: Lane, vocabulary_map: VocabularyMap, room: int) -> None:
         largest = max([int(vocabulary_map.proxy_of.max()), *vocabulary_map.stops])
-        if largest >= inner.vocabulary:
+        if largest >= inner.model.vocabulary:
             raise ValueError(
-                f"the vocabulary map has the proxy's token {largest}, but the proxy only {inner.vocabulary} outputs; build it "
+                f"the vocabulary map has the proxy's token {largest}, but the proxy only {inner.model.vocabulary} outputs; build it "
                 "with VocabularyMap.between(..., proxy_outputs=...)."
             )
-        # Not Lane.__init__: tokens, lengths and counts are the inner lane's.
-        self.inner, self.map, self.vocabulary = inner, vocabulary_map, len(vocabulary_map.proxy_of)
-        self.name, self.device = inner.name, inner.device
+        self.inner, self.map = inner, vocabulary_map
         self.told = torch.zeros(len(inner.rows), dtype=torch.long)
         self.ends = torch.zeros(len(inner.rows), room + 1, dtype=torch.long)
         self.mass, self.draws = 0.0, 0
-        self.fixed_rows = inner.fixed_rows
 
     @property
-    def rows(self) -> Tensor:  # type: ignore[override]
-        return self.inner.rows
+    def name(self) -> str:
+        return self.inner.name
 
     @property
-    def passes(self) -> int:  # type: ignore[override]
+    def fixed_rows(self) -> bool:
+        return self.inner.fixed_rows
+
+    @property
+    def passes(self) -> int:
         return self.inner.passes
 
     @property
-    def fed(self) -> Tensor:  # type: ignore[override]
+    def fed(self) -> Tensor:
         return self.inner.fed
 
     @property
@@ -89,12 +90,3 @@ class MappedLane(Lane):
     def select(self, index: Tensor) -> None:
         self.inner.select(index)
         self.told, self.ends = self.told[index], self.ends[index]
-
-    def forward(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
-        return self.inner.forward(tokens, positions, valid, keep)
-
-    def forget(self) -> None:
-        self.inner.forget()
-
-    def select_memory(self, index: Tensor) -> None:
-        self.inner.select_memory(index)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import said
+from .kept import release
 from .probe import alike, is_language_model, replaceable, short_pass
-from .wrappers import shells
 
 Model = TypeVar("Model", bound=nn.Module)
 TOLERANCE = {torch.float32: 0.01, torch.bfloat16: 0.3}  # of `alike`; a wrong weight changes the logits altogether
@@ -76,8 +76,7 @@ def pack_weights(model: Model) -> Model:
     if wrong:
         unpack(model, names)
         raise ValueError(f"{type(model).__name__} {wrong} with packed weights; it is as it was, use it so.")
-    for shell in shells(model):
-        shell.__dict__.pop("_kad_compiled", None)  # passes that were compiled with the plain weights
+    release(model)  # passes that were compiled with the plain weights
     return model
 
 

@@ -12,8 +12,9 @@ from transformers import TemperatureLogitsWarper
 import kad
 from kad.chances import Chance
 from kad.decoding.journal import Journal
-from kad.decoding.lane import TableLane
+from kad.decoding.lane import Lane
 from kad.decoding.loop import Decoder
+from kad.decoding.model import TableModel
 from kad.decoding.sampling import Sampling
 from kad.kernels import PLAIN, Kernels
 
@@ -85,7 +86,8 @@ def decoder(
     """A decoder of table models with one row of the same prompt for each of the chance's scripts."""
     prompts = [prompt] * len(chance)
     lanes = [
-        TableLane(name, table, prompts, length) for name, table in zip(("base", "proxy", "q"), models, strict=True)
+        Lane(TableModel(name, table, len(prompts)), prompts, length)
+        for name, table in zip(("base", "proxy", "q"), models, strict=True)
     ]
     warpers = [] if temperature == 1 else [TemperatureLogitsWarper(temperature)]
     return Decoder(

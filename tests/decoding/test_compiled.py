@@ -9,8 +9,9 @@ import torch
 
 import kad
 from kad.decoding import compiled
-from kad.decoding.compiled import CompiledLane, up
-from kad.decoding.huggingface import HuggingFaceLane
+from kad.decoding.compiled import CompiledModel, up
+from kad.decoding.kept import kept_for
+from kad.decoding.lanes import lane_for
 
 from ..models import NO_COMPILER, ragged, tiny
 from .reference import continuation
@@ -64,8 +65,8 @@ def test_with_the_real_compiler() -> None:
     model = tiny("llama", 1)
     ids, mask = ragged(2, seed=3)
     prompts = [row[m.bool()] for row, m in zip(ids, mask, strict=True)]
-    plain = HuggingFaceLane("base", model, prompts, 12, 32)
-    fast = CompiledLane("base", model, prompts, 12, 32, {})
+    plain = lane_for("base", model, prompts, 12, 32)
+    fast = lane_for("base", model, prompts, 12, 32, {})
     everyone = torch.ones(2, dtype=torch.bool)
     for step in range(5):
         a, b = plain.logits(everyone, 1), fast.logits(everyone, 1)
@@ -77,21 +78,22 @@ def test_with_the_real_compiler() -> None:
             if step == 3:
                 lane.truncate(torch.tensor([2, 1]))
                 lane.append(a[:, -1].argmax(-1), everyone)
-    assert len(fast.shapes) <= 5
+    assert isinstance(fast.model, CompiledModel)
+    assert len(fast.model.shapes) <= 5
 
 
 def test_graphs_and_caches_are_used_again() -> None:
     """A second call of about the same length compiles nothing and allocates nothing; two lanes never share a cache."""
     model, proxy = tiny("llama", 1), tiny("llama", 2)
-    kept = compiled.kept_for(model)
+    kept = kept_for(model)
     for prompt in ([[3, 4, 5]], [[5, 6, 7, 8]], [[9]]):
         kad.generate(model, proxy, prompt, target=kad.dual(0.2), window=2, max_new_tokens=4, compile=EAGER)
         gc.collect()
     pools = {key: pool for key, pool in kept.items() if isinstance(key, tuple)}
     assert {key: len(pool) for key, pool in pools.items()} == {(1, 8): 1}
     ids = [torch.tensor([3, 4])]
-    lanes = [CompiledLane("base", model, ids, 4, 32, EAGER) for _ in range(2)]
-    assert lanes[0].static.layers[0].keys.data_ptr() != lanes[1].static.layers[0].keys.data_ptr()
+    lanes = [lane_for("base", model, ids, 4, 32, EAGER) for _ in range(2)]
+    assert lanes[0].model.static.layers[0].keys.data_ptr() != lanes[1].model.static.layers[0].keys.data_ptr()
 
 
 def test_what_cannot_be_compiled_says_so() -> None:

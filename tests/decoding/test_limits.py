@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, DynamicCache
 
 import kad
-from kad.decoding.huggingface import HuggingFaceLane, cache_name
+from kad.decoding.huggingface import HuggingFaceModel, cache_name
 
 from ..models import ragged, tiny
 from .reference import continuation
@@ -46,19 +47,19 @@ def alive() -> int:
 def test_two_thousand_tokens_leave_nothing_behind(window: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Live bytes after every 50th round: the caches' growth up to the declared capacity, and nothing that adds up."""
     base, proxy = endless("llama", 1), endless("llama", 2)
-    capacity, lanes, live = 3 + 2000, set[HuggingFaceLane](), list[int]()
-    right = HuggingFaceLane.forward
+    capacity, lanes, live, passes = 3 + 2000, set[HuggingFaceModel](), list[int](), itertools.count(1)
+    right = HuggingFaceModel.run
 
-    def forward(self: HuggingFaceLane, *arguments):
+    def run(self: HuggingFaceModel, *arguments):
         lanes.add(self)
         out = right(self, *arguments)
-        if self.name == "base" and self.passes % 50 == 0:
+        if self.name == "base" and next(passes) % 50 == 0:
             live.append(alive() - sum(x.numel() * x.itemsize for l in lanes for y in l.cache.layers if y.is_initialized
                                       for x in (y.keys, y.values)))  # fmt: skip
         assert all(y.keys.shape[2] <= capacity for y in self.cache.layers if y.is_initialized)
         return out
 
-    monkeypatch.setattr(HuggingFaceLane, "forward", forward)
+    monkeypatch.setattr(HuggingFaceModel, "run", run)
     before = alive()
     out = kad.generate(
         base, proxy, [[3, 4, 5]], target=TARGET, window=window, max_new_tokens=2000, do_sample=True, seed=0

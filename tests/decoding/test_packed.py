@@ -10,6 +10,7 @@ import torch
 
 import kad
 from kad.decoding import packed
+from kad.decoding.kept import kept_for
 from kad.decoding.packed import PackedLinear, packs_bfloat16
 
 from ..models import CONFIGS, ragged, tiny
@@ -50,10 +51,10 @@ def test_the_same_text(family: str) -> None:
 def test_hugging_face_runs_it_too_and_compiled_passes_start_anew() -> None:
     model, (ids, _) = tiny("llama", 1), ragged(1, seed=0)
     wanted = model.generate(ids, max_new_tokens=8, do_sample=False).tolist()
-    model._kad_compiled = {"a pass": "with plain weights"}
+    kept_for(model)["a pass"] = "with plain weights"
     kad.pack_weights(model)
     assert model.generate(ids, max_new_tokens=8, do_sample=False).tolist() == wanted
-    assert not hasattr(model, "_kad_compiled")
+    assert not kept_for(model)
 
 
 def test_plain_weights_are_dropped_but_a_tied_one() -> None:

@@ -14,9 +14,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast, TemperatureLogi
 
 import kad
 from kad.decoding.journal import Journal
-from kad.decoding.lane import TableLane
+from kad.decoding.lane import Lane
 from kad.decoding.loop import Decoder
 from kad.decoding.mapped import MappedLane
+from kad.decoding.model import TableModel
 from kad.decoding.sampling import Sampling
 from kad.vocabulary_map import byte_alphabet, plain_bytes, segments
 
@@ -108,10 +109,10 @@ def test_the_law_of_what_is_emitted(name: str, window: int | kad.AutoWindow) -> 
 
     def build(chance):
         ids, own = [torch.tensor(prompt)] * len(chance), [torch.tensor([0, 3])] * len(chance)
-        inner = TableLane("proxy", proxy_table, own, 2 * length)
+        inner = Lane(TableModel("proxy", proxy_table, len(own)), own, 2 * length)
         return Decoder(
-            TableLane("base", base_table, ids, length), MappedLane(inner, MAP, length), target, window=window,
-            chance=chance, sampling=Sampling(processors=[TemperatureLogitsWarper(0.7)]),
+            Lane(TableModel("base", base_table, len(ids)), ids, length), MappedLane(inner, MAP, length), target,
+            window=window, chance=chance, sampling=Sampling(processors=[TemperatureLogitsWarper(0.7)]),
             journal=Journal(torch.stack(ids), length, [], pad=0),
         )  # fmt: skip
 

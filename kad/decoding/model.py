@@ -1,0 +1,88 @@
+"""One language model with what it remembers: what a lane runs."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Called with a model's role and the places of a pass (rows times width, so padding too); the pass runs in what it returns.
+Observer = Callable[[str, int], contextlib.AbstractContextManager[Any]]
+
+
+def unobserved(name: str, places: int) -> contextlib.AbstractContextManager[Any]:
+    return contextlib.nullcontext()
+
+
+class Model(ABC):
+    """A model over a batch of ragged rows: it computes and remembers, and counts nothing; a `Lane` does.
+
+    Attributes:
+        name: its role, for messages.
+        device: where tokens go in.
+        vocabulary: the logits that count are the first so many.
+        observer: within which every pass runs.
+        layers: of its cache; 0 if it has none that can be adopted.
+        fixed_rows: rows cannot be dropped while it runs.
+    """
+
+    fixed_rows: bool = False
+    layers: int = 0
+
+    def __init__(self, name: str, device: torch.device, vocabulary: int) -> None:
+        self.name, self.device, self.vocabulary = name, device, vocabulary
+        self.observer: Observer = unobserved
+
+    @abstractmethod
+    def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
+        """Read ``tokens (B, W)`` at ``positions (B, W)`` where ``valid``; the logits of the last ``keep`` columns.
+
+        Tokens are on the device, positions and ``valid`` on the CPU. A position that is read again is read anew: what was
+        remembered there, and behind it, no longer counts.
+        """
+
+    @abstractmethod
+    def rollback(self, read: Tensor) -> None:
+        """Forget what is behind the first ``read (B,)`` tokens of every row."""
+
+    @abstractmethod
+    def select(self, index: Tensor) -> None:
+        """Keep only these rows."""
+
+    def adopt(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Begin with these keys and values of the first tokens of every row, ``(B, heads, n, head_dim)`` each."""
+        raise ValueError(f"the {self.name} cannot continue from a cache; pass the whole prompt without it.")
+
+
+class TableModel(Model):
+    """A tabular model: the next-token logits depend on the last ``order`` tokens. Its law can be enumerated.
+
+    Attributes:
+        table: ``(V,) * order + (V,)`` logits; contexts before the beginning count as token 0.
+        seen: ``(B, n)``, the tokens read so far.
+    """
+
+    def __init__(self, name: str, table: Tensor, rows: int) -> None:
+        super().__init__(name, table.device, table.shape[-1])
+        self.table, self.order = table, table.ndim - 1
+        self.seen = torch.zeros(rows, 0, dtype=torch.long, device=table.device)
+
+    def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
+        longer = int(positions.max()) + 1 - self.seen.shape[1]
+        self.seen = torch.nn.functional.pad(self.seen, (0, max(0, longer)))
+        self.seen[valid.nonzero(as_tuple=True)[0], positions[valid]] = tokens[valid]
+        context = []
+        for back in range(self.order):
+            at = positions[:, -keep:] - back
+            context.append(torch.where(at >= 0, self.seen.gather(1, at.clamp_min(0)), 0))
+        return self.table[tuple(reversed(context))]
+
+    def rollback(self, read: Tensor) -> None:
+        pass
+
+    def select(self, index: Tensor) -> None:
+        self.seen = self.seen[index]
