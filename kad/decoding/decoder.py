@@ -9,45 +9,29 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from transformers import EosTokenCriteria, GenerationMixin, MaxLengthCriteria
+from transformers import EosTokenCriteria, MaxLengthCriteria
 from transformers.utils import ModelOutput
 
-from ..chances import Chance, PerRow
+from ..chances import Chance
 from ..kernels import PLAIN, fused
 from ..target import Target
-from ..vocabulary import output_size, shared_vocabulary
 from ..vocabulary_map import VocabularyMap
-from .agreement import TOKENS, check_agreement
-from .capacity import check_capacity, check_rotation
 from .columns import Columns
 from .fields import check_fields
 from .generator import source
-from .huggingface import begun, cache_name, check_model, inner_models, is_recurrent
-from .ids import Padding, padding_of, read_ids, unpad
-from .inputs import check_inputs
+from .huggingface import check_model
 from .journal import Journal, stack_scores
-from .lane import Lane
-from .lanes import adopt, lane_for
 from .loop import Decoder
 from .mapped import MappedLane
 from .model import Observer, unobserved
+from .preparing import Ready, Request, lanes_of, prompts_of
 from .processors import settle_processors
 from .sampling import Sampling
-from .settings import (
-    describe,
-    pad_token,
-    proxy_stops,
-    settle_target,
-    settle_window,
-    stop_tokens,
-    without_unasked_top_k,
-)
+from .settings import describe, pad_token, settle_target, settle_window, without_unasked_top_k
 from .stops import knowing_stops
 from .trace import Trace
 from .window import AutoWindow
 from .wrappers import unwrap
-
-CACHE = cache_name(GenerationMixin.prepare_inputs_for_generation)  # what Hugging Face's generate calls a user's
 
 
 @dataclass
@@ -105,16 +89,16 @@ def decoder(
     >>> pair.tokenizer.decode(out[0, ids["input_ids"].shape[1]:], skip_special_tokens=True)
     'first 6 - 2 = 4 . then 4 + 9 = 13 . #### 13'
     """
-    target, window = settle_target(target), settle_window(window)
     if not isinstance(compile, (bool, dict)):
         raise ValueError(f"compile must be True, False or a dict of torch.compile's options, got {compile!r}.")
     check_model(unwrap(proxy, "proxy"), "proxy")
-    return functools.partial(
-        decode, proxy=proxy, target=target, window=window, proxy_input_ids=proxy_input_ids,
-        proxy_attention_mask=proxy_attention_mask, vocabulary=vocabulary, generator=generator,
-        token_streamer=streamer, keep_top_k=keep_top_k, vocabulary_map=vocabulary_map,
-        proxy_cache=proxy_past_key_values, compile=compile, observer=observer,
+    request = Request(
+        proxy=proxy, target=settle_target(target), window=settle_window(window), input_ids=proxy_input_ids,
+        attention_mask=proxy_attention_mask, vocabulary=vocabulary, generator=generator, streamer=streamer,
+        keep_top_k=keep_top_k, vocabulary_map=vocabulary_map, cache=proxy_past_key_values,
+        options=compile if isinstance(compile, dict) else {} if compile else None, observer=observer,
     )  # fmt: skip
+    return functools.partial(decode, request=request)
 
 
 @torch.no_grad()
@@ -125,121 +109,63 @@ def decode(
     stopping_criteria: Any = None,
     generation_config: Any = None,
     *,
+    request: Request,
     base: Any = None,
-    proxy: Any,
-    target: Target,
-    window: int | AutoWindow,
-    proxy_input_ids: Any,
-    proxy_attention_mask: Any,
-    vocabulary: int | None,
-    generator: torch.Generator | Chance | None,
-    token_streamer: Any,
-    keep_top_k: bool,
-    vocabulary_map: VocabularyMap | None,
-    proxy_cache: Any,
-    compile: bool | dict[str, Any],
-    observer: Observer,
     **model_kwargs: Any,
 ) -> Tensor | Output:
     """What Hugging Face calls after it has prepared everything; see `decoder`.
 
     ``base`` is given where ``model`` is only a view of it with other settings.
     """
-    model = model if base is None else base
-    models = inner_models(model, proxy, target.reference)
-    check_fields(generation_config)
-    if window != 0:
-        for name, one in models.items():
-            if is_recurrent(one):
-                raise ValueError(
-                    f"the {name} ({type(one).__name__}) has a recurrent state and cannot roll back; use window=0."
-                )
-    sizes = {name: output_size(one) for name, one in models.items()}
-    if vocabulary_map is not None:
-        if target.reference is not None:
-            raise ValueError("a target with a reference model needs a proxy with the base's own tokenizer.")
-        if proxy_input_ids is None:
-            raise ValueError("a proxy with another vocabulary needs proxy_input_ids, the prompt in its own ids.")
-        sizes, vocabulary = {"base": sizes["base"]}, len(vocabulary_map.proxy_of)
-    stops = stop_tokens(generation_config) | proxy_stops(proxy, vocabulary_map)
-    size, forbidden = shared_vocabulary(sizes, vocabulary, stops)
-    if vocabulary_map is not None:
-        size, forbidden = len(vocabulary_map.proxy_of), None  # neither model's padding is ever read
-
-    mask = model_kwargs.get("attention_mask")
-    prompts = unpad(input_ids, mask, "input_ids")
-    check_inputs(model_kwargs, input_ids, mask, "the base")
-    input_ids = input_ids.long()
-    if isinstance(generator, PerRow) and len(generator.seeds) != len(prompts):
-        raise ValueError(f"there are {len(prompts)} rows and {len(generator.seeds)} seeds; give one seed per row.")
-    proxy_prompts = prompts
-    if proxy_input_ids is not None:
-        padding = padding_of(proxy, Padding(pad_token(generation_config, stops)))
-        proxy_input_ids, mask = read_ids(proxy_input_ids, proxy_attention_mask, "proxy_input_ids", padding)
-        proxy_prompts = unpad(proxy_input_ids, mask, "proxy_input_ids")
-        copies, rest = divmod(len(prompts), len(proxy_prompts))
-        if rest:
-            raise ValueError(f"the base has {len(prompts)} prompts, the proxy {len(proxy_prompts)}; give one for one.")
-        proxy_prompts = [row for row in proxy_prompts for _ in range(copies)]  # num_return_sequences
-    own = size if vocabulary_map is None else output_size(models["proxy"])
-    for rows, ids in ((prompts, size), (proxy_prompts, own)):
-        largest = max(int(row.max()) for row in rows)
-        if largest >= ids:
-            raise ValueError(f"the prompt has token id {largest}, but the models share only {ids} ids.")
-
-    limit = max(0, generation_config.max_length - input_ids.shape[1])
-    # The proxy's tokens for one of the base's, at most.
-    pieces = 1 if vocabulary_map is None else max([1, *map(len, vocabulary_map.pieces.values())])
-    for name, one in models.items():
-        rows = proxy_prompts if name == "proxy" else prompts
-        # With another vocabulary a token of the base's may be several of the proxy's, so there it is a lower bound.
-        lengths = [len(row) for row in rows]
-        check_capacity(name, one, max(lengths), limit)
-        check_rotation(name, one, min(lengths), max(lengths), limit * pieces if name == "proxy" else limit)
-    options = compile if isinstance(compile, dict) else {} if compile else None
-    lanes: dict[str, Lane] = {}
-    for name, one in models.items():
-        rows, ids, room = (proxy_prompts, own, limit * pieces) if name == "proxy" else (prompts, size, limit)
-        lanes[name] = lane_for(name, one, rows, room, ids, options, observer)
-        plain = functools.partial(lane_for, name, one, room=TOKENS, vocabulary=output_size(one))
-        check_agreement(name, one, rows[0], plain)
-    for name, user_cache in (("base", model_kwargs.get(CACHE)), ("proxy", proxy_cache)):
-        if user_cache is not None and begun(user_cache, models[name], name == "proxy"):
-            columns = proxy_input_ids if name == "proxy" and proxy_input_ids is not None else input_ids
-            adopt(lanes[name], user_cache, columns.shape[1])
-    drafting: Lane | MappedLane = lanes["proxy"]
-    if vocabulary_map is not None:
-        drafting = MappedLane(lanes["proxy"], vocabulary_map, limit)
-    processors = settle_processors(logits_processor or [])
-    processors = knowing_stops(processors, generation_config, sorted(stops), input_ids)
-    if not keep_top_k:
-        processors = without_unasked_top_k(processors, (model, proxy))
-    sample = bool(generation_config.do_sample)
-    on_cpu = input_ids.device.type == "cpu"  # where NumPy's ways are faster than fused ones
-    kernels = PLAIN if options is None or on_cpu else fused(options)
-    sampling = Sampling(sample, processors, forbidden, target.placement != "models", kernels)
-    pad = pad_token(generation_config, stops)
+    config, streamer = generation_config, request.streamer
+    check_fields(config)
+    ready = Ready.of(model if base is None else base, request, config)
+    prompts = prompts_of(ready, input_ids, model_kwargs)
+    limit = max(0, config.max_length - input_ids.shape[1])
+    lanes, drafting = lanes_of(ready, prompts, limit, model_kwargs)
+    sampling = sampling_of(ready, prompts.ids, logits_processor, config)
+    pad = pad_token(config, ready.stops)
     criteria = [c for c in stopping_criteria or [] if not isinstance(c, (MaxLengthCriteria, EosTokenCriteria))]
-    watch = Columns(criteria, token_streamer, pad) if criteria or token_streamer is not None else None
-    if token_streamer is not None:
-        token_streamer.put(input_ids.cpu())
-
-    keep_scores = bool(generation_config.output_scores and generation_config.return_dict_in_generate)
-    journal = Journal(input_ids, limit, sorted(stops), pad, keep_scores)
+    watch = Columns(criteria, streamer, pad) if criteria or streamer is not None else None
+    if streamer is not None:
+        streamer.put(input_ids.cpu())
+    keep_scores = bool(config.output_scores and config.return_dict_in_generate)
+    journal = Journal(prompts.ids, limit, sorted(ready.stops), pad, keep_scores)
+    chance = source(sampling.sample, request.generator, ready.models.values(), sampling.kernels)
     loop = Decoder(
-        lanes["base"], drafting, target, window=window, sampling=sampling, journal=journal, watch=watch,
-        chance=source(sample, generator, models.values(), kernels), reference=lanes.get("reference"),
+        lanes["base"], drafting, request.target, window=request.window, sampling=sampling, journal=journal,
+        watch=watch, chance=chance, reference=lanes.get("reference"),
     )  # fmt: skip
     trace = loop.run()
-    trace.settings.update(
-        target=repr(target), window=window if isinstance(window, int) else repr(window), do_sample=sample, temperature=sampling.temperature,
-        processors=[describe(p) for p in processors], stop_tokens=sorted(stops), max_new_tokens=limit,
-    )  # fmt: skip
+    trace.settings.update(settings_of(request, sampling, sorted(ready.stops), limit))
     if isinstance(drafting, MappedLane):
         trace.settings["mapped_mass"] = drafting.coverage
-    if token_streamer is not None:
-        token_streamer.end()
+    if streamer is not None:
+        streamer.end()
     sequences = journal.text[:, : input_ids.shape[1] + trace.ids.shape[1]]
-    if not generation_config.return_dict_in_generate:
+    if not config.return_dict_in_generate:
         return sequences
     return Output(sequences=sequences, scores=stack_scores(journal.scores), trace=trace)
+
+
+def sampling_of(ready: Ready, ids: Tensor, logits_processor: Any, config: Any) -> Sampling:
+    """How tokens are drawn."""
+    request = ready.request
+    processors = settle_processors(logits_processor or [])
+    processors = knowing_stops(processors, config, sorted(ready.stops), ids)
+    if not request.keep_top_k:
+        processors = without_unasked_top_k(processors, (ready.base, request.proxy))
+    on_cpu = ids.device.type == "cpu"  # where NumPy's ways are faster than fused ones
+    kernels = PLAIN if request.options is None or on_cpu else fused(request.options)
+    both = request.target.placement != "models"
+    return Sampling(bool(config.do_sample), processors, ready.forbidden, both, kernels)
+
+
+def settings_of(request: Request, sampling: Sampling, stops: list[int], limit: int) -> dict[str, object]:
+    """What was used in the end, for the trace."""
+    window = request.window if isinstance(request.window, int) else repr(request.window)
+    return {
+        "target": repr(request.target), "window": window, "do_sample": sampling.sample,
+        "temperature": sampling.temperature, "processors": [describe(p) for p in sampling.processors],
+        "stop_tokens": stops, "max_new_tokens": limit,
+    }  # fmt: skip

@@ -16,12 +16,13 @@ from ..checks import seed as check_seed
 from ..target import Target
 from ..vocabulary import usable_ids
 from .columns import StopStrings
-from .decoder import CACHE, Output, decoder
+from .decoder import Output, decoder
 from .huggingface import inner_models
 from .ids import Padding, padding_of, read_ids
 from .inputs import TYPES, check_inputs
 from .mapped import map_of
 from .model import Observer, unobserved
+from .preparing import CACHE
 from .prompts import encode, is_text
 from .settings import settle_config, stop_tokens
 from .template import check_variables
