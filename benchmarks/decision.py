@@ -17,9 +17,10 @@ from collections.abc import Callable
 import torch
 
 import kad
+from kad.arithmetic import CPU, fused
 from kad.chances import Sampled
 from kad.decisions import Reading
-from kad.kernels import PLAIN, fused
+from kad.decisions import decide as decision_of
 from kad.speculation import acceptance
 
 VOCABULARY = 151_936
@@ -42,8 +43,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="the fused kernels")
     options = parser.parse_args()
-    kernels = fused({}) if options.compile else PLAIN
-    chance = Sampled(torch.Generator().manual_seed(1), kernels.inverse_cdf)
+    machine = fused({}) if options.compile else CPU
+    chance = Sampled(torch.Generator().manual_seed(1), machine.draw)
     torch.set_num_threads(1)
     # As a model's pass does: from now on the allocator keeps the pages of freed tensors.
     large = torch.zeros(7_000_000)
@@ -67,18 +68,19 @@ def main() -> None:
                 uniform = torch.rand(batch, window + 1, generator=g, dtype=torch.float64)
                 steps, drawn, chances = [], [], []
                 for i in range(window + 1):
-                    steps.append(kernels.softmax(proxy[:, i], 1.0))
+                    steps.append(machine.softmax(proxy[:, i], 1.0))
                     if i < window:
-                        drawn.append(kernels.inverse_cdf(steps[i], uniform[:, i]))
+                        drawn.append(machine.draw(steps[i], uniform[:, i]))
                         chances.append(steps[i].gather(1, drawn[i].unsqueeze(-1)).squeeze(-1))
                 drafts, qx = torch.stack(drawn, 1), torch.stack(chances, 1)
-                p, first = kernels.softmax(base, 1.0), (slice(None), 0)
-                decision = kernels.decide(target, Reading(p, p), None)
+                p, first = machine.softmax(base, 1.0), (slice(None), 0)
+                decision = machine.call(decision_of, target, Reading(p, p), None)
                 assert decision is not None
                 px = p[:, :window].gather(-1, drafts.unsqueeze(-1)).squeeze(-1)
                 known = decision.at((slice(None), slice(0, window)))
                 acceptance(px * (1 - known.of(drafts, px)) + known.alpha * qx, qx)
-                kernels.leftover(decision.at(first), p[first], steps[0]).pick(chance)
+                first_decision = decision.at(first)
+                machine.leftover(first_decision.kind, p[first], steps[0], first_decision.alpha).pick(chance.pick)
 
             alone, whole = median_pair(softmaxes, decide, 5 if label == "exact" else 25)
             print(f"{name:8s} {label:11s} {alone:10.2f} ms {whole:6.2f} ms {whole / alone:6.2f}", flush=True)

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .arithmetic import arithmetic_of
+from .cut import Cut
 from .distributions import deferred_mass, temper
-from .solvers import Cut
 from .target import Target, unchecked_pi
 
 
@@ -69,7 +70,7 @@ class Decision:
     def kept(self, p: Tensor) -> Tensor:
         """p_v (1 − d_v) of the masses p that are mixed, ``(*batch, V)``; a cut is always of these masses."""
         if isinstance(self.kind, Cut):
-            return self.kind.kept(self.rule)
+            return arithmetic_of(self.rule).kept(self.kind, self.rule)
         return torch.addcmul(p, p, self.dense(), value=-1)
 
 

@@ -11,8 +11,8 @@ import kad
 
 ORDER = [
     "version", "started", "errors", "checks", "extras", "imports", "weights", "loading", "bounded", "terminal",
-    "distributions", "losses", "cascades", "solvers", "target", "mixture", "gap", "decisions", "draws", "speculation",
-    "looks", "chances", "kernels", "origins", "laws", "theory", "vocabulary", "vocabulary_map", "decoding", "testing",
+    "distributions", "cut", "arithmetic", "losses", "cascades", "solvers", "target", "mixture", "gap", "decisions",
+    "speculation", "looks", "chances", "origins", "laws", "theory", "vocabulary", "vocabulary_map", "decoding", "testing",
     "plots", "statistics", "demo", "checkpoints", "bench", "evaluation", "cli", "__main__",
 ]  # fmt: skip
 ROOT = Path(kad.__file__).parent

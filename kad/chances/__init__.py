@@ -1,7 +1,6 @@
 """Where a decoder's decisions come from: everything that is drawn is asked of a `Chance`."""
 
 from .chance import Chance as Chance
-from .chance import Choice as Choice
 from .chance import passed as passed
 from .looked import Looked as Looked
 from .per_row import PerRow as PerRow

@@ -7,7 +7,6 @@ in its place and compute the emitted law exactly.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -89,16 +88,3 @@ def attributes(thing: object) -> list[object]:
     slots = [vars(kind).get("__slots__", ()) for kind in type(thing).__mro__]
     names = [name for slot in slots for name in ([slot] if isinstance(slot, str) else slot)]
     return [*vars(thing).values(), *(getattr(thing, name, None) for name in names if not name.startswith("__"))]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a token is drawn from: weights over the vocabulary, ``(B, V)``, or over some tokens of each row, ``(B, k)``."""
-
-    weights: Tensor
-    tokens: Tensor | None = None
-
-    def pick(self, chance: Chance) -> Tensor:
-        """One token per row, ``(B,)``."""
-        at = chance.pick(self.weights)
-        return at if self.tokens is None else self.tokens.gather(1, at.unsqueeze(-1)).squeeze(-1)

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..arithmetic import mode
 from ..checks import missing
-from ..draws import mode
 from ..looks import wrong
 from .chance import Chance, passed
 

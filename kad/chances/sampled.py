@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..arithmetic import inverse_cdf, mode
 from ..checks import instance
 from ..distributions import accumulation_dtype
-from ..draws import inverse_cdf, mode
 from .chance import Chance, passed
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import EosTokenCriteria, MaxLengthCriteria
 from transformers.utils import ModelOutput
 
+from ..arithmetic import arithmetic_of, fused
 from ..chances import Chance
-from ..kernels import PLAIN, fused
 from ..target import Target
 from ..vocabulary_map import VocabularyMap
 from .columns import Columns
@@ -131,7 +131,7 @@ def decode(
         streamer.put(input_ids.cpu())
     keep_scores = bool(config.output_scores and config.return_dict_in_generate)
     journal = Journal(prompts.ids, limit, sorted(ready.stops), pad, keep_scores)
-    chance = source(sampling.sample, request.generator, ready.models.values(), sampling.kernels)
+    chance = source(sampling.sample, request.generator, ready.models.values(), sampling.arithmetic)
     loop = Decoder(
         lanes["base"], drafting, request.target, window=request.window, sampling=sampling, journal=journal,
         watch=watch, chance=chance, reference=lanes.get("reference"),
@@ -156,9 +156,9 @@ def sampling_of(ready: Ready, ids: Tensor, logits_processor: Any, config: Any) -
     if not request.keep_top_k:
         processors = without_unasked_top_k(processors, (ready.base, request.proxy))
     on_cpu = ids.device.type == "cpu"  # where NumPy's ways are faster than fused ones
-    kernels = PLAIN if request.options is None or on_cpu else fused(request.options)
+    arithmetic = arithmetic_of(ids) if request.options is None or on_cpu else fused(request.options)
     both = request.target.placement != "models"
-    return Sampling(bool(config.do_sample), processors, ready.forbidden, both, kernels)
+    return Sampling(bool(config.do_sample), processors, ready.forbidden, both, arithmetic)
 
 
 def settings_of(request: Request, sampling: Sampling, stops: list[int], limit: int) -> dict[str, object]:

@@ -7,14 +7,16 @@ from typing import Any
 
 import torch
 
+from ..arithmetic import Arithmetic
 from ..chances import Agreed, Chance, Greedy, Looked, PerRow, Sampled
 from ..checks import instance
-from ..kernels import Kernels
 from ..looks import foreign
 from .huggingface import is_parallel
 
 
-def source(sample: bool, generator: torch.Generator | Chance | None, models: Iterable[Any], kernels: Kernels) -> Chance:
+def source(
+    sample: bool, generator: torch.Generator | Chance | None, models: Iterable[Any], arithmetic: Arithmetic
+) -> Chance:
     """Where decisions come from; one process decides for all that share a model (``tp_plan``).
 
     Raises:
@@ -35,5 +37,5 @@ def source(sample: bool, generator: torch.Generator | Chance | None, models: Ite
     elif generator is not None and not isinstance(generator, torch.Generator):
         raise ValueError(f"generator must be a torch.Generator or a kad.Chance, got {type(generator).__name__}.")
     elif sample:
-        chance = Sampled(generator, kernels.inverse_cdf)
+        chance = Sampled(generator, arithmetic.draw)
     return Agreed(chance) if any(is_parallel(model) for model in models) else chance

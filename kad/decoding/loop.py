@@ -67,7 +67,7 @@ class Decoder:
         self.device = base.model.device  # where what is decided is computed
         self.sampling, self.chance, self.journal, self.watch = sampling, chance, journal, watch
         scores = journal.scores is not None
-        self.law = law_for(target, sampling.temperature, sampling.kernels, chance.greedy, scores)
+        self.law = law_for(target, sampling.temperature, sampling.arithmetic, chance.greedy, scores)
         self.pace = Constant(window) if isinstance(window, int) else window.pace(self.law.lazy, chance.settled)
         self.owed: Owed | None = None
 
@@ -157,7 +157,7 @@ class Decoder:
         origin, fallen = torch.full_like(accepted, BASE, dtype=torch.int8), None
         if bool(replaced.any()):
             fallen = self.fallen(round, case, p, accepted)
-            new = self.law.replacement(fallen).pick(self.ask("replace", replaced))
+            new = self.law.replacement(fallen).pick(self.ask("replace", replaced).pick)
             token = torch.where(replaced.to(new.device), new, token.to(new.device))
             origin = torch.where(replaced, self.law.replaced_by(fallen, token), origin)
 

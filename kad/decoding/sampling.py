@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, TemperatureLogitsWarper
 
+from ..arithmetic import TORCH, Arithmetic
 from ..decisions import Reading
-from ..kernels import PLAIN, Kernels
 from .places import Places
 from .processors import PREFIX_FREE, ask
 
@@ -24,7 +24,7 @@ class Sampling:
         processors: Hugging Face logits processors in their order, temperature included; they see the base's ids.
         forbidden: from this id on tokens are padding of the vocabulary, masked in both models before the rule.
         both: read the distributions without the temperature too (placements other than "models").
-        kernels: whose softmax to use.
+        arithmetic: the machine's.
         known: processors that have answered the first question twice, and alike.
     """
 
@@ -32,7 +32,7 @@ class Sampling:
     processors: Sequence[LogitsProcessor] = ()
     forbidden: int | None = None
     both: bool = False
-    kernels: Kernels = PLAIN
+    arithmetic: Arithmetic = TORCH
     known: set[int] = field(default_factory=set, compare=False)
 
     @property
@@ -64,13 +64,13 @@ class Sampling:
         warm = [p for p in self.processors if not isinstance(p, TemperatureLogitsWarper)] if filtered else []
         heated = self.temperature != 1.0
         if heated and not warm:
-            tempered = self.kernels.softmax(logits, self.temperature)
+            tempered = self.arithmetic.softmax(logits, self.temperature)
         else:
             active = self.processors if heated else warm  # in their own order: HF truncates after the temperature
-            tempered = self.kernels.softmax(self.apply(active, logits, places), 1.0)
+            tempered = self.arithmetic.softmax(self.apply(active, logits, places), 1.0)
         if not (self.both and heated):
             return Reading(tempered, tempered)
-        return Reading(self.kernels.softmax(self.apply(warm, logits, places), 1.0), tempered)
+        return Reading(self.arithmetic.softmax(self.apply(warm, logits, places), 1.0), tempered)
 
     def apply(self, processors: Sequence[LogitsProcessor], logits: Tensor, places: Places | None) -> Tensor:
         """Run the processors over ``logits (B, n, V)``, with the right text for every place.

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from ..chances import Choice
+from ..arithmetic import Arithmetic, Choice
 from ..decisions import Decision, Reading
-from ..kernels import Kernels
 from ..target import Target
 from .deferral import Deferral, Lazy
 from .first_look import look_at
@@ -18,17 +17,17 @@ from .terms import Terms
 from .whole import Mode, Whole
 
 
-def law_for(target: Target, temperature: float, kernels: Kernels, greedy: bool, scores: bool) -> Law:
+def law_for(target: Target, temperature: float, arithmetic: Arithmetic, greedy: bool, scores: bool) -> Law:
     """The law by which a target is decided.
 
     Args:
         target: what is sampled.
         temperature: T; 1 where decoding is greedy.
-        kernels: the arithmetic.
+        arithmetic: the machine's.
         greedy: whether the mode is taken everywhere.
         scores: whether log π is wanted at every position, for which q* is needed everywhere.
     """
-    return Asked(Terms(target, temperature, kernels, look_at(target)), greedy, scores)
+    return Asked(Terms(target, temperature, arithmetic, look_at(target)), greedy, scores)
 
 
 class Asked(Law):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..chances import Choice
+from ..arithmetic import Choice
 from ..decisions import Decision, Reading
 from ..origins import BASE, PROXY
 from ..speculation import acceptance

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..chances import Chance, Choice
+from ..arithmetic import Choice
+from ..chances import Chance
 from ..decisions import Decision, Reading
 from .round import Case, Owed, Place, Round, Settlement
 from .terms import Terms

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..chances import Choice
-from ..decisions import Decision, Reading, pi_of
-from ..distributions import by_numpy
-from ..kernels import Kernels
+from ..arithmetic import Arithmetic, Choice
+from ..decisions import Decision, Reading, decide, pi_of
 from ..origins import BASE, PROXY, TARGET
 from ..target import Target
 from .first_look import Trust
@@ -24,14 +22,14 @@ class Terms:
     Attributes:
         target: what is sampled.
         temperature: T; 1 where decoding is greedy.
-        kernels: the arithmetic.
+        arithmetic: the machine's.
         look: who looks at the answers of classes that are not kad's own.
         asks: whether the target is asked for a decision; one that has said that it is no mixture is not asked again.
     """
 
     target: Target
     temperature: float
-    kernels: Kernels
+    arithmetic: Arithmetic
     look: Trust
     asks: bool = True
 
@@ -44,7 +42,7 @@ class Terms:
         """d from p, or from p and q*; None if the target is no mixture. ``where`` (on the CPU) counts."""
         if not self.asks:
             return None
-        found = self.kernels.decide(self.target, base, q)
+        found = self.arithmetic.call(decide, self.target, base, q)
         self.look.decided(found, where)
         return found
 
@@ -68,7 +66,7 @@ class Terms:
         """π at the drafts, ``(B, n, V)``."""
         here = first(round.drafts.width)
         d = None if decision is None else decision.at(here)
-        deferred = d is None or not by_numpy(d.alpha) or bool(d.alpha.any())
+        deferred = d is None or not self.arithmetic.asks or bool(d.alpha.any())
         q = round.drafts.reading() if deferred else None  # with the target Base, say, π = p
         pi = self.pi(round.base.at(here), q, round.reference and round.reference.at(here), d)
         self.look.sums(pi, round.places[:, 1:])
@@ -82,7 +80,7 @@ class Terms:
 
     def leftover(self, decision: Decision, base: Reading, q: Reading) -> Choice:
         """(π − q*)₊ of a mixture."""
-        return self.kernels.leftover(decision, base.tempered, q.tempered)
+        return self.arithmetic.leftover(decision.kind, base.tempered, q.tempered, decision.alpha)
 
     def likelier(self, token: Tensor, base: Reading, q: Reading, decision: Decision | None) -> Tensor:
         """Whichever of p_v (1 − d_v) and α q*_v is the larger, ``(B,)``; of a target that is no mixture neither."""

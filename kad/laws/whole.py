@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..chances import Choice
+from ..arithmetic import Choice, mode
 from ..decisions import Decision, Reading
-from ..draws import mode
 from ..origins import BASE
 from ..speculation import acceptance, certain, residual
 from .law import Ask, Law

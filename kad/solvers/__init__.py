@@ -1,12 +1,12 @@
 """Deferral solvers, one file each."""
 
+from ..cut import Cut as Cut
 from .base import CLAIMS as CLAIMS
 from .base import Proof as Proof
 from .base import Solution as Solution
 from .base import Solver as Solver
 from .base import solve as solve
 from .brute import Brute as Brute
-from .cut import Cut as Cut
 from .dual import Dual as Dual
 from .exact import Exact as Exact
 from .fractional import Fractional as Fractional

@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..arithmetic import each
+from ..arithmetic.plain import descending
 from ..checks import instance
+from ..cut import Cut
 from ..distributions import accumulation_dtype, check_distribution, check_same_shape, deferred_mass
-from .cut import Cut
-from .parameters import budget_of, budgets, each, shown, spread
+from .parameters import budget_of, budgets, shown, spread
 
 ROUNDING = 1e-9  # of sums of 150,000 float64 terms, relative to 1 + risk, with room to spare
 CLAIMS = ("feasible", "exact", "fills", "fractional")
@@ -139,11 +141,6 @@ def check_problem(loss: Tensor, mass: Tensor) -> None:
         raise ValueError("loss must be non-negative and not NaN for every token.")
     if bool((torch.isinf(loss) & (mass > 0)).any()):
         raise ValueError("loss is infinite for a token of positive mass; only tokens of mass zero may cost infinity.")
-
-
-def descending(loss: Tensor) -> Tensor:
-    """The order of the tokens by falling loss, equal losses by token id: the same on every device."""
-    return torch.sort(loss, dim=-1, descending=True, stable=True).indices
 
 
 def risk_of(loss: Tensor, mass: Tensor, d: Tensor) -> Tensor:

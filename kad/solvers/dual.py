@@ -8,10 +8,10 @@ from typing import final
 import torch
 from torch import Tensor
 
+from ..arithmetic import arithmetic_of
+from ..cut import Cut
 from ..distributions import accumulation_dtype
 from .base import Solver
-from .cut import Cut
-from .lightest import mass_below
 from .parameters import Parameter, Parameters, entries, of_rows, parameter
 
 
@@ -70,5 +70,5 @@ class Dual(Parameters, Solver):
             return None
         mass = mass.detach()
         level = of_rows("threshold", self.threshold, mass, accumulation_dtype(mass))
-        alpha = mass_below(mass, level)
+        alpha = arithmetic_of(mass).below(mass, level)
         return Cut(level.to(alpha) if isinstance(level, Tensor) else torch.full_like(alpha, level), alpha)

@@ -8,13 +8,12 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from ..arithmetic import arithmetic_of
+from ..cut import Cut
 from ..distributions import wants_gradient
 from .base import Solver
-from .cut import Cut
-from .lightest import lightest_cut
 from .parameters import Parameter, Parameters, budget_of, budgets
 from .primal import as_decision
-from .selection import prefix
 
 
 @final
@@ -47,7 +46,7 @@ class Fractional(Parameters, Solver):
         object.__setattr__(self, "budget", budgets(self.budget))
 
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
-        found = prefix(loss, mass, budget_of(self.budget, mass))
+        found = arithmetic_of(mass).prefix(loss, mass, budget_of(self.budget, mass))
         d = as_decision(found, mass)
         some = found.critical < mass.shape[-1]  # where everything fits, the share below is not used
         place = found.critical.clamp(max=mass.shape[-1] - 1)
@@ -58,7 +57,7 @@ class Fractional(Parameters, Solver):
         return d.scatter_(-1, place, torch.where(some, share, d.gather(-1, place)))
 
     def cut(self, mass: Tensor) -> Cut:
-        cut = lightest_cut(mass, budget_of(self.budget, mass), fill=True)
+        cut = arithmetic_of(mass).lightest(mass, budget_of(self.budget, mass), fill=True)
         if cut.share is None or cut.critical is None or not wants_gradient(mass):
             return cut
         whole = replace(cut, share=None).dense(mass)

@@ -89,11 +89,6 @@ def budget_of(budget: float | Tensor, mass: Tensor) -> float | Tensor:
     return of_rows("budget", budget, mass, accumulation_dtype(mass))
 
 
-def each(value: float | Tensor, rows: int) -> list[float]:
-    """The number of every row, from one of all rows or from those of the rows."""
-    return value.reshape(-1).tolist() if isinstance(value, Tensor) else [value] * rows
-
-
 def spread(name: str, value: Tensor, mass: Tensor) -> Tensor:
     """Several numbers as one for every row of the masses ``(*batch, V)``: ``(*batch,)``, where they are."""
     try:

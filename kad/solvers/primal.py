@@ -8,11 +8,10 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from ..arithmetic import Prefix, arithmetic_of
+from ..cut import Cut
 from .base import Solver
-from .cut import Cut
-from .lightest import lightest_cut
 from .parameters import Parameter, Parameters, budget_of, budgets
-from .selection import Prefix, prefix
 
 
 @final
@@ -43,10 +42,10 @@ class Primal(Parameters, Solver):
         object.__setattr__(self, "budget", budgets(self.budget))
 
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
-        return as_decision(prefix(loss, mass, budget_of(self.budget, mass)), mass)
+        return as_decision(arithmetic_of(mass).prefix(loss, mass, budget_of(self.budget, mass)), mass)
 
     def cut(self, mass: Tensor) -> Cut:
-        return lightest_cut(mass, budget_of(self.budget, mass), fill=False)
+        return arithmetic_of(mass).lightest(mass, budget_of(self.budget, mass), fill=False)
 
 
 def as_decision(found: Prefix, mass: Tensor) -> Tensor:

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import kad
+from kad.arithmetic.cpu import SORTED
 from kad.decisions import Decision, Reading, decide
 from kad.distributions import deferred_mass
-from kad.solvers.selection import SORTED
 
 # One row for every way that a decision takes: sorted, by mass alone, over whole blocks and with a rest.
 SIZES = (3, 49, SORTED, SORTED + 1, 5 * SORTED, 40_000)

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kad
-from kad.solvers import lightest
-from kad.solvers.cut import SOME
-from kad.solvers.lightest import border_of_masses
-from kad.solvers.selection import SORTED, prefix, prefix_by_digits, prefix_by_sorting
+from kad.arithmetic import CPU, rows
+from kad.arithmetic.cpu import SOME, SORTED, kept_tokens
+from kad.arithmetic.digits import prefix_by_digits
+from kad.arithmetic.plain import prefix_by_sorting
+from kad.arithmetic.rows import border_of_masses
 
 
 def distribution(kind: str, size: int, dtype: torch.dtype, seed: int = 0) -> torch.Tensor:
@@ -89,8 +90,8 @@ def test_minus_zero_is_zero_and_infinity_the_largest() -> None:
 
 def test_which_way_is_taken() -> None:
     p = distribution("random", SORTED + 1, torch.float32)
-    assert torch.equal(prefix(-p.log(), p, 0.3).fits, prefix_by_digits(-p.log(), p, 0.3).fits)
-    everything = prefix(-p.log(), p, 1.0)
+    assert torch.equal(CPU.prefix(-p.log(), p, 0.3).fits, prefix_by_digits(-p.log(), p, 0.3).fits)
+    everything = CPU.prefix(-p.log(), p, 1.0)
     assert bool(everything.fits.all())
     assert everything.critical.flatten().tolist() == [SORTED + 1] * 2
 
@@ -113,22 +114,22 @@ def test_cuts_and_sorting_agree(kind: str, size: int) -> None:
     """A cut by mass is the prefix of a loss that falls strictly with the mass: critical token, ties, what is left."""
     p = distribution(kind, size, torch.float64)
     for budget in (0.0, 0.05, 0.25, 0.5, 0.9, 0.999, 1.0):
-        slow = prefix_by_sorting(-p, p, budget) if budget < 1 else prefix(-p, p, budget)
+        slow = prefix_by_sorting(-p, p, budget) if budget < 1 else CPU.prefix(-p, p, budget)
         cut, filled = kad.Primal(budget).cut(p), kad.Fractional(budget).cut(p)
         assert torch.equal(cut.dense(p), slow.fits.double()), (kind, budget)
-        assert torch.equal(cut.kept(p), p * (1 - slow.fits.double()))
+        assert torch.equal(CPU.kept(cut, p), p * (1 - slow.fits.double()))
         torch.testing.assert_close(cut.alpha, budget - slow.left.squeeze(-1), atol=1e-15, rtol=0)
         some = slow.critical.squeeze(-1) < size
         assert torch.equal(cut.critical[some], slow.critical.squeeze(-1)[some])
         d = kad.Fractional(budget).defer(1 - p, p)
         torch.testing.assert_close(filled.dense(p), d, atol=1e-12, rtol=0)
         torch.testing.assert_close(filled.alpha, (p * d).sum(-1), atol=1e-12, rtol=0)
-        torch.testing.assert_close(filled.kept(p), p * (1 - d), atol=1e-12, rtol=0)
+        torch.testing.assert_close(CPU.kept(filled, p), p * (1 - d), atol=1e-12, rtol=0)
         for c in (cut, filled):
-            few = c.kept_tokens(p)
+            few = kept_tokens(c, p)
             assert (few is None) == bool(((p >= c.value.unsqueeze(-1)).sum(-1) > size // SOME).any())
             if few is not None:
-                assert torch.equal(torch.zeros_like(p).scatter_add(1, *few), c.kept(p))
+                assert torch.equal(torch.zeros_like(p).scatter_add(1, *few), CPU.kept(c, p))
         tokens = torch.tensor([[0, 5, size - 1, int(cut.critical[0]), int(p[0].argmax())]] * 2)
         for c, dense in ((cut, cut.dense(p)), (filled, filled.dense(p))):
             assert torch.equal(c.at((..., None)).of(p.gather(1, tokens), tokens), dense.gather(1, tokens))
@@ -156,7 +157,7 @@ def test_every_bracket_counts_what_is_lighter(bracket: str) -> None:
     for kind in KINDS:
         for row in distribution(kind, 30_000, torch.float64).numpy():
             for budget in (0.05, 0.5, 0.9):
-                ids, members, below = getattr(lightest, bracket)(row, budget)
+                ids, members, below = getattr(rows, bracket)(row, budget)
                 assert sorted(row[ids].tolist()) == members.tolist()
                 if len(ids):
                     assert below == pytest.approx(float(row[row < members[0]].sum()), abs=1e-13)
@@ -166,12 +167,12 @@ def test_most_flat_rows_need_no_full_sort(monkeypatch: pytest.MonkeyPatch) -> No
     """What makes it fast: the sample's bracket holds the border, at any flatness and budget."""
     g = torch.Generator().manual_seed(0)
     calls = []
-    right = lightest.everything
-    monkeypatch.setattr(lightest, "everything", lambda p, room: calls.append(0) or right(p, room))
-    rows = 0
+    right = rows.everything
+    monkeypatch.setattr(rows, "everything", lambda p, room: calls.append(0) or right(p, room))
+    count = 0
     for spread in (0.001, 0.03, 0.5, 1.0, 2.0):
         p = torch.softmax(spread * torch.randn(20, 151_936, generator=g), -1)
         for budget in (0.1, 0.5, 0.9):
             kad.Primal(budget).cut(p)
-            rows += len(p)
-    assert len(calls) <= rows // 20
+            count += len(p)
+    assert len(calls) <= count // 20

@@ -10,13 +10,13 @@ from torch import Tensor
 from transformers import TemperatureLogitsWarper
 
 import kad
+from kad.arithmetic import CPU, Arithmetic
 from kad.chances import Chance
 from kad.decoding.journal import Journal
 from kad.decoding.lane import Lane
 from kad.decoding.loop import Decoder
 from kad.decoding.model import TableModel
 from kad.decoding.sampling import Sampling
-from kad.kernels import PLAIN, Kernels
 
 DOUBLE = torch.float64
 
@@ -81,7 +81,7 @@ def tables(seed: int, vocabulary: int, count: int = 3, order: int = 2) -> list[T
 def decoder(
     target: kad.Target, models: list[Tensor], prompt: Tensor, length: int, window: int | kad.AutoWindow, chance: Script, *,
     temperature: float = 1.0, stop: int | None = None, keep_scores: bool = False,
-    kernels: Kernels = PLAIN,
+    arithmetic: Arithmetic = CPU,
 ) -> Decoder:  # fmt: skip
     """A decoder of table models with one row of the same prompt for each of the chance's scripts."""
     prompts = [prompt] * len(chance)
@@ -92,7 +92,7 @@ def decoder(
     warpers = [] if temperature == 1 else [TemperatureLogitsWarper(temperature)]
     return Decoder(
         lanes[0], lanes[1], target, window=window, chance=chance,
-        sampling=Sampling(processors=warpers, both=target.placement != "models", kernels=kernels),
+        sampling=Sampling(processors=warpers, both=target.placement != "models", arithmetic=arithmetic),
         journal=Journal(torch.stack(prompts), length, [] if stop is None else [stop], pad=0, keep_scores=keep_scores),
         reference=lanes[2] if target.reference is not None else None,
     )  # fmt: skip

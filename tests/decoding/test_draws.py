@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from kad.arithmetic import inverse_cdf
+from kad.arithmetic.plain import first_above
 from kad.distributions import BLOCK
-from kad.draws import first_above, inverse_cdf
 
 SIZES = [4 * BLOCK + 1, 5 * BLOCK, 9 * BLOCK - 1, 20_000]
 

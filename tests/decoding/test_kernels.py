@@ -9,10 +9,9 @@ import pytest
 import torch
 
 import kad
-from kad.chances import Choice
-from kad.decisions import Reading
+from kad.arithmetic import CPU, Choice, fused
+from kad.decisions import Reading, decide
 from kad.distributions import BLOCK
-from kad.kernels import PLAIN, fused
 
 from ..models import NO_COMPILER
 from .enumeration import chain_law, decoder, emitted_law, tables
@@ -49,15 +48,15 @@ def spread(choice: Choice) -> torch.Tensor:
 
 
 def compare(backend: dict[str, str], kinds: list[str]) -> None:
-    kernels, u = fused(backend), torch.rand(3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    machine, u = fused(backend), torch.rand(3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for kind in kinds:
-        p, q = (kernels.softmax(logits(kind, seed), 0.7) for seed in (0, 1))
-        torch.testing.assert_close(p, PLAIN.softmax(logits(kind, 0), 0.7), atol=0, rtol=OF_ROW)
+        p, q = (machine.softmax(logits(kind, seed), 0.7) for seed in (0, 1))
+        torch.testing.assert_close(p, CPU.softmax(logits(kind, 0), 0.7), atol=0, rtol=OF_ROW)
         for i in range(4):
-            assert kernels.inverse_cdf(p[:, i], u).tolist() == PLAIN.inverse_cdf(p[:, i], u).tolist()
+            assert machine.draw(p[:, i], u).tolist() == CPU.draw(p[:, i], u).tolist()
         base, proxy = Reading(p, p), Reading(q, q)
         for name, target in TARGETS.items():
-            fast, plain = (k.decide(target, base, proxy) for k in (kernels, PLAIN))
+            fast, plain = (m.call(decide, target, base, proxy) for m in (machine, CPU))
             assert fast is not None
             assert plain is not None
             torch.testing.assert_close(fast.alpha, plain.alpha, atol=OF_BLOCK, rtol=0)
@@ -66,7 +65,8 @@ def compare(backend: dict[str, str], kinds: list[str]) -> None:
             assert float((differ * p).sum(-1).max()) <= 2 * float(p.amax(-1).min()) if kind != "peaked" else True
             assert int((differ > 1e-3).sum(-1).max()) <= 2, (kind, name)
             at = (slice(None), 1)
-            a, b = (k.leftover(d.at(at), p[:, 1], q[:, 1]) for k, d in ((kernels, plain), (PLAIN, plain)))
+            d = plain.at(at)
+            a, b = (m.leftover(d.kind, p[:, 1], q[:, 1], d.alpha) for m in (machine, CPU))
             torch.testing.assert_close(spread(a), spread(b), atol=1e-7, rtol=1e-4)
 
 
@@ -82,8 +82,8 @@ def test_by_the_real_compiler() -> None:
 @pytest.mark.parametrize("name", ["dual", "fractional", "confidence bet"])
 def test_the_law_with_fused_kernels(name: str) -> None:
     target, models, prompt = targets("models")[name], tables(9, 2), torch.tensor([1, 0])
-    kernels = fused({"backend": "eager"})
-    got = emitted_law(lambda chance: decoder(target, models, prompt, 3, 2, chance, temperature=0.7, kernels=kernels))
+    machine = fused({"backend": "eager"})
+    got = emitted_law(lambda chance: decoder(target, models, prompt, 3, 2, chance, temperature=0.7, arithmetic=machine))
     want = chain_law(target, models, prompt, 3, 0.7, None)
     assert max(abs(got.get(key, 0.0) - want.get(key, 0.0)) for key in got.keys() | want.keys()) < 1e-10
 
@@ -92,7 +92,7 @@ def test_solvers_that_cannot_be_traced_run_as_they_are() -> None:
     p = torch.softmax(logits("random", 0, rows=1)[:, :2, :40].double(), -1)
     target = kad.Mixture(kad.Logistic(), kad.Exact(0.5))
     for _ in range(2):
-        decision = fused({"backend": "eager"}).decide(target, Reading(p, p), None)
+        decision = fused({"backend": "eager"}).call(decide, target, Reading(p, p), None)
         assert decision is not None
         assert torch.equal(decision.dense(), target.defer(p))
 
@@ -112,6 +112,6 @@ def test_a_target_without_a_hash_is_decided_too() -> None:
 
     p = torch.tensor([[0.5, 0.25, 0.25]])
     for _ in range(2):
-        decision = fused({"backend": "eager"}).decide(Thawed(), Reading(p, p), None)
+        decision = fused({"backend": "eager"}).call(decide, Thawed(), Reading(p, p), None)
         assert decision is not None
         assert decision.alpha.tolist() == [0.5]

@@ -12,9 +12,9 @@ from torch import Tensor
 from transformers import TemperatureLogitsWarper
 
 import kad
+from kad.arithmetic import CPU
 from kad.chances import Agreed, Looked, PerRow
 from kad.decoding.generator import source
-from kad.kernels import PLAIN
 from kad.testing import check_chance
 
 from ..models import ragged, tiny
@@ -250,7 +250,7 @@ def test_rows_that_do_not_count_may_say_anything() -> None:
         def pick(self, weights: Tensor) -> Tensor:
             return torch.where(torch.tensor([True, False]), weights.argmax(-1), 99)
 
-    looked = source(True, Wild(), [], PLAIN)
+    looked = source(True, Wild(), [], CPU)
     looked.about(torch.arange(2), torch.zeros(2), torch.tensor([True, False]), "draft")
     assert looked.pick(torch.eye(2)).tolist() == [0, 1]
     looked.about(torch.arange(2), torch.zeros(2), torch.tensor([True, True]), "draft")

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import chi2
 
 import kad
-from kad.draws import inverse_cdf
+from kad.arithmetic import inverse_cdf
 
 from ..models import ragged, tiny
 

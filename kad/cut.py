@@ -5,14 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-
-from ..distributions import by_numpy
-
-FEW = 16  # rows
-SOME = 64  # one token in so many may be kept for their ids to be of use
 
 
 @dataclass(frozen=True)
@@ -69,43 +63,19 @@ class Cut:
         return d.scatter_(-1, row.critical, torch.where(row.share > 0, row.share, d.gather(-1, row.critical)))
 
     def kept(self, mass: Tensor) -> Tensor:
-        """P_v (1 − d_v), ``(*batch, V)``: faster than by way of d where rows are long."""
+        """P_v (1 − d_v), ``(*batch, V)``."""
         mass, row = mass.detach(), self.at((..., None))
-        if by_numpy(mass) and row.value.numel() <= FEW:  # one pass a row: it keeps what is above a number
-            below = torch.nextafter(row.value, torch.zeros_like(row.value)).reshape(-1).tolist()
-            rows = zip(mass.reshape(-1, mass.shape[-1]), below, strict=True)
-            parts = [torch.threshold(masses, number, 0.0) for masses, number in rows]
-            kept = (parts[0] if len(parts) == 1 else torch.stack(parts)).view(mass.shape)
-        else:
-            kept = torch.where(mass < row.value, 0.0, mass)
+        return row.without_share(torch.where(mass < row.value, 0.0, mass), mass)
+
+    def without_share(self, kept: Tensor, mass: Tensor) -> Tensor:
+        """What is kept, in place, from the masses that are not below ``value``; of a cut with an axis for the tokens."""
         if self.tied:
-            kept.masked_fill_(row.equal_before(mass), 0.0)
-        if row.critical is None or row.share is None:
+            kept.masked_fill_(self.equal_before(mass), 0.0)
+        if self.critical is None or self.share is None:
             return kept
-        return kept.scatter_(-1, row.critical, kept.gather(-1, row.critical) * (1 - row.share))
+        return kept.scatter_(-1, self.critical, kept.gather(-1, self.critical) * (1 - self.share))
 
     def equal_before(self, mass: Tensor) -> Tensor:
         """Tokens as heavy as the critical one that go before it, ``(*batch, V)``; of a cut with an axis for them."""
         assert self.critical is not None, "a cut with ties has a critical token"
         return (mass == self.value) & (torch.arange(mass.shape[-1], device=mass.device) < self.critical)
-
-    def kept_tokens(self, mass: Tensor) -> tuple[Tensor, Tensor] | None:
-        """The tokens that are not deferred and their P_v (1 − d_v), both ``(R, k)``, of a few rows ``(R, V)`` on a CPU.
-
-        Rows with fewer than k of them are filled with token 0 and mass 0. None if they are so many that `kept` is
-        faster.
-        """
-        masks = [p >= v for p, v in zip(mass.detach().numpy(), self.value.numpy(), strict=True)]
-        counts = [int(np.count_nonzero(mask)) for mask in masks]
-        most = max(1, *counts)
-        if most > mass.shape[-1] // SOME:
-            return None
-        tokens = torch.zeros(len(masks), most, dtype=torch.long)
-        for row, mask in enumerate(masks):
-            tokens[row, : counts[row]] = torch.from_numpy(np.flatnonzero(mask))
-        found = mass.gather(-1, tokens)
-        if self.tied or self.share is not None:
-            found = found * (1 - self.at((..., None)).of(found, tokens))
-        if min(counts) < most:
-            found.masked_fill_(torch.arange(most) >= torch.tensor(counts).unsqueeze(-1), 0)
-        return tokens, found

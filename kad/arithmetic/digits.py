@@ -1,8 +1,4 @@
-"""Where the budget runs out: the greedy's prefix of every row, without sorting the vocabulary where that is slow.
-
-Two ways to one answer: by sorting (the definition; on a GPU, and for few tokens, also the fastest) and by the digits of
-the losses, on a CPU. A third, for losses that fall strictly with the mass, is `lightest`.
-"""
+"""Where the budget runs out, by the digits of the losses: a radix selection on a CPU."""
 
 from __future__ import annotations
 
@@ -13,66 +9,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..distributions import accumulation_dtype, by_numpy
-from .base import descending
-from .parameters import each
+from ..distributions import accumulation_dtype
+from .machine import Prefix
+from .rows import each
 
-SORTED = 1024  # vocabularies up to this size are sorted: nothing is faster
 DIGIT = 12  # bits of a loss that are looked at at once: a histogram that stays in the nearest cache
 FEW = 256  # tokens that are sorted in the end
 
 
-class Prefix(NamedTuple):
-    """The longest prefix, by falling loss and then by token id, of mass ≤ b.
-
-    Attributes:
-        fits: whether a token is in it, ``(*batch, V)``.
-        critical: the first token that does not fit, ``(*batch, 1)``; V if all do.
-        left: the budget that the prefix leaves unfilled, ``(*batch, 1)``, in the dtype of sums.
-    """
-
-    fits: Tensor
-    critical: Tensor
-    left: Tensor
-
-
-def prefix(loss: Tensor, mass: Tensor, budget: float | Tensor) -> Prefix:
-    """The greedy's prefix of every row. With b = 1 everything is deferred, whatever the masses' rounded sum.
-
-    ``budget`` is that of all rows or of every row, ``(*batch,)`` in the dtype of accumulation.
-    """
-    loss, mass = loss.detach(), mass.detach()  # which tokens are deferred has no gradient
-    if not isinstance(budget, Tensor) and budget >= 1:
-        shape = (*mass.shape[:-1], 1)
-        everything = torch.ones_like(mass, dtype=torch.bool)
-        critical = torch.full(shape, mass.shape[-1], device=mass.device)
-        return Prefix(everything, critical, torch.zeros(shape, dtype=accumulation_dtype(mass), device=mass.device))
-    by_digits = by_numpy(mass) and mass.shape[-1] > SORTED and loss.dtype in (torch.float32, torch.float64)
-    found = prefix_by_digits(loss, mass, budget) if by_digits else prefix_by_sorting(loss, mass, budget)
-    if not isinstance(budget, Tensor):
-        return found
-    whole = (budget >= 1).unsqueeze(-1)
-    critical = torch.where(whole, mass.shape[-1], found.critical)
-    return Prefix(found.fits | whole, critical, found.left.masked_fill(whole, 0))
-
-
-def prefix_by_sorting(loss: Tensor, mass: Tensor, budget: float | Tensor) -> Prefix:
-    """The definition: sort, sum, compare. On a GPU, and for few tokens, also the fastest."""
-    budget = budget.unsqueeze(-1) if isinstance(budget, Tensor) else budget
-    order = descending(loss)
-    ordered = mass.gather(-1, order).to(accumulation_dtype(mass))
-    running = ordered.cumsum(-1)
-    inside = running <= budget
-    count = inside.sum(-1, keepdim=True)  # prefixes are contiguous
-    size = mass.shape[-1]
-    place = count.clamp(max=size - 1)
-    critical = torch.where(count < size, order.gather(-1, place), size)
-    before = torch.where(count < size, running.gather(-1, place) - ordered.gather(-1, place), running[..., -1:])
-    return Prefix(torch.zeros_like(inside).scatter(-1, order, inside), critical, budget - before)
-
-
 def prefix_by_digits(loss: Tensor, mass: Tensor, budget: float | Tensor) -> Prefix:
-    """The same without sorting the vocabulary: a radix selection by mass.
+    """`prefix_by_sorting` without sorting the vocabulary.
 
     The bits of a non-negative float, read as an integer, order as the float does. So the place where the budget runs
     out is found digit by digit: sum the mass of every digit's value, and go on within the value that does not fit.

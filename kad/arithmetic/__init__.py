@@ -1,0 +1,41 @@
+"""One room for each machine: the formulas in torch, a CPU's fast ways, the fused ones, and NumPy's float64 as the reference."""
+
+from torch import Tensor
+
+from ..distributions import by_numpy
+from .cpu import Cpu
+from .fused import Fused as Fused
+from .fused import fused as fused
+from .machine import Arithmetic as Arithmetic
+from .machine import Choice as Choice
+from .machine import Prefix as Prefix
+from .plain import Torch
+from .reference import Reference as Reference
+from .rows import each as each
+
+TORCH, CPU = Torch(), Cpu()
+
+
+def arithmetic_of(x: Tensor) -> Arithmetic:
+    """The machine for tensors like this one: a CPU's ways for eager tensors in main memory, else plain torch.
+
+    >>> import torch
+    >>> arithmetic_of(torch.ones(2)) is CPU
+    True
+    """
+    return CPU if by_numpy(x) else TORCH
+
+
+def mode(weights: Tensor) -> Tensor:
+    """The heaviest token, of equal ones the first; ``(*batch, V) -> (*batch,)``."""
+    return arithmetic_of(weights).mode(weights)
+
+
+def inverse_cdf(weights: Tensor, uniform: Tensor) -> Tensor:
+    """The token at which the cumulative weight first exceeds ``uniform · Σ w``; ``(B, V), (B,) -> (B,)``.
+
+    >>> import torch
+    >>> inverse_cdf(torch.tensor([[0.0, 0.25, 0.75]]), torch.tensor([0.3]))
+    tensor([2])
+    """
+    return arithmetic_of(weights).draw(weights, uniform)

@@ -1,0 +1,62 @@
+"""`Torch`, fused by ``torch.compile``: a kernel or two instead of one per operation, which on a GPU is most of what a round
+costs outside the models."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..cut import Cut
+from .machine import Choice, P, R
+from .plain import Torch
+
+
+class Fused(Torch):
+    """Compiled with ``torch.compile``'s options; made once per options, see `fused`."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        # Shapes change from round to round: one kernel for all of them. No CUDA graphs: these outputs live on.
+        chosen = {"dynamic": True} | {key: value for key, value in options.items() if key != "mode"}
+        self.compile: Callable[[Any], Any] = functools.partial(torch.compile, **chosen)
+        plain = Torch()
+        self.fast = {f.__name__: self.compile(f) for f in (plain.softmax, plain.draw, plain.leftover)}
+        self.traced = dict[Callable[..., Any], Any]()
+        self.untraceable = list[tuple[Any, ...]]()  # a list, for targets that have no hash
+
+    def softmax(self, logits: Tensor, temperature: float) -> Tensor:
+        found: Tensor = self.fast["softmax"](logits, temperature)
+        return found
+
+    def draw(self, weights: Tensor, uniform: Tensor) -> Tensor:
+        found: Tensor = self.fast["draw"](weights, uniform)
+        return found
+
+    def leftover(self, d: Tensor | Cut, p: Tensor, q: Tensor, alpha: Tensor) -> Choice:
+        found: Choice = self.fast["leftover"](d, p, q, alpha)
+        return found
+
+    def call(self, function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+        """Compiled too; what leaves torch, such as `Exact` or a user's own solver in NumPy, runs as it is."""
+        mark = (function, given[0])
+        if mark not in self.untraceable:
+            fast = self.traced.setdefault(function, self.compile(function))
+            try:
+                found: R = fast(*given, **named)
+                return found
+            except torch._dynamo.exc.TorchDynamoException:
+                self.untraceable.append(mark)
+        return function(*given, **named)
+
+
+@functools.cache
+def made(options: tuple[tuple[str, Any], ...]) -> Fused:
+    return Fused(dict(options))
+
+
+def fused(options: dict[str, Any]) -> Fused:
+    """The machine of these options."""
+    return made(tuple(sorted(options.items())))
