@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from . import demo
 from .errors import said
 from .loading import model_at, tokenizer_at
 
@@ -67,11 +68,7 @@ def load(places: Mapping[str, str | None], dtype: str = "auto", device: str | No
     if "base" not in given:
         if given:
             raise ValueError(f"--{next(iter(given))} needs --base and --proxy beside it.")
-        from . import demo
-
-        pair = demo.load()
-        models = {"base": pair.base, "proxy": pair.proxy, "reference": pair.proxy_base, "aligned": pair.base_aligned}
-        return Checkpoints(models, pair.tokenizer)
+        return of_pair(demo.load())
     for role, place in given.items():
         check_place(role, place)
     if device is None:
@@ -86,6 +83,12 @@ def load(places: Mapping[str, str | None], dtype: str = "auto", device: str | No
     if of_base.get_vocab() == tokenizer.get_vocab():
         return Checkpoints(models, tokenizer)
     return Checkpoints(models, of_base, tokenizer)
+
+
+def of_pair(pair: demo.Pair) -> Checkpoints:
+    """The embedded pair's four models."""
+    models = {"base": pair.base, "proxy": pair.proxy, "reference": pair.proxy_base, "aligned": pair.base_aligned}
+    return Checkpoints(models, pair.tokenizer)
 
 
 def check_place(role: str, place: str) -> None:

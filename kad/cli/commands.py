@@ -170,7 +170,8 @@ def demo(
     """Show on the embedded pair that the method works: a table, a picture and coloured examples.
 
     Args:
-        output: Folder for results.json, accuracy.png and acceptance.png; must not hold a run already. By default the first free kad-demo-N.
+        output: Folder for the answers, report.html, accuracy.png and acceptance.png; a run that was stopped goes on there. By default
+            the first free kad-demo-N.
         quick: Fewer problems and one seed, in under 45 seconds.
         full: More thresholds, budgets and margins, and every method under a common truncation filter.
         retrain: First train the four models from scratch into --models (at most 15 minutes on two cores).
@@ -178,7 +179,7 @@ def demo(
         n: Number of held-out problems (default 400; with --quick 150).
         seed: First sampling seed; with --retrain also the seed of the training.
     """
-    from ..demo.command import run
+    from .demo import run
 
     run(output=output, quick=quick, full=full, retrain=retrain, models=models, n=n, seed=seed)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def carry_out(
         if store.cut:
             console.print(f"{output}: a killed run had left {store.cut} bytes of a line; its batch runs again.")
         try:
-            answered, failed = with_progress(job, store, console), 0
+            answered, failed = with_progress([job], store, console), 0
         except Unanswered as error:
             unanswered, answered, failed = error, error.answered, len(error.failures)
             if not store.answers:
@@ -134,9 +134,9 @@ def completed(plan: Plan, roles: set[str]) -> Plan:
     return replace(plan, blocks=tuple(b if b.methods else replace(b, methods=every) for b in plan.blocks))
 
 
-def with_progress(job: Job, store: Store, console: Console) -> int:
+def with_progress(jobs: Sequence[Job], store: Store, console: Console) -> int:
     """Run with a bar over the questions that are not answered; only these are in the estimate."""
-    todo = sum(len(store.missing(unit.configuration, unit.seed, job.asked(unit))) for unit in job.units())
+    todo = sum(len(store.missing(u.configuration, u.seed, job.asked(u))) for job in jobs for u in job.units())
     columns = (
         TextColumn("{task.description:30.30}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(),
@@ -148,7 +148,7 @@ def with_progress(job: Job, store: Store, console: Console) -> int:
             c = unit.configuration
             bar.update(task, description=f"{c.task}: {c.of.label}", advance=added)
 
-        return run_job(job, store, told)
+        return sum(run_job(job, store, told) for job in jobs)
 
 
 def report(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,7 @@ NAMES = {
 }
 ITEMS = ["apples", "pens", "coins", "books", "cards", "shells", "eggs", "stones", "stamps", "beads"]
 HOLDERS = ["boxes", "bags", "jars", "packs"]
+ALIGNED = re.compile(r"(?:(?:first|then) \d+ [-+*] \d+ = \d+ \. )+#### \d+")
 
 
 @dataclass(frozen=True)
@@ -159,3 +161,12 @@ def aligned_answer(problem: Problem) -> str:
     """The format that the aligned model was taught."""
     lines = [f"{'first' if i == 0 else 'then'} {step} ." for i, step in enumerate(problem.steps)]
     return " ".join([*lines, "####", str(problem.answer)])
+
+
+def aligned(text: str) -> bool:
+    """Whether the whole text has that format, whatever it says.
+
+    >>> aligned("first 6 - 2 = 4 . #### 4"), aligned("it is 4 .")
+    (True, False)
+    """
+    return ALIGNED.fullmatch(text.strip()) is not None

@@ -1,0 +1,184 @@
+"""What ``kad demo`` shows: tables, coloured examples and pictures. Every number in them comes from the store's rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from ..decoding.colour import LEGEND, coloured
+from ..decoding.generate import generate
+from ..demo import Pair
+from ..demo.problems import Problem, aligned, held_out, prompt
+from ..evaluation import figures
+from ..evaluation.configuration import Configuration
+from ..evaluation.methods import Method
+from ..evaluation.schema import Line
+from ..evaluation.summary import Comparison, Summary, comparisons, summaries
+from ..mixture import Placement, dual
+from ..plots import pyplot
+from ..terminal import Console
+
+TEMPERATURE, FILTER, WINDOWS, OURS = 0.7, 0.3, (3, 5, 7), "dual .4"
+OTHERS = "p (large base)", "q* (small aligned)", "nudging .4", "implicit reward"
+PLACEMENTS: tuple[Placement, Placement] = ("models", "mixture")
+CAVEATS = (
+    "What this shows: the base knows arithmetic and the proxy knows the format; the mixture does what neither does "
+    "alone, and the proxy's drafts are good proposals for it. What it does not show: scale. The models have 0.8 and 0.1 "
+    "million parameters, the problems come from a template, and what the proxy supplies is shallow (how to begin, how "
+    "to end). Part of the lead over nudging and implicit reward is truncation of p's tail: `kad demo --full` repeats "
+    "every method under one common truncation filter. Answers: the number that a text announces, as after ####, else "
+    "its last number; 'strict format' wants the aligned form throughout. Intervals: Wilson, with the problem as the unit "
+    "of sampling."
+)
+
+
+Cells = dict[str, list[str]]  # a table by the first cells of its rows; the first row has the heads
+Place = tuple[Method, Placement, int, bool, bool]  # a run: placement, window, greedy, under the common filter
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a demo found.
+
+    Attributes:
+        methods: by the names that the tables print.
+        configurations: by key.
+        rows: their answers.
+    """
+
+    methods: dict[str, Method]
+    configurations: dict[str, Configuration]
+    rows: Sequence[Line]
+
+    @cached_property
+    def lines(self) -> dict[Place, Summary]:
+        """Every run's summary."""
+        found = dict[Place, Summary]()
+        for s in summaries(self.configurations, self.rows):
+            c = s.configuration
+            found[c.of, c.placement, c.window, c.temperature is None, bool(c.filtered)] = s
+        return found
+
+    def line(
+        self, name: str, placement: Placement = "models", window: int = 0, greedy: bool = False, filtered: bool = False
+    ) -> Summary:  # fmt: skip
+        """A method's run; one model alone has one placement."""
+        method = self.methods[name]
+        return self.lines[method, "models" if method.kind.alone else placement, window, greedy, filtered]
+
+    def strict(self, s: Summary) -> float:
+        """The share of right answers in the aligned form throughout."""
+        own = [row["correct"] and aligned(row["text"]) for row in self.rows if row["key"] == s.configuration.key]
+        return sum(own) / len(own)
+
+    def compared(self) -> dict[tuple[Method, Placement], Comparison]:
+        """Ours against the others, by method and placement."""
+        chosen = {self.line(name, at).configuration.key for name in (OURS, *OTHERS) for at in PLACEMENTS}
+        rows, named = [row for row in self.rows if row["key"] in chosen], self.configurations
+        found = comparisons(named, rows, self.methods[OURS].label)
+        return {(named[c.against].of, named[c.key].placement): c for c in found}
+
+
+def accuracy(shown: Shown, filtered: bool = False) -> Cells:
+    """Every method in both placements, sampled and greedy."""
+    cells = {"method": ["T on models\n(paper) [95%]", "T on mixture\n[95%]", "strict\nformat"]}
+    cells["method"] += [] if filtered else ["greedy"]
+    for name, method in shown.methods.items():
+        models, mixture = (shown.line(name, at, filtered=filtered) for at in PLACEMENTS)
+        row = [
+            str(models.accuracy),
+            "same" if method.kind.alone else str(mixture.accuracy),
+            percent(shown.strict(mixture)),
+        ]
+        cells[name] = row if filtered else [*row, percent(shown.line(name, greedy=True).accuracy.share)]
+    return cells
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def comparison(shown: Shown) -> Cells:
+    """Ours minus the others, paired by problem."""
+    cells, compared = {"against": [f"T on the {at}" for at in PLACEMENTS]}, shown.compared()
+    for name in OTHERS:
+        both = [compared[shown.methods[name], at] for at in PLACEMENTS]
+        cells[name] = [
+            f"{100 * c.difference:+.1f} ± {100 * c.error:.1f} ({c.difference / c.error if c.error else math.inf:+.1f} s.e.)"
+            for c in both
+        ]
+    return cells
+
+
+def speculation(shown: Shown) -> Cells:
+    """Deferred mass, and what becomes of q*'s drafts, with the temperature on the models."""
+    cells = {"method": ["deferred\nmass α", *(f"γ = {window}" for window in WINDOWS)]}
+    for name, method in shown.methods.items():
+        if method.kind.base == "base":
+            mass = shown.line(name).deferred
+            runs = [shown.line(name, window=window) for window in WINDOWS]
+            cells[name] = ["-" if mass is None else f"{mass:.2f}"]
+            cells[name] += [f"{s.acceptance or 0.0:.2f}, {s.tokens_per_pass:.2f}" for s in runs]
+    return cells
+
+
+def table(title: str, cells: Cells) -> Table:
+    """Ours stands out."""
+    found = Table(title=title, title_justify="left")
+    (first, heads), *rows = cells.items()
+    found.add_column(first, no_wrap=True)
+    for head in heads:
+        found.add_column(head, justify="right", no_wrap=True)
+    for name, row in rows:
+        found.add_row(name, *row, style="bold" if name == OURS else None)
+    return found
+
+
+def examples(pair: Pair, problems: Sequence[Problem]) -> Group:
+    """Worked examples with our method (window 0, so that a token's colour is the draw that made it)."""
+    out = generate(
+        pair.base, pair.proxy, [prompt(p) for p in problems], target=dual(0.4), window=0, seed=0,
+        tokenizer=pair.tokenizer, do_sample=True, temperature=TEMPERATURE, max_new_tokens=72,
+    )  # fmt: skip
+    lines: list[Text] = []
+    for i, problem in enumerate(problems):
+        lines += [Text(problem.text, "dim"), Text("  ") + coloured(out.trace, pair.tokenizer, i), Text("")]
+    return Group(Text.assemble("Worked examples: ", LEGEND), Text(""), *lines)
+
+
+def show(console: Console, shown: Shown, pair: Pair) -> None:
+    """Print everything."""
+    one = shown.line(OURS)
+    size = f"{one.questions} problems x {one.seeds} sampling seed{'s' * (one.seeds > 1)}, temperature {TEMPERATURE}"
+    console.print(table(f"Accuracy in %: {size}", accuracy(shown)))
+    console.print(table(f"{OURS} minus the others, in points (paired by problem)", comparison(shown)))
+    if any(filtered for *_, filtered in shown.lines):
+        title = f"Accuracy in %: {size}\nand one common truncation filter (min-p {FILTER} on every model)"
+        console.print(table(title, accuracy(shown, filtered=True)))
+    title = "Speculation with q* as the drafter, temperature on the models:\naccepted/drafted, tokens per base pass"
+    console.print(table(title, speculation(shown)))
+    console.print(examples(pair, held_out(3)))
+    console.print(CAVEATS, style="dim")
+
+
+def pictures(shown: Shown, folder: Path) -> None:
+    """``accuracy.png`` and ``acceptance.png``."""
+    sampled = [(window, s) for (_, _, window, greedy, filtered), s in shown.lines.items() if not (greedy or filtered)]
+    save(figures.accuracy([s for window, s in sampled if not window], "embedded"), folder / "accuracy.png")
+    save(figures.acceptance([s for window, s in sampled if window], "embedded"), folder / "acceptance.png")
+
+
+def save(axes: Any, path: Path) -> None:
+    """Under another name first, so that the picture is there as a whole or not at all."""
+    scratch = path.with_name(f".{path.name}")
+    axes.figure.savefig(scratch, format="png", dpi=150, bbox_inches="tight")
+    pyplot().close(axes.figure)
+    scratch.replace(path)
