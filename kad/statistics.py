@@ -23,33 +23,28 @@ class Rate:
         return f"{100 * self.share:.1f} [{100 * self.low:.0f}-{100 * self.high:.0f}]"
 
 
-def clustered(samples: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """Mean and standard error over questions, of values given per seed and question.
+def mean(values: Sequence[float]) -> tuple[float, float]:
+    """The mean of the questions' values, and its standard error.
 
-    Answers of several seeds to one question are not independent, so the question is the unit.
+    >>> mean([1.0, 0.0, 1.0, 0.5])
+    (0.625, 0.23935677693908453)
     """
     import numpy as np
 
-    per_question = np.mean(np.asarray(samples, dtype=float), axis=0)
-    n = len(per_question)
-    return float(per_question.mean()), float(per_question.std(ddof=1) / math.sqrt(n)) if n > 1 else math.inf
+    n = len(values)
+    return float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(n)) if n > 1 else math.inf
 
 
-def rate(samples: Sequence[Sequence[bool]]) -> Rate:
-    """The share of correct answers, given per seed and question, with a Wilson interval; see `rate_of`."""
-    return rate_of(list(zip(*samples, strict=True)))
-
-
-def rate_of(answers: Sequence[Sequence[bool]]) -> Rate:
+def rate(answers: Sequence[Sequence[bool]]) -> Rate:
     """The share of correct answers, given per question, with a Wilson interval on the number of answers that they amount to.
 
     Every question counts once, with the mean of its own answers: some may have more of them than others.
 
-    >>> print(rate_of([[True, False], [True], [True]]))
+    >>> print(rate([[True, False], [True], [True]]))
     83.3 [30-95]
     """
     means, total = means_of(answers), sum(len(own) for own in answers)
-    share, error = clustered([means])
+    share, error = mean(means)
     questions = len(means)
     n = questions
     if error > 0 and 0 < share < 1:  # as many independent answers as would have this standard error
@@ -74,35 +69,21 @@ def means_of(answers: Sequence[Sequence[float]]) -> list[float]:
 
 
 def difference(ours: Sequence[Sequence[bool]], theirs: Sequence[Sequence[bool]]) -> tuple[float, float]:
-    """Mean difference and its standard error, of answers given per seed and question, paired by question."""
-    return difference_of(list(zip(*ours, strict=True)), list(zip(*theirs, strict=True)))
+    """Mean difference and its standard error, of answers given per question, as many of one method as of the other.
 
-
-def difference_of(ours: Sequence[Sequence[bool]], theirs: Sequence[Sequence[bool]]) -> tuple[float, float]:
-    """`difference`, of answers given per question, as many of one method as of the other.
-
-    >>> difference_of([[True, True], [False]], [[True, False], [False]])
+    >>> difference([[True, True], [False]], [[True, False], [False]])
     (0.25, 0.25)
     """
-    return clustered([[a - b for a, b in zip(means_of(ours), means_of(theirs), strict=True)]])
+    return mean([a - b for a, b in zip(means_of(ours), means_of(theirs), strict=True)])
 
 
 def paired_p(ours: Sequence[Sequence[bool]], theirs: Sequence[Sequence[bool]], resamples: int = 9999) -> float:
-    """The two-sided p-value of no difference, of answers given per seed and question; see `paired_p_of`.
-
-    >>> paired_p([[True] * 10], [[False] * 10])
-    0.001953125
-    """
-    return paired_p_of(list(zip(*ours, strict=True)), list(zip(*theirs, strict=True)), resamples)
-
-
-def paired_p_of(ours: Sequence[Sequence[bool]], theirs: Sequence[Sequence[bool]], resamples: int = 9999) -> float:
     """The two-sided p-value of no difference: of one answer a question McNemar's exact test, of several a permutation test.
 
     Answers are given per question, as many of one method as of the other. The permutation swaps both methods' answers to a
     question, all seeds at once; seeded, so that it is reproducible.
 
-    >>> paired_p_of([[True]] * 10, [[False]] * 10)
+    >>> paired_p([[True]] * 10, [[False]] * 10)
     0.001953125
     """
     import numpy as np

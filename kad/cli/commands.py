@@ -172,7 +172,7 @@ def demo(
     Args:
         output: Folder for the answers, report.html, accuracy.png and acceptance.png; a run that was stopped goes on there. By default
             the first free kad-demo-N.
-        quick: Fewer problems and one seed, in under 45 seconds.
+        quick: Fewer problems and one seed, in about a minute.
         full: More thresholds, budgets and margins, and every method under a common truncation filter.
         retrain: First train the four models from scratch into --models (at most 15 minutes on two cores).
         models: Use the models in this folder instead of the shipped ones.

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from ..checkpoints import Checkpoints, of_pair
 from ..demo import MODELS, load
-from ..evaluation.methods import Method
+from ..evaluation.methods import methods_of
 from ..evaluation.plan import Block, Plan
 from ..evaluation.report import NEEDS, results_of, write
 from ..evaluation.runner import Job
@@ -26,24 +26,8 @@ from .demo_tables import FILTER, OURS, TEMPERATURE, WINDOWS, Shown, pictures, sh
 from .evaluate import with_progress
 
 PROBLEMS, QUICK_PROBLEMS, SEEDS, TRACES = 400, 150, 3, 3
-METHODS = {
-    "p (large base)": Method("p"),
-    "q* (small aligned)": Method("q*"),
-    "nudging .4": Method("nudging", 0.4),
-    "implicit reward": Method("implicit-reward", 1.0),
-    OURS: Method("dual", 0.4),
-    "primal .9": Method("primal", 0.9),
-    "fractional .9": Method("fractional", 0.9),
-    "confidence bet .1": Method("confidence-bet", 0.1),
-}
-MORE_METHODS = {
-    "dual .3": Method("dual", 0.3),
-    "dual .5": Method("dual", 0.5),
-    "primal .6": Method("primal", 0.6),
-    "fractional .6": Method("fractional", 0.6),
-    "confidence bet 0": Method("confidence-bet", 0.0),
-    "confidence bet .2": Method("confidence-bet", 0.2),
-}
+METHODS = "p", "q*", "nudging:0.4", "implicit-reward", "dual:0.4", "primal:0.9", "fractional:0.9", "confidence-bet:0.1"
+MORE_METHODS = "dual:0.3,0.5", "primal:0.6", "fractional:0.6", "confidence-bet:0,0.2"
 
 
 def run(
@@ -51,7 +35,7 @@ def run(
 ) -> None:
     """See `kad.cli.commands.demo`."""
     need("kad demo", *NEEDS)
-    console, start = Console(), time.perf_counter()
+    console = Console()
     n = n if n is not None else QUICK_PROBLEMS if quick else PROBLEMS
     if n < 2:
         raise ValueError(f"--n must be at least 2 problems, got {n}.")
@@ -62,45 +46,38 @@ def run(
         retrained(Path(models), seed, console)
     pair = load(models if models is not None else MODELS)
     jobs = jobs_of(of_pair(pair), n, range(seed, seed + (1 if quick else SEEDS)), full)
+    start = time.perf_counter()
     with Store(output) as store:
         answered = with_progress(jobs, store, console)
-        results = results_of(output, METHODS[OURS].label)
+        results = results_of(output, OURS.label)
         explain(jobs[0], store, results.rows, TRACES)
-    shown = shown_of(results.rows, jobs, full)
+    shown = shown_of(results.rows, jobs)
     show(console, shown, pair)
     pictures(shown, output)
     write(results)
     there, seconds = len(shown.rows) - answered, time.perf_counter() - start
-    console.print(
-        f"{answered} answers in {seconds:.0f} s{f', {there} were there' if there else ''}. "
-        f"Wrote {output}/report.html, accuracy.png, acceptance.png; every answer is in results.jsonl."
-    )
-
-
-def methods_of(full: bool) -> dict[str, Method]:
-    """By the names that the tables print."""
-    return {**METHODS, **(MORE_METHODS if full else {}), "p* (large aligned)": Method("p*")}
+    console.print(f"{answered} questions answered, {there} were there; {seconds:.0f} s.")
+    console.print(f"Wrote {output}/report.html, accuracy.png, acceptance.png, results.jsonl.", soft_wrap=True)
 
 
 def jobs_of(checkpoints: Checkpoints, n: int, seeds: Sequence[int], full: bool = False) -> list[Job]:
     """Everything that one demo runs: every method sampled and greedily, and the mixtures with drafts, with one seed."""
-    methods = tuple(methods_of(full).values())
+    texts = (*METHODS, *(MORE_METHODS if full else ()), "p*")
+    methods = tuple(method for text in texts for method in methods_of(text))
     filters = ((), (("min_p", FILTER),)) if full else ((),)
     plain = Block(methods, ("models", "mixture"), temperatures=(TEMPERATURE,), filters=filters)
     greedy = Block(methods, temperatures=(None,))
     drafts = Block(tuple(m for m in methods if m.kind.base == "base"), windows=WINDOWS, temperatures=(TEMPERATURE,))
-    plans = (
-        Plan(("embedded",), (plain, greedy), n, tuple(seeds)),
-        Plan(("embedded",), (drafts,), n, tuple(seeds[:1])),
-    )
+    rounds = ((plain, greedy), seeds), ((drafts,), seeds[:1])
+    plans = [Plan(("embedded",), blocks, n, tuple(own)) for blocks, own in rounds]
     return [Job(plan, checkpoints, batch=n) for plan in plans]
 
 
-def shown_of(rows: Sequence[Line], jobs: Sequence[Job], full: bool) -> Shown:
+def shown_of(rows: Sequence[Line], jobs: Sequence[Job]) -> Shown:
     """What these jobs ask for, of the rows of a folder, which may hold those of other runs."""
     asked = {(u.configuration.key, u.seed, item.id) for job in jobs for u in job.units() for item in u.items}
     own = [row for row in rows if (row["key"], row["seed"], row["item"]) in asked]
-    return Shown(methods_of(full), {c.key: c for job in jobs for c in job.configurations()}, own)
+    return Shown({c.key: c for job in jobs for c in job.configurations()}, own)
 
 
 def retrained(folder: Path, seed: int, console: Console) -> None:
@@ -110,13 +87,8 @@ def retrained(folder: Path, seed: int, console: Console) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; give --models a new folder so that no other models are overwritten.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    columns = (
-        TextColumn("{task.description:22}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    bar = Progress(*columns, console=console, transient=True)
+    text = TextColumn("{task.description:22}", markup=False)
+    bar = Progress(text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".kad-training-") as scratch, bar:
         tasks: dict[str, TaskID] = {}
 
@@ -134,7 +106,7 @@ def retrained(folder: Path, seed: int, console: Console) -> None:
 
 
 def folder_of(output: Path | None) -> Path:
-    """The folder to write to: the one given, or the first free kad-demo-N. Known to be usable before anything is trained or run."""
+    """The one given, or the first free kad-demo-N; that it can be written is known before anything is trained or run."""
     if output is None:
         i = 1
         while Path(f"kad-demo-{i}").exists():

@@ -26,8 +26,10 @@ from ..mixture import Placement, dual
 from ..plots import pyplot
 from ..terminal import Console
 
-TEMPERATURE, FILTER, WINDOWS, OURS = 0.7, 0.3, (3, 5, 7), "dual .4"
-OTHERS = "p (large base)", "q* (small aligned)", "nudging .4", "implicit reward"
+TEMPERATURE, FILTER, WINDOWS = 0.7, 0.3, (3, 5, 7)
+OURS = Method("dual", 0.4)
+OTHERS = Method("p"), Method("q*"), Method("nudging", 0.4), Method("implicit-reward", 1.0)
+ALONE = {"p": "p (large base)", "q*": "q* (small aligned)", "p*": "p* (large aligned)"}
 PLACEMENTS: tuple[Placement, Placement] = ("models", "mixture")
 CAVEATS = (
     "What this shows: the base knows arithmetic and the proxy knows the format; the mixture does what neither does "
@@ -39,9 +41,10 @@ CAVEATS = (
     "of sampling."
 )
 
-
 Cells = dict[str, list[str]]  # a table by the first cells of its rows; the first row has the heads
-Place = tuple[Method, Placement, int, bool, bool]  # a run: placement, window, greedy, under the common filter
+Place = tuple[
+    Method, Placement, int, bool, bool
+]  # of a run: method, placement, window, greedy, under the common filter
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,16 @@ class Shown:
     """What a demo found.
 
     Attributes:
-        methods: by the names that the tables print.
-        configurations: by key.
+        configurations: what it asked for, by key.
         rows: their answers.
     """
 
-    methods: dict[str, Method]
     configurations: dict[str, Configuration]
     rows: Sequence[Line]
+
+    @property
+    def methods(self) -> list[Method]:
+        return list(dict.fromkeys(c.of for c in self.configurations.values()))
 
     @cached_property
     def lines(self) -> dict[Place, Summary]:
@@ -68,10 +73,9 @@ class Shown:
         return found
 
     def line(
-        self, name: str, placement: Placement = "models", window: int = 0, greedy: bool = False, filtered: bool = False
+        self, method: Method, placement: Placement = "models", window: int = 0, greedy: bool = False, filtered: bool = False
     ) -> Summary:  # fmt: skip
         """A method's run; one model alone has one placement."""
-        method = self.methods[name]
         return self.lines[method, "models" if method.kind.alone else placement, window, greedy, filtered]
 
     def strict(self, s: Summary) -> float:
@@ -81,24 +85,26 @@ class Shown:
 
     def compared(self) -> dict[tuple[Method, Placement], Comparison]:
         """Ours against the others, by method and placement."""
-        chosen = {self.line(name, at).configuration.key for name in (OURS, *OTHERS) for at in PLACEMENTS}
-        rows, named = [row for row in self.rows if row["key"] in chosen], self.configurations
-        found = comparisons(named, rows, self.methods[OURS].label)
-        return {(named[c.against].of, named[c.key].placement): c for c in found}
+        chosen = {self.line(method, at).configuration.key for method in (OURS, *OTHERS) for at in PLACEMENTS}
+        rows, known = [row for row in self.rows if row["key"] in chosen], self.configurations
+        return {(known[c.against].of, known[c.key].placement): c for c in comparisons(known, rows, OURS.label)}
+
+
+def named(method: Method) -> str:
+    """As the tables print it."""
+    return ALONE.get(method.name, method.label)
 
 
 def accuracy(shown: Shown, filtered: bool = False) -> Cells:
     """Every method in both placements, sampled and greedy."""
     cells = {"method": ["T on models\n(paper) [95%]", "T on mixture\n[95%]", "strict\nformat"]}
     cells["method"] += [] if filtered else ["greedy"]
-    for name, method in shown.methods.items():
-        models, mixture = (shown.line(name, at, filtered=filtered) for at in PLACEMENTS)
-        row = [
-            str(models.accuracy),
-            "same" if method.kind.alone else str(mixture.accuracy),
-            percent(shown.strict(mixture)),
-        ]
-        cells[name] = row if filtered else [*row, percent(shown.line(name, greedy=True).accuracy.share)]
+    for method in shown.methods:
+        models, mixture = (shown.line(method, at, filtered=filtered) for at in PLACEMENTS)
+        row = [str(models.accuracy), "same" if method.kind.alone else str(mixture.accuracy)]
+        row += [percent(shown.strict(mixture))]
+        row += [] if filtered else [percent(shown.line(method, greedy=True).accuracy.share)]
+        cells[named(method)] = row
     return cells
 
 
@@ -109,24 +115,23 @@ def percent(share: float) -> str:
 def comparison(shown: Shown) -> Cells:
     """Ours minus the others, paired by problem."""
     cells, compared = {"against": [f"T on the {at}" for at in PLACEMENTS]}, shown.compared()
-    for name in OTHERS:
-        both = [compared[shown.methods[name], at] for at in PLACEMENTS]
-        cells[name] = [
-            f"{100 * c.difference:+.1f} ± {100 * c.error:.1f} ({c.difference / c.error if c.error else math.inf:+.1f} s.e.)"
-            for c in both
-        ]
+    for method in OTHERS:
+        row = cells[named(method)] = []
+        for at in PLACEMENTS:
+            c = compared[method, at]
+            ratio = c.difference / c.error if c.error else math.inf
+            row.append(f"{100 * c.difference:+.1f} ± {100 * c.error:.1f} ({ratio:+.1f} s.e.)")
     return cells
 
 
 def speculation(shown: Shown) -> Cells:
     """Deferred mass, and what becomes of q*'s drafts, with the temperature on the models."""
     cells = {"method": ["deferred\nmass α", *(f"γ = {window}" for window in WINDOWS)]}
-    for name, method in shown.methods.items():
+    for method in shown.methods:
         if method.kind.base == "base":
-            mass = shown.line(name).deferred
-            runs = [shown.line(name, window=window) for window in WINDOWS]
-            cells[name] = ["-" if mass is None else f"{mass:.2f}"]
-            cells[name] += [f"{s.acceptance or 0.0:.2f}, {s.tokens_per_pass:.2f}" for s in runs]
+            mass, runs = shown.line(method).deferred, [shown.line(method, window=window) for window in WINDOWS]
+            cells[named(method)] = ["-" if mass is None else f"{mass:.2f}"]
+            cells[named(method)] += [f"{s.acceptance or 0.0:.2f}, {s.tokens_per_pass:.2f}" for s in runs]
     return cells
 
 
@@ -138,7 +143,7 @@ def table(title: str, cells: Cells) -> Table:
     for head in heads:
         found.add_column(head, justify="right", no_wrap=True)
     for name, row in rows:
-        found.add_row(name, *row, style="bold" if name == OURS else None)
+        found.add_row(name, *row, style="bold" if name == OURS.label else None)
     return found
 
 
@@ -159,7 +164,7 @@ def show(console: Console, shown: Shown, pair: Pair) -> None:
     one = shown.line(OURS)
     size = f"{one.questions} problems x {one.seeds} sampling seed{'s' * (one.seeds > 1)}, temperature {TEMPERATURE}"
     console.print(table(f"Accuracy in %: {size}", accuracy(shown)))
-    console.print(table(f"{OURS} minus the others, in points (paired by problem)", comparison(shown)))
+    console.print(table(f"{OURS.label} minus the others, in points (paired by problem)", comparison(shown)))
     if any(filtered for *_, filtered in shown.lines):
         title = f"Accuracy in %: {size}\nand one common truncation filter (min-p {FILTER} on every model)"
         console.print(table(title, accuracy(shown, filtered=True)))

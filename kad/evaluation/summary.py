@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..decoding.deferral import Deferral
-from ..statistics import Rate, difference_of, holm, paired_p_of, rate_of
+from ..statistics import Rate, difference, holm, paired_p, rate
 from .configuration import Configuration
 from .doubts import deferral
 from .schema import Line
@@ -139,7 +139,7 @@ def summarise(configuration: Configuration, rows: Sequence[Line], asked: Mapping
     method, wanted = configuration.of, asked.get("seeds")
     budget = method.value if method.kind.budget and configuration.placement != "draws" else None
     return Summary(
-        configuration, len(answers), len({row["seed"] for row in rows}), rate_of([list(own.values()) for own in answers.values()]),
+        configuration, len(answers), len({row["seed"] for row in rows}), rate([list(own.values()) for own in answers.values()]),
         sum(r["answer"] is not None for r in rows) / len(rows),
         sum(r["tokens"] < configuration.new_tokens for r in rows) / len(rows),
         tokens / len(rows), sum(alphas) / len(alphas) if alphas else None,
@@ -247,6 +247,6 @@ def comparisons(
             a, b = paired(grouped[key], grouped[other])
             if len(a) < 2:
                 continue
-            mean, error = difference_of(a, b)
-            found.append(Comparison(key, other, len(a), mean, error, paired_p_of(a, b), 1.0))
+            mean, error = difference(a, b)
+            found.append(Comparison(key, other, len(a), mean, error, paired_p(a, b), 1.0))
     return [replace(c, adjusted=p) for c, p in zip(found, holm([c.p for c in found]), strict=True)]

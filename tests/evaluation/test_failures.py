@@ -253,7 +253,7 @@ def test_extras_are_asked_for_first(
 
     monkeypatch.chdir(tmp_path)
     Path("plan.yaml").write_text("tasks: embedded\nruns: [{methods: p}]\n")
-    for name in ("kad.cli.evaluate.load", "kad.cli.tune.load", "kad.demo.command.load", "kad.bench.command.build"):
+    for name in ("kad.cli.evaluate.load", "kad.cli.tune.load", "kad.cli.demo.load", "kad.bench.command.build"):
         monkeypatch.setattr(name, loaded)
     monkeypatch.setitem(sys.modules, module, None)
     assert main(command) == 1

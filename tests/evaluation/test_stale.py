@@ -25,7 +25,7 @@ from kad.evaluation.runner import Job, Unit, run
 from kad.evaluation.store import Store, read, read_rows
 from kad.evaluation.task import Item, Task
 from kad.evaluation.wording import wordings
-from kad.statistics import rate_of
+from kad.statistics import rate
 
 from .worlds import EDITS, ROWS, World, engine
 
@@ -122,7 +122,7 @@ def test_more_seeds_add_answers_and_drop_none(world: World) -> None:
     assert (line.questions, line.seeds, line.complete, line.shape) == (12, 2, True, "12×2 (15 answers)")
     rows = read(world.folder / "s")[1]
     shares = [[r["correct"] for r in rows if r["item"] == str(i)] for i in range(12)]
-    assert line.accuracy == rate_of(shares)
+    assert line.accuracy == rate(shares)
     assert line.accuracy.share == pytest.approx(sum(sum(x) / len(x) for x in shares) / 12)
     assert "15 answers" in write(results_of(world.folder / "s")).read_text()
 
