@@ -1,0 +1,299 @@
+"""A real checkpoint of 135 M parameters, and a proxy carved out of it: what a small aligned model brings it on SVAMP.
+
+    python examples/studies/real.py --checkpoint FOLDER --data svamp.json [--output real] [--quick]
+
+FOLDER holds a Hugging Face Llama such as SmolLM2-135M-Instruct, and the file the thousand problems of SVAMP (MIT). Made here,
+and kept in the output: q (a few of p's layers, trained on p's own replies), q* (q, then the format) and p* (p, then the
+format). The rest, from the same folder, can be stopped and started again. About an hour on one core.
+"""
+
+import argparse
+import copy
+import functools
+import hashlib
+import json
+import math
+import operator
+import random
+import re
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+import kad
+from kad.checkpoints import Checkpoints
+from kad.demo import problems
+from kad.evaluation import Block, Job, Method, Number, Plan, Store, Task, figures, read, run, summaries
+from kad.evaluation.sources import load
+from kad.evaluation.task import Item, messages, render
+from kad.evaluation.tasks import SVAMP
+from kad.loading import model_at, tokenizer_at
+from kad.statistics import difference, holm, paired_p
+
+NAMES = ("p", "q*", "p*", "nudging", "implicit-reward", "dual", "primal", "confidence-bet", "ensemble")
+MAIN = tuple(map(Method, NAMES, (None, None, None, 0.4, 1.0, 0.4, 0.9, 0.1, 0.5)))
+P, PROXY, ALIGNED, NUDGING, _, DUAL, PRIMAL, *_ = MAIN
+MIN_P = ((("min_p", 0.4),),)
+WORTH = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": lambda a, b: a / b if b else None}
+SUM = re.compile(r"\s*(\d+) ([-+*/]) (\d+) = (-?\d+(?:\.\d+)?)")
+
+
+class Short(Task):
+    """SVAMP with a reply of two lines; its parts are told apart by a hash of the story without its numbers."""
+
+    name = "svamp-short"
+    instruction = "Solve the problem. End with a line '#### N', where N is the answer as a number."
+    new_tokens = 64
+    answer = Number()
+
+    def item(self, row, index: int) -> Item:
+        """SVAMP's question; as a solution the equation without needless brackets and zeros."""
+        item = SVAMP().item(row, index)
+        gold = f"{row['Answer']:g}"
+        sides = re.sub(r"\( | \)", lambda m: m[0].strip(), row["Equation"].replace(".0", ""))
+        return replace(item, gold=gold, solution=f"{sides.removeprefix('(').removesuffix(')')} = {gold}\n#### {gold}")
+
+    def part_of(self, item: Item):
+        """60% to train on ("all" here means neither), 6% for development, 34% for the test."""
+        story = re.sub(r"[\d.]+", "#", item.question.rpartition(". ")[0])
+        place = int.from_bytes(hashlib.sha256(story.encode()).digest()[:4], "big") / 2**32
+        return "all" if place < 0.6 else "dev" if place < 0.66 else "test"
+
+
+def say(text: str, start: float) -> None:
+    print(f"[{time.perf_counter() - start:5.0f} s] {text}", flush=True)
+
+
+def carved(model, layers: int):
+    """A model of so many of the layers, evenly spaced from the first to the last, with the same embeddings, norm and head."""
+    last = len(model.model.layers) - 1
+    kept = [round(i * last / max(1, layers - 1)) for i in range(layers)]
+    config = copy.deepcopy(model.config)
+    config.num_hidden_layers = layers
+    small = type(model)(config)
+    names = {f"model.layers.{new}.": f"model.layers.{old}." for new, old in enumerate(kept)}
+    own = model.state_dict()
+    source = {name: re.sub(r"model\.layers\.\d+\.", lambda m: names[m[0]], name) for name in small.state_dict()}
+    small.load_state_dict({name: own[there] for name, there in source.items()})
+    small.generation_config = copy.deepcopy(model.generation_config)
+    return small.eval()
+
+
+def batches(examples, size: int, epochs: int, pad: int):
+    """Ids, and labels that are -100 outside the replies: shuffled, padded on the right, of rows of like lengths."""
+    chance = random.Random(0)
+    for _ in range(epochs):
+        rows = sorted(examples, key=lambda e: len(e[0]) + len(e[1]) + 20 * chance.random())
+        groups = [rows[i : i + size] for i in range(0, len(rows), size)]
+        chance.shuffle(groups)
+        for group in groups:
+            width = max(len(head) + len(tail) for head, tail in group)
+            ids = [[*head, *tail, *[pad] * (width - len(head) - len(tail))] for head, tail in group]
+            labels = [[-100] * len(h) + t + [-100] * (width - len(h) - len(t)) for h, t in group]
+            yield torch.tensor(ids), torch.tensor(labels)
+
+
+def fit(model, examples, epochs: int, rate: float, pad: int) -> float:
+    """AdamW on the replies' tokens with a warm cosine; embeddings and head stay. The mean loss of the last epoch."""
+    model.train().requires_grad_(True)
+    model.get_input_embeddings().requires_grad_(False)
+    model.get_output_embeddings().requires_grad_(False)
+    size, losses, steps = 8, list[float](), epochs * math.ceil(len(examples) / 8)
+    weights = [w for w in model.parameters() if w.requires_grad]
+    optimiser = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.98), weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda i: min(1, 20 * (i + 1) / steps) * (0.1 + 0.45 * (1 + math.cos(math.pi * i / steps)))
+    )
+    for ids, labels in batches(examples, size, epochs, pad):
+        wanted = labels[:, 1:] != -100
+        hidden = model.model(input_ids=ids).last_hidden_state[:, :-1][wanted]  # the head where it counts alone
+        loss = torch.nn.functional.cross_entropy(model.lm_head(hidden), labels[:, 1:][wanted])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimiser.step()
+        schedule.step()
+        optimiser.zero_grad(set_to_none=True)
+        losses.append(float(loss.detach()))
+    model.eval().requires_grad_(False)
+    return sum(losses[-(steps // epochs) :]) / (steps // epochs)
+
+
+def own_replies(model, tokenizer, heads, folder: Path, length: int):
+    """What p itself says, sampled at temperature .7 and kept in the folder."""
+    path = folder / "replies.json"
+    if not path.exists():
+        tails = list[list[int]]()
+        for i in range(0, len(heads), 50):
+            out = kad.generate(
+                model, model, heads[i : i + 50], target=kad.Base(), tokenizer=tokenizer, window=0, seed=i,
+                do_sample=True, temperature=0.7, max_new_tokens=length,
+            )  # fmt: skip
+            tails += [out.trace.ids[row, :n].tolist() for row, n in enumerate(out.trace.lengths.tolist())]
+        path.write_text(json.dumps(tails))
+    return list(zip(heads, json.loads(path.read_text()), strict=True))
+
+
+def trained(folder: Path, start: float, pad: int, name: str, make, examples, epochs: int, rate: float):
+    """The model from the folder, or made, fitted and put there."""
+    if (folder / name / "config.json").exists():
+        return model_at(folder / name, torch.float32)
+    model = make()
+    loss = fit(model, examples, epochs, rate, pad)
+    say(f"{name}: loss {loss:.3f} in its last epoch over {len(examples)} replies", start)
+    model.save_pretrained(folder / name)
+    return model
+
+
+def family(base, tokenizer, folder: Path, start: float, options) -> dict:
+    """p, q, q* and p* by role."""
+    task = Short()
+    items = [item for item in task.items(load(task)) if task.part_of(item) == "all"][: 8 if options.quick else None]
+    heads = [tokenizer(render(tokenizer, messages(task, i)), add_special_tokens=False)["input_ids"] for i in items]
+    tails = [tokenizer(i.solution, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id] for i in items]
+    form = list(zip(heads, tails, strict=True))
+    talk = own_replies(base, tokenizer, heads, folder, task.new_tokens)
+    say(f"p's own replies to {len(talk)} problems", start)
+    make = functools.partial(trained, folder, start, tokenizer.pad_token_id)
+    q = make("q", lambda: carved(base, options.layers), talk, max(1, options.epochs // 2), 1e-3)
+    star = make("q-star", lambda: copy.deepcopy(q), form, options.epochs, 5e-4)
+    aligned = make("p-star", lambda: copy.deepcopy(base), form, 1, 1e-4)
+    return {"base": base, "proxy": star, "reference": q, "aligned": aligned}
+
+
+def jobs(models: dict, tokenizer, n: int, windows: tuple[int, ...]):
+    """What is run, by a name of its own: the methods, the controls, and the windows on a third of the problems."""
+    p, q, aligned = (models[role] for role in ("base", "reference", "aligned"))
+    parts = {
+        "main": (models, (Block(MAIN),), n),
+        "cut": (models, (Block((P, PROXY), filters=MIN_P), Block((P, PROXY, ALIGNED, DUAL), temperatures=(None,))), n),
+        "q*=p": ({"base": p, "proxy": p}, (Block((DUAL,)),), n),
+        "q*=q": ({"base": p, "proxy": q}, (Block((DUAL,)),), n),
+        "q*=p*": ({"base": p, "proxy": aligned}, (Block((DUAL,)),), n),
+        "windows": (models, (Block((DUAL, PRIMAL, NUDGING), windows=windows),), max(2, n // 3)),
+    }  # fmt: skip
+    for name, (chosen, blocks, count) in parts.items():
+        plan = Plan(("__main__.Short",), blocks, count, (0,), part="test")
+        yield name, Job(plan, Checkpoints(dict(chosen), tokenizer), batch=50)
+
+
+def label(name: str, configuration) -> str:
+    """How tables call a configuration of a job."""
+    rest = [name if "=" in name else "", configuration.filtered, "greedy" if configuration.temperature is None else ""]
+    rest.append(f"γ = {configuration.window}" if configuration.window else "")
+    return ", ".join([configuration.of.label, *filter(None, rest)])
+
+
+def figures_of(summary, rows) -> dict:
+    """A configuration's numbers, with the outcomes as a string of 0 and 1; sums are replies' first a ∘ b = c."""
+    rows = sorted(rows, key=lambda row: row["item"])
+    sums = [m for row in rows if (m := SUM.match(row["text"]))]
+    right = sum(WORTH[m[2]](int(m[1]), int(m[3])) == float(m[4]) for m in sums)
+    return {
+        "accuracy": summary.accuracy.share, "low": summary.accuracy.low, "high": summary.accuracy.high, "n": len(rows),
+        "in_format": sum(bool(re.search(r"\n#### -?[\d.]+$", row["text"])) for row in rows) / len(rows),
+        "ended": summary.ended, "tokens": summary.tokens, "deferred": summary.deferred, "acceptance": summary.acceptance,
+        "tokens_per_pass": summary.tokens_per_pass, "sums": len(sums), "sums_right": right,
+        "correct": "".join("01"[bool(row["correct"])] for row in rows),
+    }  # fmt: skip
+
+
+def compared(names: list[str]) -> list[tuple[str, str]]:
+    """Every method against p and q*, and dual against the controls: chosen before anything was run."""
+    main = [m.label for m in MAIN]
+    others = [(m, one) for one in main[:2] for m in main[1:] if m != one]
+    return others + [(DUAL.label, name) for name in names if name not in main]
+
+
+def paired(table: dict, pairs) -> list[dict]:
+    """Differences in points on the same problems, with McNemar's exact p and Holm's over all of them."""
+    outcomes = {name: [[x == "1" for x in found["correct"]]] for name, found in table.items()}
+    found = [(a, b, *difference(outcomes[a], outcomes[b]), paired_p(outcomes[a], outcomes[b])) for a, b in pairs]
+    adjusted = holm([row[-1] for row in found])
+    keys = ("ours", "theirs", "difference", "error", "p", "holm")
+    return [dict(zip(keys, (*row, p), strict=True)) for row, p in zip(found, adjusted, strict=True)]
+
+
+def show(table: dict, tests: list[dict]) -> str:
+    """Everything as tables of Markdown."""
+    heads = (
+        "right, %",
+        "in format, %",
+        "ended, %",
+        "tokens",
+        "deferred, %",
+        "sums right",
+        "accepted, %",
+        "tokens a round",
+    )
+    lines = [f"| | {' | '.join(heads)} |", f"|---{8 * '|--:'}|"]
+    for name, f in table.items():
+        accuracy = f"{100 * f['accuracy']:.1f} [{100 * f['low']:.0f}-{100 * f['high']:.0f}]"
+        deferred, accepted = ("" if x is None else f"{100 * x:.0f}" for x in (f["deferred"], f["acceptance"]))
+        lines.append(
+            f"| {name} | {accuracy} | {100 * f['in_format']:.0f} | {100 * f['ended']:.0f} | {f['tokens']:.0f} | "
+            f"{deferred} | {f['sums_right']} of {f['sums']} | {accepted} | {f['tokens_per_pass']:.2f} |"
+        )
+    lines += ["", "| | | points | p | p, Holm |", "|---|---|--:|--:|--:|"]
+    for t in tests:
+        points = f"{100 * t['difference']:+.1f} ± {100 * t['error']:.1f}"
+        lines.append(f"| {t['ours']} | {t['theirs']} | {points} | {t['p']:.2g} | {t['holm']:.2g} |")
+    return "\n".join(lines).replace("*", "\\*")
+
+
+def made_up(folder: Path) -> Path:
+    """A file in SVAMP's form, for a quick run."""
+    own, path = {"Body": "In a shop", "Equation": "( 6.0 - 2.0 )", "Answer": 4.0}, folder / "svamp.json"
+    path.write_text(json.dumps([own | {"ID": p.text, "Question": p.text} for p in problems.held_out(30)]))
+    return path
+
+
+def study(options, folder: Path) -> None:
+    """Train, run, and write real.json, real.md and real.png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    start, pair = time.perf_counter(), kad.demo.load() if options.quick else None
+    Short.files = (str((made_up(folder) if options.quick else options.data).resolve()),)
+    tokenizer = pair.tokenizer if pair else tokenizer_at(options.checkpoint)
+    base = pair.base.float() if pair else model_at(options.checkpoint, torch.float32)
+    models, named = family(base, tokenizer, folder, start, options), dict[str, str]()
+    with Store(folder / "answers") as store:
+        for name, job in jobs(models, tokenizer, options.n, (3,) if options.quick else (1, 3, 5)):
+            named |= {c.key: label(name, c) for c in job.configurations()}
+            run(job, store, lambda unit, rows, job=name: say(f"{job}: {label(job, unit.configuration)}", start))
+    configurations, rows, _ = read(folder / "answers")
+    found = {s.configuration.key: s for s in summaries(configurations, rows)}
+    table = {named[k]: figures_of(found[k], [r for r in rows if r["key"] == k]) for k in named}
+    tests = paired(table, compared([name for name in table if "γ" not in name]))
+    (folder / "real.json").write_text(json.dumps({"table": table, "tests": tests}, indent=1, ensure_ascii=False) + "\n")
+    (folder / "real.md").write_text(show(table, tests) + "\n")
+    print(show(table, tests))
+    drawn = [s for key, s in found.items() if not re.search("γ|q\\*=", named[key])]
+    figures.accuracy(drawn, Short.name).figure.savefig(folder / "real.png", dpi=160)
+    print(f"written: {folder}/real.json, real.md, real.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path, help="a folder with a Hugging Face Llama")
+    parser.add_argument("--data", type=Path, help="svamp.json")
+    parser.add_argument("--output", type=Path, default=Path("real"))
+    parser.add_argument("--n", type=int, default=300, help="test problems")
+    parser.add_argument("--layers", type=int, default=6, help="of the carved proxy")
+    parser.add_argument("--epochs", type=int, default=4, help="of q*; q has half of them, p* one")
+    parser.add_argument("--quick", action="store_true", help="the embedded base instead of a checkpoint: that it runs")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.quick:
+        options.n, options.layers, options.epochs = 2, 2, 1
+        with tempfile.TemporaryDirectory() as folder:
+            study(options, Path(folder))
+    elif options.checkpoint is None or options.data is None:
+        parser.error("give --checkpoint and --data, or --quick.")
+    else:
+        study(options, options.output)
+
+
+if __name__ == "__main__":
+    main()
