@@ -164,14 +164,12 @@ def family(base, tokenizer, folder: Path, start: float, options) -> dict:
 
 
 def jobs(models: dict, tokenizer, n: int, windows: tuple[int, ...]):
-    """What is run, by a name of its own: the methods, the controls, and the windows on a third of the problems."""
-    p, q = models["base"], models["reference"]
+    """What is run, by a name of its own: the methods, the windows on a fifth of the problems, and the controls."""
     parts = {
         "main": (models, (Block(MAIN),), n),
+        "windows": (models, (Block((DUAL,), windows=windows), Block((PRIMAL, NUDGING), windows=(3,))), max(2, n // 5)),
         "cut": (models, (Block((P, PROXY), filters=MIN_P), Block((PROXY,), temperatures=(None,))), n),
-        "q*=p": ({"base": p, "proxy": p}, (Block((DUAL,)),), n),
-        "q*=q": ({"base": p, "proxy": q}, (Block((DUAL,)),), n),
-        "windows": (models, (Block((DUAL,), windows=windows), Block((PRIMAL, NUDGING), windows=(3,))), max(2, n // 3)),
+        "q*=p": ({"base": models["base"], "proxy": models["base"]}, (Block((DUAL,)),), n),
     }  # fmt: skip
     for name, (chosen, blocks, count) in parts.items():
         plan = Plan(("__main__.Short",), blocks, count, (0,), part="test")
