@@ -63,8 +63,8 @@ class Short(Task):
         return "all" if place < 0.6 else "dev" if place < 0.66 else "test"
 
 
-def say(text: str, start: float) -> None:
-    print(f"[{time.perf_counter() - start:5.0f} s] {text}", flush=True)
+def say(text: str) -> None:
+    print(time.strftime("%H:%M:%S"), text, flush=True)
 
 
 def carved(model, layers: int):
@@ -136,18 +136,18 @@ def own_replies(model, tokenizer, heads, folder: Path, length: int):
     return list(zip(heads, json.loads(path.read_text()), strict=True))
 
 
-def trained(folder: Path, start: float, pad: int, name: str, make, examples, epochs: int, rate: float):
+def trained(folder: Path, pad: int, name: str, make, examples, epochs: int, rate: float):
     """The model from the folder, or made, fitted and put there."""
     if (folder / name / "config.json").exists():
         return model_at(folder / name, torch.float32)
     model = make()
     loss = fit(model, examples, epochs, rate, pad)
-    say(f"{name}: loss {loss:.3f} in its last epoch over {len(examples)} replies", start)
+    say(f"{name}: loss {loss:.3f} in its last epoch over {len(examples)} replies")
     model.save_pretrained(folder / name)
     return model
 
 
-def family(base, tokenizer, folder: Path, start: float, options) -> dict:
+def family(base, tokenizer, folder: Path, options) -> dict:
     """p, q, q* and p* by role."""
     task = Short()
     items = [item for item in task.items(load(task)) if task.part_of(item) == "all"][: 8 if options.quick else 600]
@@ -155,8 +155,8 @@ def family(base, tokenizer, folder: Path, start: float, options) -> dict:
     tails = [tokenizer(i.solution, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id] for i in items]
     form = list(zip(heads, tails, strict=True))
     talk = own_replies(base, tokenizer, heads, folder, task.new_tokens)
-    say(f"p's own replies to {len(talk)} problems", start)
-    make = functools.partial(trained, folder, start, tokenizer.pad_token_id)
+    say(f"p's own replies to {len(talk)} problems")
+    make = functools.partial(trained, folder, tokenizer.pad_token_id)
     q = make("q", lambda: carved(base, options.layers), talk, max(1, options.epochs // 2), 1e-3)
     star = make("q-star", lambda: copy.deepcopy(q), form, options.epochs, 5e-4)
     aligned = make("p-star", lambda: copy.deepcopy(base), form[: len(form) // 2], 1, 1e-4)
@@ -164,12 +164,12 @@ def family(base, tokenizer, folder: Path, start: float, options) -> dict:
 
 
 def jobs(models: dict, tokenizer, n: int, windows: tuple[int, ...]):
-    """What is run, by a name of its own: the methods, the windows on a fifth of the problems, and the controls."""
+    """What is run, by a name of its own: the methods, the controls on half of the problems, the windows on a sixth."""
     parts = {
         "main": (models, (Block(MAIN),), n),
-        "windows": (models, (Block((DUAL,), windows=windows), Block((PRIMAL, NUDGING), windows=(3,))), max(2, n // 5)),
-        "cut": (models, (Block((P, PROXY), filters=MIN_P), Block((PROXY,), temperatures=(None,))), n),
-        "q*=p": ({"base": models["base"], "proxy": models["base"]}, (Block((DUAL,)),), n),
+        "windows": (models, (Block((DUAL,), windows=windows), Block((PRIMAL, NUDGING), windows=(3,))), max(2, n // 6)),
+        "cut": (models, (Block((P, PROXY), filters=MIN_P), Block((PROXY,), temperatures=(None,))), n // 2),
+        "q*=p": ({"base": models["base"], "proxy": models["base"]}, (Block((DUAL,)),), n // 2),
     }  # fmt: skip
     for name, (chosen, blocks, count) in parts.items():
         plan = Plan(("__main__.Short",), blocks, count, (0,), part="test")
@@ -183,9 +183,9 @@ def label(name: str, configuration) -> str:
     return ", ".join([configuration.of.label, *filter(None, rest)])
 
 
-def figures_of(summary, rows) -> dict:
+def figures_of(summary, rows, order: list[str]) -> dict:
     """A configuration's numbers, with the outcomes as a string of 0 and 1; sums are replies' first a ∘ b = c."""
-    rows = sorted(rows, key=lambda row: row["item"])
+    rows = sorted(rows, key=lambda row: order.index(row["item"]))
     sums = [m for row in rows if (m := SUM.match(row["text"]))]
     right = sum(WORTH[m[2]](int(m[1]), int(m[3])) == float(m[4]) for m in sums)
     return {
@@ -200,16 +200,18 @@ def figures_of(summary, rows) -> dict:
 def compared(names: list[str]) -> list[tuple[str, str]]:
     """Every method against p and q*, and dual against the controls: chosen before anything was run."""
     main = [m.label for m in MAIN]
-    others = [(m, one) for one in main[:2] for m in main[1:] if m != one]
-    return others + [(DUAL.label, name) for name in names if name not in main]
+    return [(m, o) for o in main[:2] for m in main[1:] if m != o] + [(DUAL.label, n) for n in names if n not in main]
 
 
 def paired(table: dict, pairs) -> list[dict]:
     """Differences in points on the same problems, with McNemar's exact p and Holm's over all of them."""
-    outcomes = {name: [[x == "1" for x in found["correct"]]] for name, found in table.items()}
-    found = [(a, b, *difference(outcomes[a], outcomes[b]), paired_p(outcomes[a], outcomes[b])) for a, b in pairs]
+    found = []
+    for a, b in pairs:  # a control has the first half of the problems
+        n = min(table[a]["n"], table[b]["n"])
+        ours, theirs = ([[x == "1" for x in table[name]["correct"][:n]]] for name in (a, b))
+        found.append((a, b, n, *difference(ours, theirs), paired_p(ours, theirs)))
     adjusted = holm([row[-1] for row in found])
-    keys = ("ours", "theirs", "difference", "error", "p", "holm")
+    keys = ("ours", "theirs", "n", "difference", "error", "p", "holm")
     return [dict(zip(keys, (*row, p), strict=True)) for row, p in zip(found, adjusted, strict=True)]
 
 
@@ -229,14 +231,14 @@ def show(table: dict, tests: list[dict]) -> str:
     for name, f in table.items():
         accuracy = f"{100 * f['accuracy']:.1f} [{100 * f['low']:.0f}-{100 * f['high']:.0f}]"
         deferred, accepted = ("" if x is None else f"{100 * x:.0f}" for x in (f["deferred"], f["acceptance"]))
-        lines.append(
+        lines += [
             f"| {name} | {accuracy} | {100 * f['in_format']:.0f} | {100 * f['ended']:.0f} | {f['tokens']:.0f} | "
             f"{deferred} | {f['sums_right']} of {f['sums']} | {accepted} | {f['tokens_per_pass']:.2f} |"
-        )
-    lines += ["", "| | | points | p | p, Holm |", "|---|---|--:|--:|--:|"]
+        ]
+    lines += ["", "| | | problems | points | p | p, Holm |", "|---|---|--:|--:|--:|--:|"]
     for t in tests:
         points = f"{100 * t['difference']:+.1f} ± {100 * t['error']:.1f}"
-        lines.append(f"| {t['ours']} | {t['theirs']} | {points} | {t['p']:.2g} | {t['holm']:.2g} |")
+        lines.append(f"| {t['ours']} | {t['theirs']} | {t['n']} | {points} | {t['p']:.2g} | {t['holm']:.2g} |")
     return "\n".join(lines).replace("*", "\\*")
 
 
@@ -248,27 +250,29 @@ def made_up(folder: Path) -> Path:
 
 
 def study(options, folder: Path) -> None:
-    """Train, run, and write real.json, real.md and real.png."""
+    """Train, run, and write real.json and real.png."""
     folder.mkdir(parents=True, exist_ok=True)
-    start, pair = time.perf_counter(), kad.demo.load() if options.quick else None
+    pair = kad.demo.load() if options.quick else None
     Short.files = (str((made_up(folder) if options.quick else options.data).resolve()),)
     tokenizer = pair.tokenizer if pair else tokenizer_at(options.checkpoint)
     base = pair.base.float() if pair else model_at(options.checkpoint, torch.float32)
-    models, named = family(base, tokenizer, folder, start, options), dict[str, str]()
+    models, named, order = family(base, tokenizer, folder, options), dict[str, str](), list[str]()
     with Store(folder / "answers") as store:
         for name, job in jobs(models, tokenizer, options.n, (3,) if options.quick else (1, 3, 5)):
+            order = order or [item.id for item in job.questions[0].items]
             named |= {c.key: label(name, c) for c in job.configurations()}
-            run(job, store, lambda unit, rows, job=name: say(f"{job}: {label(job, unit.configuration)}", start))
+            run(job, store, lambda unit, rows, job=name: say(f"{job}: {label(job, unit.configuration)}"))
     configurations, rows, _ = read(folder / "answers")
     found = {s.configuration.key: s for s in summaries(configurations, rows)}
-    table = {named[k]: figures_of(found[k], [r for r in rows if r["key"] == k]) for k in named}
+    table = {named[k]: figures_of(found[k], [r for r in rows if r["key"] == k], order) for k in named}
     tests = paired(table, compared([name for name in table if "γ" not in name]))
     (folder / "real.json").write_text(json.dumps({"table": table, "tests": tests}, indent=1, ensure_ascii=False) + "\n")
-    (folder / "real.md").write_text(show(table, tests) + "\n")
     print(show(table, tests))
     drawn = [s for key, s in found.items() if not re.search("γ|q\\*=", named[key])]
-    figures.accuracy(drawn, Short.name).figure.savefig(folder / "real.png", dpi=160)
-    print(f"written: {folder}/real.json, real.md, real.png")
+    axes = figures.accuracy(drawn, Short.name)
+    axes.set_xlim(0, 105 * max(s.accuracy.high for s in drawn))
+    axes.figure.savefig(folder / "real.png", dpi=160)
+    print(f"written: {folder}/real.json, real.png")
 
 
 def main() -> None:
@@ -283,7 +287,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.quick:
-        options.n, options.layers, options.epochs = 2, 2, 1
+        options.n, options.layers, options.epochs = 4, 2, 1
         with tempfile.TemporaryDirectory() as folder:
             study(options, Path(folder))
     elif options.checkpoint is None or options.data is None:
