@@ -4,7 +4,7 @@
 
 FOLDER holds a Hugging Face Llama such as SmolLM2-135M-Instruct, and the file the thousand problems of SVAMP (MIT). Made here,
 and kept in the output: q (a few of p's layers, trained on p's own replies), q* (q, then the format) and p* (p, then the
-format). The rest, from the same folder, can be stopped and started again. About an hour on one core.
+format). The rest, from the same folder, can be stopped and started again. Two to three hours on one core.
 """
 
 import argparse
@@ -35,8 +35,7 @@ from kad.statistics import difference, holm, paired_p
 
 NAMES = ("p", "q*", "p*", "dual", "nudging", "implicit-reward", "primal", "confidence-bet")
 MAIN = tuple(map(Method, NAMES, (None, None, None, 0.4, 0.4, 1.0, 0.9, 0.1)))
-P, PROXY, ALIGNED, DUAL, NUDGING, _, PRIMAL, _ = MAIN
-MIN_P = ((("min_p", 0.4),),)
+P, PROXY, _, DUAL, NUDGING, _, PRIMAL, _ = MAIN
 WORTH = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": lambda a, b: a / b if b else None}
 SUM = re.compile(r"\s*(\d+) ([-+*/]) (\d+) = (-?\d+(?:\.\d+)?)")
 
@@ -69,13 +68,11 @@ def say(text: str) -> None:
 
 def carved(model, layers: int):
     """A model of so many of the layers, evenly spaced from the first to the last, with the same embeddings, norm and head."""
-    last = len(model.model.layers) - 1
-    kept = [round(i * last / max(1, layers - 1)) for i in range(layers)]
+    kept = [round(i * (len(model.model.layers) - 1) / max(1, layers - 1)) for i in range(layers)]
     config = copy.deepcopy(model.config)
     config.num_hidden_layers = layers
     small = type(model)(config)
-    names = {f"model.layers.{new}.": f"model.layers.{old}." for new, old in enumerate(kept)}
-    own = model.state_dict()
+    names, own = {f"model.layers.{i}.": f"model.layers.{old}." for i, old in enumerate(kept)}, model.state_dict()
     source = {name: re.sub(r"model\.layers\.\d+\.", lambda m: names[m[0]], name) for name in small.state_dict()}
     small.load_state_dict({name: own[there] for name, there in source.items()})
     small.generation_config = copy.deepcopy(model.generation_config)
@@ -101,13 +98,13 @@ def fit(model, examples, epochs: int, rate: float, pad: int) -> float:
     model.train().requires_grad_(True)
     model.get_input_embeddings().requires_grad_(False)
     model.get_output_embeddings().requires_grad_(False)
-    size, losses, steps = 8, list[float](), epochs * math.ceil(len(examples) / 8)
+    losses, steps = list[float](), epochs * math.ceil(len(examples) / 8)
     weights = [w for w in model.parameters() if w.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.98), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda i: min(1, 20 * (i + 1) / steps) * (0.1 + 0.45 * (1 + math.cos(math.pi * i / steps)))
     )
-    for ids, labels in batches(examples, size, epochs, pad):
+    for ids, labels in batches(examples, 8, epochs, pad):
         wanted = labels[:, 1:] != -100
         hidden = model.model(input_ids=ids).last_hidden_state[:, :-1][wanted]  # the head where it counts alone
         loss = torch.nn.functional.cross_entropy(model.lm_head(hidden), labels[:, 1:][wanted])
@@ -123,9 +120,8 @@ def fit(model, examples, epochs: int, rate: float, pad: int) -> float:
 
 def own_replies(model, tokenizer, heads, folder: Path, length: int):
     """What p itself says, sampled at temperature .7 and kept in the folder."""
-    path = folder / "replies.json"
+    path, tails = folder / "replies.json", list[list[int]]()
     if not path.exists():
-        tails = list[list[int]]()
         for i in range(0, len(heads), 50):
             out = kad.generate(
                 model, model, heads[i : i + 50], target=kad.Base(), tokenizer=tokenizer, window=0, seed=i,
@@ -141,8 +137,7 @@ def trained(folder: Path, pad: int, name: str, make, examples, epochs: int, rate
     if (folder / name / "config.json").exists():
         return model_at(folder / name, torch.float32)
     model = make()
-    loss = fit(model, examples, epochs, rate, pad)
-    say(f"{name}: loss {loss:.3f} in its last epoch over {len(examples)} replies")
+    say(f"{name}: loss {fit(model, examples, epochs, rate, pad):.3f} in its last epoch over {len(examples)} replies")
     model.save_pretrained(folder / name)
     return model
 
@@ -164,28 +159,28 @@ def family(base, tokenizer, folder: Path, options) -> dict:
 
 
 def jobs(models: dict, tokenizer, n: int, windows: tuple[int, ...]):
-    """What is run, by a name of its own: the methods, the controls on half of the problems, the windows on a sixth."""
-    parts = {
-        "main": (models, (Block(MAIN),), n),
-        "windows": (models, (Block((DUAL,), windows=windows), Block((PRIMAL, NUDGING), windows=(3,))), max(2, n // 6)),
-        "cut": (models, (Block((P, PROXY), filters=MIN_P), Block((PROXY,), temperatures=(None,))), n // 2),
-        "q*=p": ({"base": models["base"], "proxy": models["base"]}, (Block((DUAL,)),), n // 2),
-    }  # fmt: skip
-    for name, (chosen, blocks, count) in parts.items():
-        plan = Plan(("__main__.Short",), blocks, count, (0,), part="test")
-        yield name, Job(plan, Checkpoints(dict(chosen), tokenizer), batch=50)
+    """What is run: the methods, the controls on half of the problems, the windows on a sixth."""
+    twice = dict.fromkeys(("base", "proxy"), models["base"])
+    windowed = (Block((DUAL,), windows=windows), Block((PRIMAL, NUDGING), windows=(3,)))
+    cut = (Block((P, PROXY), filters=((("min_p", 0.4),),)), Block((PROXY,), temperatures=(None,)))
+    rest = ((models, windowed, n // 6), (models, cut, n // 2), (twice, (Block((DUAL,)),), n // 2))
+    for chosen, blocks, count in ((models, (Block(MAIN),), n), *rest):
+        plan = Plan(("__main__.Short",), blocks, max(2, count), (0,), part="test")
+        yield Job(plan, Checkpoints(chosen, tokenizer), batch=50)
 
 
-def label(name: str, configuration) -> str:
-    """How tables call a configuration of a job."""
-    rest = [name if "=" in name else "", configuration.filtered, "greedy" if configuration.temperature is None else ""]
-    rest.append(f"γ = {configuration.window}" if configuration.window else "")
-    return ", ".join([configuration.of.label, *filter(None, rest)])
+def label(c) -> str:
+    """How tables call a configuration."""
+    models = dict(c.models)
+    rest = ["q*=p" if c.method == DUAL.name and models["base"] == models["proxy"] else "", c.filtered]
+    rest += ["" if c.temperature else "greedy", f"γ = {c.window}" if c.window else ""]
+    return ", ".join([c.of.label, *filter(None, rest)])
 
 
 def figures_of(summary, rows, order: list[str]) -> dict:
     """A configuration's numbers, with the outcomes as a string of 0 and 1; sums are replies' first a ∘ b = c."""
-    rows = sorted(rows, key=lambda row: order.index(row["item"]))
+    own = (row for row in rows if row["key"] == summary.configuration.key)
+    rows = sorted(own, key=lambda row: order.index(row["item"]))
     sums = [m for row in rows if (m := SUM.match(row["text"]))]
     right = sum(WORTH[m[2]](int(m[1]), int(m[3])) == float(m[4]) for m in sums)
     return {
@@ -193,21 +188,23 @@ def figures_of(summary, rows, order: list[str]) -> dict:
         "in_format": sum(bool(re.search(r"\n#### -?[\d.]+$", row["text"])) for row in rows) / len(rows),
         "ended": summary.ended, "tokens": summary.tokens, "deferred": summary.deferred, "acceptance": summary.acceptance,
         "tokens_per_pass": summary.tokens_per_pass, "sums": len(sums), "sums_right": right,
+        "placeholders": sum("#### N" in row["text"] for row in rows),  # the instruction's own N, copied
         "correct": "".join("01"[bool(row["correct"])] for row in rows),
     }  # fmt: skip
 
 
 def compared(names: list[str]) -> list[tuple[str, str]]:
-    """Every method against p and q*, and dual against the controls: chosen before anything was run."""
+    """Every method against p and q*, and dual against the controls; of these, what there is."""
     main = [m.label for m in MAIN]
-    return [(m, o) for o in main[:2] for m in main[1:] if m != o] + [(DUAL.label, n) for n in names if n not in main]
+    pairs = [(m, o) for o in main[:2] for m in main[1:] if m != o] + [(DUAL.label, n) for n in names if n not in main]
+    return [(a, b) for a, b in pairs if a in names and b in names]
 
 
 def paired(table: dict, pairs) -> list[dict]:
     """Differences in points on the same problems, with McNemar's exact p and Holm's over all of them."""
     found = []
-    for a, b in pairs:  # a control has the first half of the problems
-        n = min(table[a]["n"], table[b]["n"])
+    for a, b in pairs:
+        n = min(table[a]["n"], table[b]["n"])  # some have the first problems alone
         ours, theirs = ([[x == "1" for x in table[name]["correct"][:n]]] for name in (a, b))
         found.append((a, b, n, *difference(ours, theirs), paired_p(ours, theirs)))
     adjusted = holm([row[-1] for row in found])
@@ -217,24 +214,15 @@ def paired(table: dict, pairs) -> list[dict]:
 
 def show(table: dict, tests: list[dict]) -> str:
     """Everything as tables of Markdown."""
-    heads = (
-        "right, %",
-        "in format, %",
-        "ended, %",
-        "tokens",
-        "deferred, %",
-        "sums right",
-        "accepted, %",
-        "tokens a round",
-    )
-    lines = [f"| | {' | '.join(heads)} |", f"|---{8 * '|--:'}|"]
+    heads = "problems|right, %|in format, %|ended, %|tokens|deferred, %|sums right|accepted, %|tokens a round"
+    lines = [f"| | {heads.replace('|', ' | ')} |", f"|---{9 * '|--:'}|"]
     for name, f in table.items():
         accuracy = f"{100 * f['accuracy']:.1f} [{100 * f['low']:.0f}-{100 * f['high']:.0f}]"
         deferred, accepted = ("" if x is None else f"{100 * x:.0f}" for x in (f["deferred"], f["acceptance"]))
-        lines += [
-            f"| {name} | {accuracy} | {100 * f['in_format']:.0f} | {100 * f['ended']:.0f} | {f['tokens']:.0f} | "
+        lines.append(
+            f"| {name} | {f['n']} | {accuracy} | {100 * f['in_format']:.0f} | {100 * f['ended']:.0f} | {f['tokens']:.0f} | "
             f"{deferred} | {f['sums_right']} of {f['sums']} | {accepted} | {f['tokens_per_pass']:.2f} |"
-        ]
+        )
     lines += ["", "| | | problems | points | p | p, Holm |", "|---|---|--:|--:|--:|--:|"]
     for t in tests:
         points = f"{100 * t['difference']:+.1f} ± {100 * t['error']:.1f}"
@@ -249,30 +237,40 @@ def made_up(folder: Path) -> Path:
     return path
 
 
-def study(options, folder: Path) -> None:
-    """Train, run, and write real.json and real.png."""
-    folder.mkdir(parents=True, exist_ok=True)
+def answer(options, folder: Path) -> None:
+    """Train, and run what the folder lacks."""
     pair = kad.demo.load() if options.quick else None
-    Short.files = (str((made_up(folder) if options.quick else options.data).resolve()),)
     tokenizer = pair.tokenizer if pair else tokenizer_at(options.checkpoint)
     base = pair.base.float() if pair else model_at(options.checkpoint, torch.float32)
-    models, named, order = family(base, tokenizer, folder, options), dict[str, str](), list[str]()
+    models = family(base, tokenizer, folder, options)
     with Store(folder / "answers") as store:
-        for name, job in jobs(models, tokenizer, options.n, (3,) if options.quick else (1, 3, 5)):
-            order = order or [item.id for item in job.questions[0].items]
-            named |= {c.key: label(name, c) for c in job.configurations()}
-            run(job, store, lambda unit, rows, job=name: say(f"{job}: {label(job, unit.configuration)}"))
+        for job in jobs(models, tokenizer, options.n, (3,) if options.quick else (1, 3, 5)):
+            run(job, store, lambda unit, rows: say(label(unit.configuration)))
+
+
+def report(folder: Path) -> None:
+    """Write real.json and real.png from the answers that there are."""
+    order = [item.id for item in Short().items(load(Short()))]
     configurations, rows, _ = read(folder / "answers")
-    found = {s.configuration.key: s for s in summaries(configurations, rows)}
-    table = {named[k]: figures_of(found[k], [r for r in rows if r["key"] == k], order) for k in named}
+    found = {label(s.configuration): s for s in summaries(configurations, rows)}
+    table = {name: figures_of(s, rows, order) for name, s in found.items()}
     tests = paired(table, compared([name for name in table if "γ" not in name]))
     (folder / "real.json").write_text(json.dumps({"table": table, "tests": tests}, indent=1, ensure_ascii=False) + "\n")
     print(show(table, tests))
-    drawn = [s for key, s in found.items() if not re.search("γ|q\\*=", named[key])]
+    drawn = [s for name, s in found.items() if not re.search("γ|q\\*=", name)]
     axes = figures.accuracy(drawn, Short.name)
     axes.set_xlim(0, 105 * max(s.accuracy.high for s in drawn))
     axes.figure.savefig(folder / "real.png", dpi=160)
     print(f"written: {folder}/real.json, real.png")
+
+
+def study(options, folder: Path) -> None:
+    """Answers, unless they are there, and the report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    Short.files = (str((made_up(folder) if options.quick else options.data).resolve()),)
+    if not options.report:
+        answer(options, folder)
+    report(folder)
 
 
 def main() -> None:
@@ -283,6 +281,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=300, help="test problems")
     parser.add_argument("--layers", type=int, default=6, help="of the carved proxy")
     parser.add_argument("--epochs", type=int, default=4, help="of q*; q has half of them, p* one, on half")
+    parser.add_argument("--report", action="store_true", help="run nothing: tables of the answers there are")
     parser.add_argument("--quick", action="store_true", help="the embedded base instead of a checkpoint: that it runs")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -290,8 +289,8 @@ def main() -> None:
         options.n, options.layers, options.epochs = 4, 2, 1
         with tempfile.TemporaryDirectory() as folder:
             study(options, Path(folder))
-    elif options.checkpoint is None or options.data is None:
-        parser.error("give --checkpoint and --data, or --quick.")
+    elif options.data is None or (options.checkpoint is None and not options.report):
+        parser.error("give --checkpoint and --data, --report and --data, or --quick.")
     else:
         study(options, options.output)
 
