@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..decoding.deferral import Deferral
+from ..decoding.deferral import DeferralShare
 from ..statistics import Rate, difference_of, holm, paired_p_of, rate_of
 from .configuration import Configuration
 from .doubts import deferral
@@ -68,7 +68,7 @@ class Summary:
     wanted: int | None = None
     planned: int = 1
     total: int | None = None
-    where: Deferral | None = None
+    where: DeferralShare | None = None
 
     @property
     def complete(self) -> bool:

@@ -17,7 +17,7 @@ from ..looks import Looker, close, foreign, wrong
 from ..losses import Loss
 from ..solvers import Solver
 from ..target import Target, mixed
-from .round import Owed, Round
+from .trial import Owed, Trial
 
 
 def look_at(target: Target) -> Trust:
@@ -28,7 +28,7 @@ def look_at(target: Target) -> Trust:
 class Trust:
     """Looks at nothing; what a `Look` looks at."""
 
-    def at_round(self, round: Round) -> None:
+    def at_trial(self, trial: Trial) -> None:
         """The first position, at the first place of a round; without a draft there is no q* yet."""
 
     def at_debt(self, owed: Owed, q: Reading) -> None:
@@ -65,11 +65,11 @@ class Look(Trust):
     def at_debt(self, owed: Owed, q: Reading) -> None:
         self.rows(owed.where, owed.base, q, owed.reference)
 
-    def at_round(self, round: Round) -> None:
-        first, proxy, running, drafts = (slice(None), 0), None, round.running, round.drafts
+    def at_trial(self, trial: Trial) -> None:
+        first, proxy, running, drafts = (slice(None), 0), None, trial.running, trial.drafts
         if drafts.width:
             proxy, running = drafts.at(torch.zeros_like(drafts.count)), running & (drafts.count > 0)
-        self.rows(running, round.base.at(first), proxy, round.reference and round.reference.at(first))
+        self.rows(running, trial.base.at(first), proxy, trial.reference and trial.reference.at(first))
 
     def rows(self, where: Tensor, base: Reading, proxy: Reading | None, reference: Reading | None) -> None:
         """Look at the rows that count, until q* was known there."""
