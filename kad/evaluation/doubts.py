@@ -32,14 +32,15 @@ def deferral(rows: Iterable[Line]) -> DeferralShare:
     >>> deferral([{"alphas": [1.0, 0.0, 0.0, None], "origins": "qbbb"}]).first[:4]
     (1.0, 0.0, 0.0, None)
     """
-    return deferral_of((row["alphas"], told(row)) for row in rows)
+    return deferral_of((row.get("alphas", ()), told(row)) for row in rows)
 
 
 def told(row: Line) -> str:
     """A row's origins; unknown ones where it has none, or has others than α."""
     found = row.get("origins", "")
-    whole = len(found) == len(row["alphas"]) and not set(found) - set("bqt")
-    return str(found) if whole else "t" * len(row["alphas"])
+    length = len(row.get("alphas", ()))
+    whole = len(found) == length and not set(found) - set("bqt")
+    return str(found) if whole else "t" * length
 
 
 def doubt(c: Configuration, found: DeferralShare | None) -> str | None:
