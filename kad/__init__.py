@@ -11,7 +11,7 @@ from .chances import Greedy as Greedy
 from .chances import Sampled as Sampled
 from .decoding.decoder import Output as Output
 from .decoding.decoder import decoder as decoder
-from .decoding.deferral import Deferral as Deferral
+from .decoding.deferral import DeferralShare as DeferralShare
 from .decoding.generate import generate as generate
 from .decoding.kept import release as release
 from .decoding.packed import pack_weights as pack_weights

@@ -18,7 +18,6 @@ from torch import Tensor
 from .checks import instance
 from .distributions import accumulation_dtype, check_distribution, check_same_shape, deferred_mass
 from .losses import Loss
-from .mixture import Mixture
 from .solvers import Exact, Solver
 from .solvers.base import ROUNDING, check_problem, limit_of, linear_relaxation, risk_of
 from .solvers.parameters import budgets
@@ -150,15 +149,8 @@ def gaps(
     optima, found = Optima(losses, p, time_limit), dict[str, Gap]()
     for name, rule in named.items():
         d = decision(name, rule, losses, p, q)
-        own = limit_of_rule(rule)
-        found[name] = over_steps(optima, d, limit if own is None else own, partial(told, name))
+        found[name] = over_steps(optima, d, limit if rule.limit is None else rule.limit, partial(told, name))
     return found
-
-
-def limit_of_rule(rule: Rule) -> float | Tensor | None:
-    """The budget that a rule itself was given, if any."""
-    solver = rule.solver if isinstance(rule, Mixture) else rule
-    return solver.limit if isinstance(solver, Solver) else None
 
 
 def checked(

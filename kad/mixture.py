@@ -59,6 +59,14 @@ class Mixture(Checked):
     def reads_proxy(self) -> bool:  # type: ignore[override]
         return self.loss.reads_proxy
 
+    @property
+    def made_of(self) -> dict[str, Any]:
+        return {"loss": self.loss, "solver": self.solver}
+
+    @property
+    def limit(self) -> Any:
+        return self.solver.limit
+
     def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         cut = self.cut(p)
         return cut.dense(p) if cut is not None else self.solver.defer(self.loss(p, q), p)

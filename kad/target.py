@@ -43,6 +43,16 @@ class Target(ABC):
     placement: Placement = "models"
     reference: Any = None
 
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What decides, by the suite of `kad.testing` that checks it: the target itself, or a mixture's loss and solver."""
+        return {"target": self}
+
+    @property
+    def limit(self) -> Any:
+        """The budget that it keeps, if it is given one; None if not."""
+        return None
+
     @abstractmethod
     def __call__(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         """π, ``(*batch, V)``, from p, q* and (if there is a ``reference``) its distribution r, each ``(*batch, V)``.

@@ -12,8 +12,8 @@ import kad
 ORDER = [
     "version", "started", "errors", "checks", "extras", "imports", "weights", "loading", "bounded", "terminal",
     "distributions", "cut", "arithmetic", "losses", "cascades", "solvers", "target", "mixture", "gap", "decisions",
-    "speculation", "looks", "chances", "origins", "laws", "theory", "vocabulary", "vocabulary_map", "decoding", "testing",
-    "plots", "statistics", "demo", "checkpoints", "bench", "evaluation", "cli", "__main__",
+    "speculation", "looks", "chances", "origins", "laws", "theory", "vocabulary", "vocabulary_map", "decoding", "plots",
+    "statistics", "demo", "checkpoints", "engines", "testing", "bench", "evaluation", "cli", "__main__",
 ]  # fmt: skip
 ROOT = Path(kad.__file__).parent
 

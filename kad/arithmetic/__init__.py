@@ -7,8 +7,8 @@ from .cpu import Cpu
 from .fused import Fused as Fused
 from .fused import fused as fused
 from .machine import Arithmetic as Arithmetic
-from .machine import Choice as Choice
 from .machine import Prefix as Prefix
+from .machine import Weights as Weights
 from .plain import Torch
 from .reference import Reference as Reference
 from .rows import each as each

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..cut import Cut
 from ..distributions import BLOCK, accumulation_dtype, block_sums
 from .digits import prefix_by_digits
-from .machine import Choice, Prefix
+from .machine import Prefix, Weights
 from .plain import Torch, summed_below, surplus, with_share
 from .rows import HEAVY, border_of_masses, draw_from_row, each, left_below
 
@@ -58,7 +58,7 @@ class Cpu(Torch):
         parts = [torch.threshold(masses, number, 0.0) for masses, number in rows]
         return row.without_share((parts[0] if len(parts) == 1 else torch.stack(parts)).view(mass.shape), mass)
 
-    def leftover(self, d: Tensor | Cut, p: Tensor, q: Tensor, alpha: Tensor) -> Choice:
+    def leftover(self, d: Tensor | Cut, p: Tensor, q: Tensor, alpha: Tensor) -> Weights:
         """It lies on the kept tokens alone, and only these are looked at, which for a threshold are few."""
         few = kept_tokens(d, p) if isinstance(d, Cut) and len(p) <= ROWS else None
         if few is None:
@@ -66,8 +66,8 @@ class Cpu(Torch):
         tokens, kept = few
         rest, nothing = surplus(kept, q.gather(-1, tokens), alpha)
         if bool(nothing.all()):
-            return Choice(q)
-        return super().leftover(d, p, q, alpha) if bool(nothing.any()) else Choice(rest, tokens)
+            return Weights(q)
+        return super().leftover(d, p, q, alpha) if bool(nothing.any()) else Weights(rest, tokens)
 
     def draw(self, weights: Tensor, uniform: Tensor) -> Tensor:
         if weights.shape[-1] <= 4 * BLOCK or len(weights) > DRAWS:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..cut import Cut
-from .machine import Choice, P, R
+from .machine import P, R, Weights
 from .plain import Torch
 
 
@@ -35,8 +35,8 @@ class Fused(Torch):
         found: Tensor = self.fast["draw"](weights, uniform)
         return found
 
-    def leftover(self, d: Tensor | Cut, p: Tensor, q: Tensor, alpha: Tensor) -> Choice:
-        found: Choice = self.fast["leftover"](d, p, q, alpha)
+    def leftover(self, d: Tensor | Cut, p: Tensor, q: Tensor, alpha: Tensor) -> Weights:
+        found: Weights = self.fast["leftover"](d, p, q, alpha)
         return found
 
     def call(self, function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:

@@ -28,7 +28,7 @@ class Prefix(NamedTuple):
     left: Tensor
 
 
-class Choice(NamedTuple):
+class Weights(NamedTuple):
     """What a token is drawn from: weights over the vocabulary, ``(B, V)``, or over some tokens of each row, ``(B, k)``."""
 
     weights: Tensor
@@ -76,7 +76,7 @@ class Arithmetic(ABC):
         """P_v (1 − d_v) of a cut of these masses, ``(*batch, V)``."""
 
     @abstractmethod
-    def leftover(self, d: Tensor | Cut, p: Tensor, q: Tensor, alpha: Tensor) -> Choice:
+    def leftover(self, d: Tensor | Cut, p: Tensor, q: Tensor, alpha: Tensor) -> Weights:
         """What a rejected draft is replaced from: (p (1 − d) − (1 − α) q*)₊ of ``(B, V)``, unnormalised.
 
         That is (π − q*)₊ of a mixture, and proportional to (p_keep − q*)₊ (theory S10). Where it is numerically zero, π equals

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..cut import Cut
 from ..distributions import BLOCK, accumulation_dtype, block_sums, blockwise_sum, softmax, whole_where
-from .machine import Arithmetic, Choice, Prefix
+from .machine import Arithmetic, Prefix, Weights
 
 NEARLY_ONE = {dtype: 1 - 2 * torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)}
 
@@ -46,10 +46,10 @@ class Torch(Arithmetic):
     def kept(self, cut: Cut, mass: Tensor) -> Tensor:
         return cut.kept(mass)
 
-    def leftover(self, d: Tensor | Cut, p: Tensor, q: Tensor, alpha: Tensor) -> Choice:
+    def leftover(self, d: Tensor | Cut, p: Tensor, q: Tensor, alpha: Tensor) -> Weights:
         kept = self.kept(d, p) if isinstance(d, Cut) else torch.addcmul(p, p, d, value=-1)
         rest, nothing = surplus(kept, q, alpha)
-        return Choice(torch.where(nothing.unsqueeze(-1), q, rest))
+        return Weights(torch.where(nothing.unsqueeze(-1), q, rest))
 
     def draw(self, weights: Tensor, uniform: Tensor) -> Tensor:
         size, share = weights.shape[-1], uniform.to(accumulation_dtype(weights))

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..cut import Cut
-from .machine import Arithmetic, Choice, Prefix
+from .machine import Arithmetic, Prefix, Weights
 from .rows import each
 
-Row = NDArray[np.float64]
+Masses = NDArray[np.float64]
 
 
 class Reference(Arithmetic):
@@ -58,11 +58,11 @@ class Reference(Arithmetic):
         ]
         return torch.from_numpy(np.stack(found)).view(mass.shape)
 
-    def leftover(self, d: Tensor | Cut, p: Tensor, q: Tensor, alpha: Tensor) -> Choice:
+    def leftover(self, d: Tensor | Cut, p: Tensor, q: Tensor, alpha: Tensor) -> Weights:
         kept = self.kept(d, p).numpy() if isinstance(d, Cut) else double(p) * (1 - double(d))
         rest = np.maximum(0, kept - (1 - double(alpha)[:, None]) * double(q))
         nothing = rest.sum(-1, keepdims=True) <= 16 * torch.finfo(p.dtype).eps
-        return Choice(torch.from_numpy(np.where(nothing, double(q), rest)))
+        return Weights(torch.from_numpy(np.where(nothing, double(q), rest)))
 
     def draw(self, weights: Tensor, uniform: Tensor) -> Tensor:
         found = []
@@ -75,18 +75,18 @@ class Reference(Arithmetic):
         return torch.from_numpy(np.asarray(double(weights).argmax(-1)))
 
 
-def double(x: Tensor) -> Row:
-    found: Row = x.detach().cpu().double().numpy()
+def double(x: Tensor) -> Masses:
+    found: Masses = x.detach().cpu().double().numpy()
     return found
 
 
-def rows(mass: Tensor, value: float | Tensor) -> list[tuple[Row, float]]:
+def rows(mass: Tensor, value: float | Tensor) -> list[tuple[Masses, float]]:
     """Every row of masses with its number."""
     flat = double(mass).reshape(-1, mass.shape[-1])
     return list(zip(flat, each(value, len(flat)), strict=True))
 
 
-def longest(ordered: Row, budget: float) -> tuple[int, float]:
+def longest(ordered: Masses, budget: float) -> tuple[int, float]:
     """How many of the first masses fit, and their sum."""
     if budget >= 1:
         return len(ordered), 1.0
@@ -95,7 +95,7 @@ def longest(ordered: Row, budget: float) -> tuple[int, float]:
     return n, float(running[n - 1]) if n else 0.0
 
 
-def lightest_of(p: Row, budget: float, fill: bool) -> tuple[float, float, int, float]:
+def lightest_of(p: Masses, budget: float, fill: bool) -> tuple[float, float, int, float]:
     """Value, α, critical token and its share, of one row."""
     order = np.argsort(p, kind="stable")
     n, spent = longest(p[order], budget)
@@ -106,7 +106,7 @@ def lightest_of(p: Row, budget: float, fill: bool) -> tuple[float, float, int, f
     return float(p[critical]), spent + share * float(p[critical]), critical, share
 
 
-def kept_of(p: Row, value: float, critical: int, share: float) -> Row:
+def kept_of(p: Masses, value: float, critical: int, share: float) -> Masses:
     """P_v (1 − d_v): what is heavier than the critical token, or as heavy and not before it, and the rest of that one."""
     token = np.arange(len(p))
     deferred = (p < value) | ((p == value) & (token < critical))

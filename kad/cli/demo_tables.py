@@ -25,6 +25,7 @@ from ..evaluation.summary import Comparison, Summary, comparisons, summaries
 from ..mixture import Placement, dual
 from ..plots import pyplot
 from ..terminal import Console
+from .evaluate import number
 
 TEMPERATURE, FILTER, WINDOWS = 0.7, 0.3, (3, 5, 7)
 OURS = Method("dual", 0.4)
@@ -130,8 +131,8 @@ def speculation(shown: Shown) -> Cells:
     for method in shown.methods:
         if method.kind.base == "base":
             mass, runs = shown.line(method).deferred, [shown.line(method, window=window) for window in WINDOWS]
-            cells[named(method)] = ["-" if mass is None else f"{mass:.2f}"]
-            cells[named(method)] += [f"{s.acceptance or 0.0:.2f}, {s.tokens_per_pass:.2f}" for s in runs]
+            cells[named(method)] = [number(mass) or "-"]
+            cells[named(method)] += [f"{number(s.acceptance)}, {number(s.tokens_per_pass)}" for s in runs]
     return cells
 
 

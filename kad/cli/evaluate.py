@@ -210,7 +210,7 @@ def table_of(lines: list[Summary]) -> Table:
     for s in lines:
         table.add_row(
             s.configuration.of.label, *(get(s.configuration) for get in shown.values()), s.shape if s.complete else s.size,
-            str(s.accuracy), number(s.deferred), number(s.acceptance), f"{s.tokens_per_pass:.2f}", f"{s.tokens_per_second:.0f}",
+            str(s.accuracy), number(s.deferred), number(s.acceptance), number(s.tokens_per_pass), f"{s.tokens_per_second:.0f}",
         )  # fmt: skip
     return table
 

@@ -22,7 +22,6 @@ from .generator import source
 from .huggingface import check_model
 from .journal import Journal, stack_scores
 from .loop import Decoder
-from .mapped import MappedLane
 from .model import Observer, unobserved
 from .preparing import Ready, Request, lanes_of, prompts_of
 from .processors import settle_processors
@@ -138,7 +137,7 @@ def decode(
     )  # fmt: skip
     trace = loop.run()
     trace.settings.update(settings_of(request, sampling, sorted(ready.stops), limit))
-    if isinstance(drafting, MappedLane):
+    if drafting.coverage is not None:
         trace.settings["mapped_mass"] = drafting.coverage
     if streamer is not None:
         streamer.end()

@@ -11,7 +11,7 @@ Means = tuple[float | None, ...]
 
 
 @dataclass(frozen=True)
-class Deferral:
+class DeferralShare:
     """The deferred share of some texts. What `Trace.deferral` and `kad.evaluation.deferral` return.
 
     Attributes:
@@ -43,7 +43,7 @@ class Deferral:
         return mean([x for x in self.first if x is not None])
 
 
-def deferral_of(texts: Iterable[tuple[Sequence[float | None], str]]) -> Deferral:
+def deferral_of(texts: Iterable[tuple[Sequence[float | None], str]]) -> DeferralShare:
     """The deferred share of texts, each as its α by position (None or NaN where there is none) and its origins.
 
     Origins are letters: b for the base, q for the proxy, t for a target that does not tell.
@@ -75,7 +75,7 @@ def deferral_of(texts: Iterable[tuple[Sequence[float | None], str]]) -> Deferral
     told = "".join(letters)
     origin = told.count("q") / len(told) if told and "t" not in told else None
     places = tuple(mean(x) for x in tenths), tuple(mean(x) for x in first)
-    return Deferral(count, len(told), mean(everywhere), origin, *places)
+    return DeferralShare(count, len(told), mean(everywhere), origin, *places)
 
 
 def mean(values: Sequence[float]) -> float | None:

@@ -47,6 +47,11 @@ class Lane:
     def fixed_rows(self) -> bool:
         return self.model.fixed_rows
 
+    @property
+    def coverage(self) -> float | None:
+        """The share of the model's mass that counts; None if all of it does."""
+        return None
+
     def append(self, token: Tensor, where: Tensor) -> None:
         """Tell the lane one more token of the rows ``where`` (a CPU mask)."""
         device = self.tokens.device

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from ..chances import Chance
 from ..decisions import Reading
-from ..laws import Case, Drafts, Owed, Place, Round, law_for
-from ..laws.round import align, here
+from ..laws import Case, Drafts, Fallen, Owed, Trial, law_for
+from ..laws.trial import align, here
 from ..origins import BASE, PROXY
 from ..target import Target
 from .journal import Journal
@@ -142,21 +142,21 @@ class Decoder:
         journal, running, start = self.journal, self.running, time.perf_counter()
         count = torch.where(running, drafts.count, 0)
         stopped = self.stopped(drafts, count)
-        round = self.read_round(drafts, running, count, stopped)
-        case = self.law.judge(round)
+        trial = self.read_trial(drafts, running, count, stopped)
+        case = self.law.judge(trial)
         accepted = self.ask("accept", running).leading(case.ratio).cpu()
         journal.record(self.rows[running], count[running], accepted[running], case.ratio.cpu()[running])
 
         # The place after the drafts that stand: a replacement, the last token, or nothing after a stop token.
         replaced, ends = running & (accepted < count), running & (accepted == count) & ~stopped
         at = here(accepted, self.device)
-        p, r = round.base.at(at), None if round.reference is None else round.reference.at(at)
+        p, r = trial.base.at(at), None if trial.reference is None else trial.reference.at(at)
         token, keep = torch.zeros_like(accepted), torch.zeros_like(ends)
         if self.law.lazy and bool(ends.any()):
             token, keep = self.law.last(p, None if case.decision is None else case.decision.at(at), ends, self.ask)
         origin, fallen = torch.full_like(accepted, BASE, dtype=torch.int8), None
         if bool(replaced.any()):
-            fallen = self.fallen(round, case, p, accepted)
+            fallen = self.fallen(trial, case, p, accepted)
             new = self.law.replacement(fallen).pick(self.ask("replace", replaced).pick)
             token = torch.where(replaced.to(new.device), new, token.to(new.device))
             origin = torch.where(replaced, self.law.replaced_by(fallen, token), origin)
@@ -174,7 +174,7 @@ class Decoder:
         self.pace.verified(time.perf_counter() - start, drafts.width + 1)
         self.pace.judged(drafts.chances[running], count[running], accepted[running], alpha_here[running])
 
-    def read_round(self, drafts: Drafts, running: Tensor, count: Tensor, stopped: Tensor) -> Round:
+    def read_trial(self, drafts: Drafts, running: Tensor, count: Tensor, stopped: Tensor) -> Trial:
         """One pass of the base, and of a reference, over the drafts."""
         place = torch.arange(drafts.width + 1)
         lengths = (
@@ -185,7 +185,7 @@ class Decoder:
         places = self.places(lengths, drafts.places(running) & ~after)
         base = self.read_all(self.base, running, count, places)
         reference = self.read_all(self.reference, running, count, places, False) if self.reference else None
-        return Round(base, reference, drafts, running)
+        return Trial(base, reference, drafts, running)
 
     def stand(self, drafts: Drafts, case: Case, accepted: Tensor, alpha: Tensor) -> None:
         """Emit the drafts that stand; the lanes forget the others."""
@@ -197,12 +197,12 @@ class Decoder:
         for lane in self.lanes:
             lane.truncate(self.journal.length[self.rows])
 
-    def fallen(self, round: Round, case: Case, p: Reading, accepted: Tensor) -> Place:
+    def fallen(self, trial: Trial, case: Case, p: Reading, accepted: Tensor) -> Fallen:
         """The place of every row's first draft that falls, where p has been read."""
-        before_last = accepted.clamp(max=round.drafts.width - 1)  # for the rows that matter here it is the stop itself
+        before_last = accepted.clamp(max=trial.drafts.width - 1)  # for the rows that matter here it is the stop itself
         there = here(before_last, self.device)
         d, pi = None if case.decision is None else case.decision.at(there), None if case.pi is None else case.pi[there]
-        return Place(p, round.drafts.at(before_last), d, pi)
+        return Fallen(p, trial.drafts.at(before_last), d, pi)
 
     def read_all(self, lane: Lane, running: Tensor, count: Tensor, places: Places, filtered: bool = True) -> Reading:
         """The lane's reading at places 0..n of every row's drafts, ``(B, n + 1, V)``."""

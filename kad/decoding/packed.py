@@ -18,11 +18,11 @@ from ..errors import said
 from .kept import release
 from .probe import alike, is_language_model, replaceable, short_pass
 
-Model = TypeVar("Model", bound=nn.Module)
+AnyModel = TypeVar("AnyModel", bound=nn.Module)
 TOLERANCE = {torch.float32: 0.01, torch.bfloat16: 0.3}  # of `alike`; a wrong weight changes the logits altogether
 
 
-def pack_weights(model: Model) -> Model:
+def pack_weights(model: AnyModel) -> AnyModel:
     """Give every linear layer of a model on a CPU the blocked weights of oneDNN, in place; the same sums, reordered.
 
     Afterwards the model can be run, by this library and by every other, but neither trained, moved nor saved: the

@@ -12,7 +12,6 @@ from transformers import GenerationConfig, TopKLogitsWarper
 
 from ..checks import forgotten_classvar, instance
 from ..distributions import check_temperature
-from ..mixture import Mixture
 from ..target import Target, check_placement
 from ..vocabulary_map import VocabularyMap
 from .fields import check_fields
@@ -45,9 +44,9 @@ def settle_target(target: Any) -> Target:
     check_placement(target.placement)
     if sentence := forgotten_classvar(target, ["reads_proxy"]):
         raise ValueError(f"{sentence[:-1]}, and run kad.testing.check_target.")
-    if isinstance(target, Mixture) and target.solver.per_row:
+    if getattr(target.made_of.get("solver"), "per_row", False):
         raise ValueError(
-            f"{target.solver} has a number for every row, and decoded rows come and go; give it one number, or decode the "
+            f"{target.made_of['solver']} has a number for every row, and decoded rows come and go; give it one number, or decode the "
             "rows one by one."
         )
     return target

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..origins import ORIGINS, Origin
-from .deferral import Deferral, deferral_of
+from .deferral import DeferralShare, deferral_of
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Trace:
         inside = torch.arange(self.alphas.shape[1]) < self.lengths.unsqueeze(-1)
         return float(self.alphas[inside].mean()) if bool(inside.any()) else float("nan")
 
-    def deferral(self, row: int | None = None) -> Deferral:
+    def deferral(self, row: int | None = None) -> DeferralShare:
         """How much was deferred, by mass and by origin, and where in the texts; of one row, or of all.
 
         >>> import kad

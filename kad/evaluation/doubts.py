@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..decoding.deferral import Deferral, deferral_of
+from ..decoding.deferral import DeferralShare, deferral_of
 from .configuration import Configuration
 from .schema import Line
 
@@ -23,7 +23,7 @@ REASONS = {
 BASIS = "a rule of thumb, measured on the embedded pair and its like alone; see the study How much is deferred?"
 
 
-def deferral(rows: Iterable[Line]) -> Deferral:
+def deferral(rows: Iterable[Line]) -> DeferralShare:
     """How much of the texts of some results was deferred, by mass and by origin, and where in them.
 
     Args:
@@ -32,17 +32,18 @@ def deferral(rows: Iterable[Line]) -> Deferral:
     >>> deferral([{"alphas": [1.0, 0.0, 0.0, None], "origins": "qbbb"}]).first[:4]
     (1.0, 0.0, 0.0, None)
     """
-    return deferral_of((row["alphas"], told(row)) for row in rows)
+    return deferral_of((row.get("alphas", ()), told(row)) for row in rows)
 
 
 def told(row: Line) -> str:
     """A row's origins; unknown ones where it has none, or has others than α."""
     found = row.get("origins", "")
-    whole = len(found) == len(row["alphas"]) and not set(found) - set("bqt")
-    return str(found) if whole else "t" * len(row["alphas"])
+    length = len(row.get("alphas", ()))
+    whole = len(found) == length and not set(found) - set("bqt")
+    return str(found) if whole else "t" * length
 
 
-def doubt(c: Configuration, found: Deferral | None) -> str | None:
+def doubt(c: Configuration, found: DeferralShare | None) -> str | None:
     """Why this mixture can hardly help, as a key of `REASONS`: ``"little"`` or ``"much"``; None where nothing speaks against it.
 
     >>> c = Configuration("gsm8k", "fractional", 0.9)
@@ -73,7 +74,7 @@ def one_model(c: Configuration) -> bool:
     return c.of.kind.alone and not c.of.kind.own
 
 
-def doubts(found: Iterable[tuple[Configuration, Deferral | None]]) -> list[str]:
+def doubts(found: Iterable[tuple[Configuration, DeferralShare | None]]) -> list[str]:
     """One sentence for every task and reason, with the methods that it is about.
 
     >>> little = deferral([{"alphas": [0.001] * 300}])

@@ -23,8 +23,8 @@ from ..chances import seed_from
 from ..checkpoints import load
 from ..decoding.generate import generate
 from ..decoding.template import bounded
+from ..engines.full_pass import full_pass
 from ..mixture import Placement
-from .full_pass import full_pass
 from .methods import methods_of
 
 

@@ -43,7 +43,7 @@ def session(job: Job) -> dict[str, Any]:
     return {
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "kad": VERSION, "law": LAW_VERSION,
         "torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version(),
-        "device": str(job.checkpoints.models["base"].device), "engine": job.engine, "threads": torch.get_num_threads(),
+        "device": str(job.checkpoints.models["base"].device), "engine": job.engine.name, "threads": torch.get_num_threads(),
         "batch": job.batch, "seeds": list(job.plan.seeds), "part": job.plan.part, "protocol": job.plan.protocol, "models": models, "tasks": tasks,
     }  # fmt: skip
 

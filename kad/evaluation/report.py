@@ -151,6 +151,7 @@ def write(results: Results) -> Path:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["percent"] = lambda x: "" if x is None else f"{100 * x:.1f}"
+    environment.filters["one"] = lambda x: "" if x is None else f"{x:.1f}"
     environment.filters["two"] = lambda x: "" if x is None else f"{x:.2f}"
     tasks = list(dict.fromkeys(s.configuration.task for s in lines))
     named = {s.configuration.key: s.configuration for s in lines}

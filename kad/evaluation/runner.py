@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,9 +10,7 @@ from typing import Any
 
 from ..checkpoints import Checkpoints
 from ..checks import whole
-from ..decoding.decoder import Output
-from ..decoding.generate import generate
-from ..decoding.trace import Trace
+from ..engines import Engine, Generations, HuggingFace, Settings
 from ..extras import need
 from .attempts import Attempts, Refused
 from .configuration import Configuration, seed_of
@@ -27,8 +24,9 @@ from .schema import Line
 from .store import Store
 from .task import Item, Task
 from .verdicts import judge
+from .workers import Here, Workers
 
-DECIMALS = 5  # of α in the results
+HERE = Here()
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,7 @@ class Job:
         data: a folder of local files; None: the hub.
         batch: questions decoded at once.
         compile: see `kad.generate`.
+        engine: what decodes; by default kad's own loop over the checkpoints.
 
     Raises:
         ValueError: a task, method or model that is not there; known before anything runs.
@@ -68,12 +67,14 @@ class Job:
     data: Path | None = None
     batch: int = 64
     compile: bool = False
+    engine: Engine = None  # type: ignore[assignment] # settled at once
     questions: list[Questions] = field(init=False)
     marks: tuple[tuple[str, str], ...] = field(init=False)
     common: dict[str, tuple[str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
         whole("the batch", self.batch, 1)
+        self.engine = self.engine or HuggingFace(self.checkpoints, self.compile)
         ready(self.plan)
         self.questions = [questions_of(spec, self.plan, self.data) for spec in self.plan.tasks]
         names = [q.task.name for q in self.questions]
@@ -87,13 +88,8 @@ class Job:
     def configurations_of(self, task: Task) -> Iterator[Configuration]:
         prompt = self.common[task.name][1]
         return self.plan.configurations(
-            task.name, task.new_tokens, self.marks, prompt, self.engine, self.checkpoints.settings
+            task.name, task.new_tokens, self.marks, prompt, self.engine.name, self.checkpoints.settings
         )
-
-    @property
-    def engine(self) -> str:
-        """What decodes: rounding and times are its own, so results of another are another configuration's."""
-        return f"torch on {self.checkpoints.models['base'].device.type}{', compiled' if self.compile else ''}"
 
     @property
     def tasks(self) -> dict[str, Task]:
@@ -132,7 +128,12 @@ def ready(plan: Plan) -> None:
         need(task.name, *task.answer.needs)
 
 
-def run(job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit, rows: None) -> int:
+def run(
+    job: Job,
+    store: Store,
+    told: Callable[[Unit, int], None] = lambda unit, rows: None,
+    workers: Workers = HERE,
+) -> int:
     """Answer what the store lacks; how many questions that was.
 
     A question that cannot be answered (its logits are NaN, say, or it alone exhausts the memory) is noted in the store, and
@@ -141,6 +142,7 @@ def run(job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit,
 
     Args:
         told: called after every batch with the rows that it has added.
+        workers: who answers; the store is written here alone.
 
     Raises:
         Unanswered: at the end, if there were such questions.
@@ -158,26 +160,37 @@ def run(job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit,
     before = store.manifest()
     store.describe(manifest_of(job, before))
     judge(job, store)
-    answered, failures, attempts = 0, list[Failure](), Attempts(job.batch)
+    failures, attempts, first = list[Failure](), Attempts(job.batch), store.answers
+
+    def work(asked: tuple[Unit, tuple[Item, ...]]) -> Iterator[list[Line] | Refused]:
+        return attempts.of(asked[1], functools.partial(part_of, job, asked[0]))
+
+    there = store.answers
+    for (unit, _), found in workers.map(lacking(job, store, before, told), work):
+        if found is None:
+            told(unit, store.answers - there)
+            there = store.answers
+        elif isinstance(found, Refused):
+            failures.append(failure_of(unit, found))
+            store.fail(failures[-1])
+        else:
+            store.append(unit.configuration, found)
+    if failures:
+        raise Unanswered(failures, store.answers - first, store.folder)
+    return store.answers - first
+
+
+def lacking(
+    job: Job, store: Store, before: dict[str, Any], told: Callable[[Unit, int], None]
+) -> Iterator[tuple[Unit, tuple[Item, ...]]]:
+    """The units with questions that the store has no answer to, and what of each is to be asked."""
     for unit in job.units():
         missing = set(store.missing(unit.configuration, unit.seed, job.asked(unit)))
         if not missing:
             told(unit, 0)
             continue
         again = cut(store, unit, missing, before)
-        items = tuple(item for item in unit.items if again or item.id in missing)
-        there = store.answers
-        for found in attempts.of(items, functools.partial(part_of, job, unit)):
-            if isinstance(found, Refused):
-                failures.append(failure_of(unit, found))
-                store.fail(failures[-1])
-            else:
-                store.append(unit.configuration, found)
-        answered += store.answers - there
-        told(unit, store.answers - there)
-    if failures:
-        raise Unanswered(failures, answered, store.folder)
-    return answered
+        yield unit, tuple(item for item in unit.items if again or item.id in missing)
 
 
 def cut(store: Store, unit: Unit, missing: set[str], before: dict[str, Any]) -> bool:
@@ -203,64 +216,41 @@ def failure_of(unit: Unit, refused: Refused) -> Failure:
 
 def answers(job: Job, unit: Unit) -> list[Line]:
     """Decode one batch and score it."""
-    start = time.perf_counter()
-    out = decode(job, unit)
-    seconds = time.perf_counter() - start
-    trace, kind = out.trace, unit.questions.task.answer
-    texts = tokenizer_of(job, unit.configuration).batch_decode(trace.emitted, skip_special_tokens=True)
-    grader, lines = grader_of(kind), []
-    for row, (item, text) in enumerate(zip(unit.items, texts, strict=True)):
-        numbers = figures(trace, row)
+    c, kind, aligned = unit.configuration, unit.questions.task.answer, job.checkpoints.aligned_tokenizer
+    out, grader, lines = decode(job, unit), grader_of(kind), []
+    for item, text in zip(unit.items, out.texts, strict=True):
         # A row that ends at the limit by its own last token counts as cut off too: the trace does not tell them apart.
-        finished = numbers["tokens"] < unit.configuration.new_tokens
-        answer, correct = verdict(kind, text, item.gold, finished, item.options)
-        mark = unit.questions.mark(job.checkpoints.aligned_tokenizer, item)
+        finished = len(text.ids) < c.new_tokens
+        answer, correct = verdict(kind, text.text, item.gold, finished, item.options)
         lines.append(
-            {"key": unit.configuration.key, "seed": unit.seed, "item": item.id, "question": mark, "text": text,
-             "answer": answer, "gold": item.gold, "correct": correct, "grader": grader, "finished": finished, **numbers,
+            {"key": c.key, "seed": unit.seed, "item": item.id, "question": unit.questions.mark(aligned, item),
+             **text.line(), "answer": answer, "gold": item.gold, "correct": correct, "grader": grader, "finished": finished,
              **({"options": list(item.options)} if item.options else {}),
-             "seconds": round(seconds / len(unit.items), 6)}
+             "seconds": round(out.seconds / len(unit.items), 6)}
         )  # fmt: skip
     return lines
+
+
+def decode(job: Job, unit: Unit) -> Generations:
+    """One call of the engine."""
+    c, aligned, other = unit.configuration, job.checkpoints.aligned_tokenizer, job.checkpoints.proxy_tokenizer
+    prompts = [unit.questions.prompt(aligned, item) for item in unit.items]
+    tokenizer = tokenizer_of(job, c)
+    mapped = other is not None and tokenizer is not other
+    seeds = None if c.temperature is None else [seed_of(c, item.id, unit.seed) for item in unit.items]
+    return job.engine.generate(
+        ids_of(prompts, tokenizer, aligned), job.target(c), settings_of(c), seeds, base=c.of.kind.base,
+        proxy_prompts=ids_of(prompts, other, aligned) if mapped else None,
+    )  # fmt: skip
+
+
+def settings_of(c: Configuration) -> Settings:
+    """How a configuration's texts are drawn."""
+    filters = {} if c.temperature is None else {"top_k": c.top_k, "top_p": c.top_p, "min_p": c.min_p}
+    return Settings(c.new_tokens, c.temperature, window=c.window, **filters)  # type: ignore[arg-type]
 
 
 def tokenizer_of(job: Job, configuration: Configuration) -> Any:
     """The tokenizer of the ids that come out: the base's, or that of the model which stands in its place."""
     alone = configuration.of.kind.base == "proxy"
     return job.checkpoints.aligned_tokenizer if alone else job.checkpoints.tokenizer
-
-
-def decode(job: Job, unit: Unit) -> Output:
-    """One call of `kad.generate`."""
-    configuration, models, checkpoints = unit.configuration, job.checkpoints.models, job.checkpoints
-    aligned = checkpoints.aligned_tokenizer
-    prompts = [unit.questions.prompt(aligned, item) for item in unit.items]
-    # What a checkpoint's own settings would add is not in the configuration, so it is not in the run.
-    options: dict[str, Any] = {
-        "max_new_tokens": configuration.new_tokens, "do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0,
-    }  # fmt: skip
-    if configuration.temperature is not None:
-        options |= {"do_sample": True, "temperature": configuration.temperature, "top_k": configuration.top_k or 0}
-        options |= {"top_p": configuration.top_p or 1.0, "min_p": configuration.min_p}
-        options["seed"] = [seed_of(configuration, item.id, unit.seed) for item in unit.items]
-    tokenizer, other = tokenizer_of(job, configuration), checkpoints.proxy_tokenizer
-    if other is not None and tokenizer is not other:
-        options |= {"proxy_tokenizer": other, "proxy_prompt": ids_of(prompts, other, aligned)}
-    return generate(
-        models[configuration.of.kind.base], models["proxy"], ids_of(prompts, tokenizer, aligned), tokenizer=tokenizer,
-        target=job.target(configuration), window=configuration.window, compile=job.compile, **options,
-    )  # fmt: skip
-
-
-def figures(trace: Trace, row: int) -> dict[str, Any]:
-    """What the trace says of one row, as numbers that JSON holds."""
-    length = int(trace.lengths[row])
-    drafted = [int(r.drafted[row]) for r in trace.rounds if r.drafted[row] >= 0]
-    accepted = [int(r.accepted[row]) for r in trace.rounds if r.drafted[row] >= 0]
-    alphas = trace.alphas[row, :length].tolist()
-    return {
-        "tokens": length, "rounds": len(drafted), "base_fed": int(trace.base_fed[row]), "proxy_fed": int(trace.proxy_fed[row]),
-        "drafted": sum(drafted), "accepted": sum(accepted), "ids": trace.ids[row, :length].tolist(),
-        "origins": "".join("bqt"[o] for o in trace.origins[row, :length].tolist()),
-        "alphas": [None if a != a else round(a, DECIMALS) for a in alphas],
-    }  # fmt: skip

@@ -13,23 +13,20 @@ from torch import Tensor
 
 from ..checkpoints import Checkpoints
 from ..checks import whole
-from ..decoding.generate import generate
+from ..engines import HuggingFace
 from ..mixture import dual
 from ..version import LAW_VERSION
 from .configuration import Configuration
-from .full_pass import full_pass
 from .methods import Method
 from .plan import Block, Plan
 from .questions import Questions, ids_of, questions_of
+from .runner import settings_of
 from .schema import Line
 from .store import read
 from .task import Item, render
 from .tasks import task_of
-from .traces import processors_of
 from .wording import variant
 
-UNTOUCHED = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0}  # what a checkpoint's settings may add to the logits
-UNFILTERED = {"top_k": 0, "top_p": 1.0, "min_p": None}
 Place = tuple[str, int, int]  # the question's id, the seed, the step
 
 
@@ -94,17 +91,16 @@ def written(
     configuration = Configuration(
         "prompts", method.name, method.value, temperature=temperature, new_tokens=new_tokens, law=LAW_VERSION
     )
-    options: dict[str, Any] = UNTOUCHED | {"do_sample": temperature is not None, "max_new_tokens": new_tokens}
-    if temperature is not None:
-        options |= UNFILTERED | {"temperature": temperature, "seed": [seed + i for i in range(len(prompts))]}
     if chat:
         ids = ids_of([render(tokenizer, [{"role": "user", "content": text}]) for text in prompts], tokenizer, tokenizer)
     else:
         ids = [list(tokenizer(text)["input_ids"]) for text in prompts]
-    base, target = models[method.kind.base], method.target("models", models.get("reference"))
-    out = generate(base, models["proxy"], ids, tokenizer=tokenizer, target=target, window=0, **options)
-    rows = zip(ids, out.trace.emitted, strict=True)
-    return Texts(configuration, tuple(Text(str(i), seed + i, prompt, row) for i, (prompt, row) in enumerate(rows)))
+    target, seeds = method.target("models", models.get("reference")), [seed + i for i in range(len(prompts))]
+    out = HuggingFace(checkpoints).generate(
+        ids, target, settings_of(configuration), seeds if temperature is not None else None, base=method.kind.base
+    )
+    rows = zip(ids, seeds, out.texts, strict=True)
+    return Texts(configuration, tuple(Text(str(i), s, ask, list(x.ids)) for i, (ask, s, x) in enumerate(rows)))
 
 
 def stored(
@@ -203,8 +199,6 @@ def steps(
 def readings(checkpoints: Checkpoints, c: Configuration, text: Text) -> tuple[Tensor, Tensor]:
     """What a rule reads of the base and the proxy at every step of a text, ``(steps, V)``, under its settings."""
     carrier = replace(dual(0.0), placement=c.placement)  # any mixture: only its placement is asked
-    base, proxy, _ = full_pass(
-        checkpoints.models, carrier, torch.tensor([[*text.prompt, *text.ids[:-1]]]), checkpoints.tokenizer,
-        len(text.prompt) - 1, c.temperature is not None, processors_of(c),
-    )  # fmt: skip
-    return base.for_rule(carrier)[0].cpu(), proxy.for_rule(carrier)[0].cpu()
+    ids = torch.tensor([[*text.prompt, *text.ids[:-1]]])
+    found = HuggingFace(checkpoints).score(ids, carrier, settings_of(c), start=len(text.prompt) - 1)
+    return found.base.for_rule(carrier)[0].cpu(), found.proxy.for_rule(carrier)[0].cpu()

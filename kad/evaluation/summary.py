@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..decoding.deferral import Deferral
+from ..decoding.deferral import DeferralShare
 from ..statistics import Rate, difference, holm, paired_p, rate
 from .configuration import Configuration
 from .doubts import deferral
@@ -31,8 +31,8 @@ class Summary:
         tokens: mean length.
         deferred: mean deferred mass α over all tokens; None if the target is not a mixture.
         acceptance: accepted over drafted tokens; None without drafts.
-        tokens_per_pass: emitted tokens per row and pass of the base.
-        base_fed, proxy_fed: mean tokens fed to each model per question, prompt included.
+        tokens_per_pass: emitted tokens per row and pass of the base; None where the engine did not count.
+        base_fed, proxy_fed: mean tokens fed to each model per question, prompt included; None likewise.
         tokens_per_second: over all batches, on the machine that ran them.
         unfilled: b − α of every position, for methods with a budget.
         answers: over all questions and seeds.
@@ -59,16 +59,16 @@ class Summary:
     tokens: float
     deferred: float | None
     acceptance: float | None
-    tokens_per_pass: float
-    base_fed: float
-    proxy_fed: float
+    tokens_per_pass: float | None
+    base_fed: float | None
+    proxy_fed: float | None
     tokens_per_second: float
     unfilled: tuple[float, ...]
     answers: int = 0
     wanted: int | None = None
     planned: int = 1
     total: int | None = None
-    where: Deferral | None = None
+    where: DeferralShare | None = None
 
     @property
     def complete(self) -> bool:
@@ -134,8 +134,10 @@ def answers_of(rows: Iterable[Line]) -> Answers:
 def summarise(configuration: Configuration, rows: Sequence[Line], asked: Mapping[str, Any]) -> Summary:
     """One configuration's line, of a row at least."""
     answers = answers_of(rows)
-    alphas = [a for row in rows for a in row["alphas"] if a is not None]
-    drafted, tokens = sum(r["drafted"] for r in rows), sum(r["tokens"] for r in rows)
+    alphas = [a for row in rows for a in row.get("alphas", ()) if a is not None]
+    drafted, tokens = sum(r.get("drafted", 0) for r in rows), sum(r["tokens"] for r in rows)
+    counted = [r for r in rows if "rounds" in r]  # other engines may not count
+    rounds, n = sum(r["rounds"] for r in counted), len(counted)
     method, wanted = configuration.of, asked.get("seeds")
     budget = method.value if method.kind.budget and configuration.placement != "draws" else None
     return Summary(
@@ -144,8 +146,8 @@ def summarise(configuration: Configuration, rows: Sequence[Line], asked: Mapping
         sum(r["tokens"] < configuration.new_tokens for r in rows) / len(rows),
         tokens / len(rows), sum(alphas) / len(alphas) if alphas else None,
         sum(r["accepted"] for r in rows) / drafted if drafted else None,
-        tokens / max(1, sum(r["rounds"] for r in rows)),
-        sum(r["base_fed"] for r in rows) / len(rows), sum(r["proxy_fed"] for r in rows) / len(rows),
+        sum(r["tokens"] for r in counted) / max(1, rounds) if counted else None,
+        sum(r["base_fed"] for r in counted) / n if n else None, sum(r["proxy_fed"] for r in counted) / n if n else None,
         tokens / max(1e-9, sum(r["seconds"] for r in rows)),
         tuple(budget - a for a in alphas) if budget is not None else (),
         len(rows), sum(wanted.values()) if wanted else None, len(wanted or [0]), asked.get("of"), deferral(rows),

@@ -9,17 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from ..decoding.colour import pieces
 from .configuration import Configuration
 from .files import read_json, write_whole
-from .full_pass import full_pass
 from .questions import ids_of
-from .runner import Job, tokenizer_of
+from .runner import Job, settings_of, tokenizer_of
 from .schema import Line
 from .store import Store
 from .task import Item
@@ -30,9 +27,9 @@ TRACES, RIVALS, DIGITS = "traces.json", 5, 4
 def explain(job: Job, store: Store, rows: Sequence[Line], count: int) -> int:
     """Write the traces of the first ``count`` questions of every configuration with its first seed; how many are new.
 
-    Pairs with different tokenizers are left out: p and q* are then not over the same tokens.
+    Pairs with different tokenizers are left out (p and q* are then not over the same tokens), and engines that cannot score.
     """
-    if job.checkpoints.proxy_tokenizer is not None or count < 1:
+    if job.checkpoints.proxy_tokenizer is not None or count < 1 or "score" not in job.engine.capabilities:
         return 0
     known = read_traces(store.folder)
     have = {place_of(t) for t in known}
@@ -70,36 +67,23 @@ def read_traces(folder: Path) -> list[Line]:
     return found
 
 
-def processors_of(configuration: Configuration) -> list[Any]:
-    """Temperature and filters, in Hugging Face's order."""
-    found: list[Any] = []
-    if configuration.temperature not in (None, 1.0):
-        found.append(TemperatureLogitsWarper(configuration.temperature))
-    if configuration.top_k is not None:
-        found.append(TopKLogitsWarper(configuration.top_k))
-    if configuration.top_p is not None:
-        found.append(TopPLogitsWarper(configuration.top_p))
-    if configuration.min_p is not None:
-        found.append(MinPLogitsWarper(configuration.min_p))
-    return found
-
-
 def trace_of(job: Job, configuration: Configuration, item: Item, prompt: str, row: Line) -> Line:
     """One answer, token by token."""
-    tokenizer, target, models = tokenizer_of(job, configuration), job.target(configuration), job.checkpoints.models
+    tokenizer, target = tokenizer_of(job, configuration), job.target(configuration)
     first, emitted = ids_of([prompt], tokenizer, job.checkpoints.aligned_tokenizer)[0], list(row["ids"])
-    base, proxy, law = full_pass(
-        models | {"base": models[configuration.of.kind.base]}, target, torch.tensor([[*first, *emitted[:-1]]]),
-        tokenizer, len(first) - 1, configuration.temperature is not None, processors_of(configuration),
+    found = job.engine.score(
+        torch.tensor([[*first, *emitted[:-1]]]), target, settings_of(configuration), start=len(first) - 1,
+        base=configuration.of.kind.base,
     )  # fmt: skip
-    p, q, pi = base.for_mixture(target)[0], proxy.for_mixture(target)[0], law[0]
+    p, q, pi = found.base.for_mixture(target)[0], found.proxy.for_mixture(target)[0], found.pi[0]
     largest = torch.maximum(torch.maximum(p, q), pi)
     tokens = []
     for i, (id, text) in enumerate(zip(emitted, pieces(tokenizer, emitted), strict=True)):
         best = [v for v in largest[i].topk(RIVALS + 1).indices.tolist() if v != id][:RIVALS]
         numbers = {v: [round(float(x[i, v]), DIGITS) for x in (p, q, pi)] for v in [id, *best]}
         tokens.append(
-            {"text": text or tokenizer.decode([id]), "origin": row["origins"][i], "alpha": row["alphas"][i],
+            {"text": text or tokenizer.decode([id]), "origin": row.get("origins", "t" * len(emitted))[i],
+             "alpha": row["alphas"][i] if row.get("alphas") else None,
              "own": numbers[id], "rivals": [[tokenizer.decode([v]), *numbers[v]] for v in best]}
         )  # fmt: skip
     return {"key": configuration.key, "item": item.id, "seed": row["seed"], "mark": row["question"], "question": item.question, "gold": row["gold"],

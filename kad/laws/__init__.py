@@ -12,11 +12,11 @@ from .asked import law_for as law_for
 from .deferral import Deferral as Deferral
 from .deferral import Lazy as Lazy
 from .law import Law as Law
-from .round import Case as Case
-from .round import Drafts as Drafts
-from .round import Owed as Owed
-from .round import Place as Place
-from .round import Round as Round
-from .round import Settlement as Settlement
+from .trial import Case as Case
+from .trial import Drafts as Drafts
+from .trial import Fallen as Fallen
+from .trial import Owed as Owed
+from .trial import Settlement as Settlement
+from .trial import Trial as Trial
 from .whole import Mode as Mode
 from .whole import Whole as Whole

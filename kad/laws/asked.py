@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from ..arithmetic import Arithmetic, Choice
+from ..arithmetic import Arithmetic, Weights
 from ..decisions import Decision, Reading
 from ..target import Target
 from .deferral import Deferral, Lazy
 from .first_look import look_at
 from .law import Ask, Law
-from .round import Case, Owed, Place, Round, Settlement
 from .terms import Terms
+from .trial import Case, Fallen, Owed, Settlement, Trial
 from .whole import Mode, Whole
 
 
@@ -65,17 +65,17 @@ class Asked(Law):
         self.law = self.law_of(decision is not None)
         return self.law
 
-    def judge(self, round: Round) -> Case:
-        self.terms.look.at_round(round)
+    def judge(self, trial: Trial) -> Case:
+        self.terms.look.at_trial(trial)
         if self.law is not None:
-            return self.law.judge(round)
-        decision, alpha = self.terms.known(round)
-        if self.terms.target.reads_proxy and not round.drafts.width:  # q* is not known yet
-            return Whole(self.terms).case(round, decision, alpha)
-        return self.told(decision).case(round, decision, alpha)
+            return self.law.judge(trial)
+        decision, alpha = self.terms.known(trial)
+        if self.terms.target.reads_proxy and not trial.drafts.width:  # q* is not known yet
+            return Whole(self.terms).case(trial, decision, alpha)
+        return self.told(decision).case(trial, decision, alpha)
 
-    def case(self, round: Round, decision: Decision | None, alpha: Tensor) -> Case:
-        return self.known.case(round, decision, alpha)
+    def case(self, trial: Trial, decision: Decision | None, alpha: Tensor) -> Case:
+        return self.known.case(trial, decision, alpha)
 
     def settle(self, owed: Owed, q: Reading) -> Settlement:
         self.terms.look.at_debt(owed, q)
@@ -91,11 +91,11 @@ class Asked(Law):
         assert self.law is not None, "a place with q* has been seen"
         return self.law
 
-    def replacement(self, place: Place) -> Choice:
-        return self.known.replacement(place)
+    def replacement(self, fallen: Fallen) -> Weights:
+        return self.known.replacement(fallen)
 
-    def replaced_by(self, place: Place, token: Tensor) -> Tensor:
-        return self.known.replaced_by(place, token)
+    def replaced_by(self, fallen: Fallen, token: Tensor) -> Tensor:
+        return self.known.replaced_by(fallen, token)
 
     def last(self, base: Reading, decision: Decision | None, ends: Tensor, ask: Ask) -> tuple[Tensor, Tensor]:
         return self.known.last(base, decision, ends, ask)

@@ -5,33 +5,33 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..arithmetic import Choice
+from ..arithmetic import Weights
 from ..decisions import Decision, Reading
 from ..origins import BASE, PROXY
 from ..speculation import acceptance
 from .law import Ask, Law
-from .round import Case, Owed, Place, Round, Settlement
 from .terms import all_of, first, where_drafted
+from .trial import Case, Fallen, Owed, Settlement, Trial
 
 
 class Deferral(Law):
     """Of a mixture whose rule reads q*: the last token of a round is owed."""
 
-    def case(self, round: Round, decision: Decision | None, alpha: Tensor) -> Case:
-        n, drafts = round.drafts.width, round.drafts
+    def case(self, trial: Trial, decision: Decision | None, alpha: Tensor) -> Case:
+        n, drafts = trial.drafts.width, trial.drafts
         if not n:
             return Case(alpha, torch.zeros(len(drafts.count), 0), decision)
         assert decision is not None
         here, x = decision.at(first(n)), drafts.tokens.unsqueeze(-1)
-        px = round.base.tempered[:, :n].gather(-1, x).squeeze(-1)
+        px = trial.base.tempered[:, :n].gather(-1, x).squeeze(-1)
         pi = px * (1 - here.of(drafts.tokens, px)) + here.alpha * drafts.chances
-        return Case(alpha, where_drafted(acceptance(pi, drafts.chances), round), decision)
+        return Case(alpha, where_drafted(acceptance(pi, drafts.chances), trial), decision)
 
-    def replacement(self, place: Place) -> Choice:
-        assert place.decision is not None
-        return self.terms.leftover(place.decision, place.base, place.q)
+    def replacement(self, fallen: Fallen) -> Weights:
+        assert fallen.decision is not None
+        return self.terms.leftover(fallen.decision, fallen.base, fallen.q)
 
-    def replaced_by(self, place: Place, token: Tensor) -> Tensor:
+    def replaced_by(self, fallen: Fallen, token: Tensor) -> Tensor:
         return all_of(BASE, token)  # the residual lies on the kept tokens alone (theory S10)
 
 

@@ -14,21 +14,21 @@ from torch import Tensor
 from ..decisions import Decision, Reading
 from ..distributions import total
 from ..looks import Looker, close, foreign, wrong
-from ..mixture import Mixture
+from ..losses import Loss
+from ..solvers import Solver
 from ..target import Target, mixed
-from .round import Owed, Round
+from .trial import Owed, Trial
 
 
 def look_at(target: Target) -> Trust:
     """Who looks at a run's first position; nobody where all that decides is kad's own."""
-    parts = (target.loss, target.solver) if isinstance(target, Mixture) else (target,)
-    return Look(target) if any(foreign(part) for part in parts) else Trust()
+    return Look(target) if any(foreign(part) for part in target.made_of.values()) else Trust()
 
 
 class Trust:
     """Looks at nothing; what a `Look` looks at."""
 
-    def at_round(self, round: Round) -> None:
+    def at_trial(self, trial: Trial) -> None:
         """The first position, at the first place of a round; without a draft there is no q* yet."""
 
     def at_debt(self, owed: Owed, q: Reading) -> None:
@@ -65,11 +65,11 @@ class Look(Trust):
     def at_debt(self, owed: Owed, q: Reading) -> None:
         self.rows(owed.where, owed.base, q, owed.reference)
 
-    def at_round(self, round: Round) -> None:
-        first, proxy, running, drafts = (slice(None), 0), None, round.running, round.drafts
+    def at_trial(self, trial: Trial) -> None:
+        first, proxy, running, drafts = (slice(None), 0), None, trial.running, trial.drafts
         if drafts.width:
             proxy, running = drafts.at(torch.zeros_like(drafts.count)), running & (drafts.count > 0)
-        self.rows(running, round.base.at(first), proxy, round.reference and round.reference.at(first))
+        self.rows(running, trial.base.at(first), proxy, trial.reference and trial.reference.at(first))
 
     def rows(self, where: Tensor, base: Reading, proxy: Reading | None, reference: Reading | None) -> None:
         """Look at the rows that count, until q* was known there."""
@@ -83,8 +83,8 @@ class Look(Trust):
         q = None if proxy is None else proxy.for_rule(target)
         if self.mixture is None and (q is not None or not target.reads_proxy):
             reads = (p,) if q is None or not target.reads_proxy else (p, q)
-            if isinstance(target, Mixture):
-                look_at_parts(target, *reads)
+            if "loss" in target.made_of:
+                look_at_parts(target.made_of["loss"], target.made_of["solver"], reads)
                 self.mixture = self.done = True
             else:
                 self.mixture = target.reference is None and self.decides(reads)
@@ -142,17 +142,13 @@ class Look(Trust):
         slack = close(alpha)
         if bool(((alpha >= -slack) & (alpha <= 1 + slack)).all()):
             return
-        thing, suite = self.target, "target"
-        if isinstance(self.target, Mixture):
-            own = foreign(self.target.solver)
-            thing, suite = (self.target.solver, "solver") if own else (self.target.loss, "loss")  # type: ignore[assignment]
+        suite, thing = next(part for part in reversed(self.target.made_of.items()) if foreign(part[1]))
         raise wrong(thing, suite, f" leads to a deferred mass outside [0, 1], {float(alpha.min()):g}")
 
 
-def look_at_parts(target: Mixture, p: Tensor, q: Tensor | None = None) -> None:
-    """A Mixture's own loss and solver; either of them may be kad's."""
-    loss, solver = target.loss, target.solver
-    reads = (p,) if q is None else (p, q)
+def look_at_parts(loss: Loss, solver: Solver, reads: tuple[Tensor, ...]) -> None:
+    """A mixture's loss and solver, one of which at least is not kad's."""
+    p = reads[0]
     if foreign(loss):
         seen = Looker(loss, "loss")
         values = seen.ask("__call__", *reads) if loss.reads_proxy else seen.without_proxy("__call__", p)

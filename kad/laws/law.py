@@ -8,11 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..arithmetic import Choice
+from ..arithmetic import Weights
 from ..chances import Chance
 from ..decisions import Decision, Reading
-from .round import Case, Owed, Place, Round, Settlement
 from .terms import Terms
+from .trial import Case, Fallen, Owed, Settlement, Trial
 
 Ask = Callable[[str, Tensor], Chance]  # the source of chance, told what it decides and for which rows that counts
 
@@ -29,21 +29,21 @@ class Law(ABC):
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
 
-    def judge(self, round: Round) -> Case:
+    def judge(self, trial: Trial) -> Case:
         """Everything about the drafts."""
-        decision, alpha = self.terms.known(round)
-        return self.case(round, decision, alpha)
+        decision, alpha = self.terms.known(trial)
+        return self.case(trial, decision, alpha)
 
     @abstractmethod
-    def case(self, round: Round, decision: Decision | None, alpha: Tensor) -> Case:
+    def case(self, trial: Trial, decision: Decision | None, alpha: Tensor) -> Case:
         """The same, from the decision where it is known."""
 
     @abstractmethod
-    def replacement(self, place: Place) -> Choice:
+    def replacement(self, fallen: Fallen) -> Weights:
         """What the first draft that falls is replaced from."""
 
     @abstractmethod
-    def replaced_by(self, place: Place, token: Tensor) -> Tensor:
+    def replaced_by(self, fallen: Fallen, token: Tensor) -> Tensor:
         """Whose a replacement is, ``(B,)``."""
 
     def last(self, base: Reading, decision: Decision | None, ends: Tensor, ask: Ask) -> tuple[Tensor, Tensor]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..arithmetic import Arithmetic, Choice
+from ..arithmetic import Arithmetic, Weights
 from ..decisions import Decision, Reading, decide, pi_of
 from ..origins import BASE, PROXY, TARGET
 from ..target import Target
 from .first_look import Trust
-from .round import Owed, Round
+from .trial import Owed, Trial
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class Terms:
         self.look.decided(found, where)
         return found
 
-    def known(self, round: Round) -> tuple[Decision | None, Tensor]:
+    def known(self, trial: Trial) -> tuple[Decision | None, Tensor]:
         """d at every place where it can be known yet, and α ``(B, n + 1)``, NaN elsewhere."""
-        n, found = round.drafts.width, None
+        n, found = trial.drafts.width, None
         if not self.target.reads_proxy:
-            found = self.decision(round.base, None, round.places)
+            found = self.decision(trial.base, None, trial.places)
         elif n:  # at the last place the proxy has not spoken yet
-            found = self.decision(round.base.at(first(n)), round.drafts.reading(), round.places[:, 1:])
-        alpha = round.base.plain.new_full((len(round.drafts.count), n + 1), torch.nan)
+            found = self.decision(trial.base.at(first(n)), trial.drafts.reading(), trial.places[:, 1:])
+        alpha = trial.base.plain.new_full((len(trial.drafts.count), n + 1), torch.nan)
         if found is not None:
             alpha[:, : found.alpha.shape[1]] = found.alpha
         return found, alpha
@@ -62,14 +62,14 @@ class Terms:
         """π, with the temperature where its placement says."""
         return pi_of(self.target, base, q, reference, self.temperature, d)
 
-    def drafted(self, round: Round, decision: Decision | None) -> Tensor:
+    def drafted(self, trial: Trial, decision: Decision | None) -> Tensor:
         """π at the drafts, ``(B, n, V)``."""
-        here = first(round.drafts.width)
+        here = first(trial.drafts.width)
         d = None if decision is None else decision.at(here)
         deferred = d is None or not self.arithmetic.asks or bool(d.alpha.any())
-        q = round.drafts.reading() if deferred else None  # with the target Base, say, π = p
-        pi = self.pi(round.base.at(here), q, round.reference and round.reference.at(here), d)
-        self.look.sums(pi, round.places[:, 1:])
+        q = trial.drafts.reading() if deferred else None  # with the target Base, say, π = p
+        pi = self.pi(trial.base.at(here), q, trial.reference and trial.reference.at(here), d)
+        self.look.sums(pi, trial.places[:, 1:])
         return pi
 
     def owed(self, owed: Owed, q: Reading, decision: Decision | None) -> Tensor:
@@ -78,7 +78,7 @@ class Terms:
         self.look.sums(pi, owed.where)
         return pi
 
-    def leftover(self, decision: Decision, base: Reading, q: Reading) -> Choice:
+    def leftover(self, decision: Decision, base: Reading, q: Reading) -> Weights:
         """(π − q*)₊ of a mixture."""
         return self.arithmetic.leftover(decision.kind, base.tempered, q.tempered, decision.alpha)
 
@@ -101,7 +101,7 @@ def all_of(origin: int, token: Tensor) -> Tensor:
     return torch.full(token.shape, origin, dtype=torch.int8)
 
 
-def where_drafted(ratio: Tensor, round: Round) -> Tensor:
+def where_drafted(ratio: Tensor, trial: Trial) -> Tensor:
     """0 where a row has no draft."""
-    real = torch.arange(round.drafts.width) < round.drafts.count.unsqueeze(-1)
+    real = torch.arange(trial.drafts.width) < trial.drafts.count.unsqueeze(-1)
     return torch.where(real.to(ratio.device), ratio, 0.0)

@@ -5,37 +5,37 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..arithmetic import Choice, mode
+from ..arithmetic import Weights, mode
 from ..decisions import Decision, Reading
 from ..origins import BASE
 from ..speculation import acceptance, certain, residual
 from .law import Ask, Law
-from .round import Case, Place, Round
 from .terms import Terms, all_of, where_drafted
+from .trial import Case, Fallen, Trial
 
 
 class Whole(Law):
     """Of any π, and of mixtures whose log π is wanted."""
 
-    def case(self, round: Round, decision: Decision | None, alpha: Tensor) -> Case:
-        if not round.drafts.width:
-            return Case(alpha, torch.zeros(len(round.drafts.count), 0), decision)
-        pi = self.terms.drafted(round, decision)
-        return Case(alpha, where_drafted(self.stands(pi, round), round), decision, pi)
+    def case(self, trial: Trial, decision: Decision | None, alpha: Tensor) -> Case:
+        if not trial.drafts.width:
+            return Case(alpha, torch.zeros(len(trial.drafts.count), 0), decision)
+        pi = self.terms.drafted(trial, decision)
+        return Case(alpha, where_drafted(self.stands(pi, trial), trial), decision, pi)
 
-    def stands(self, pi: Tensor, round: Round) -> Tensor:
+    def stands(self, pi: Tensor, trial: Trial) -> Tensor:
         """The chance of every draft, ``(B, n)``, from π at its place."""
-        x = round.drafts.tokens.unsqueeze(-1)
-        return acceptance(pi.gather(-1, x).squeeze(-1), round.drafts.chances)
+        x = trial.drafts.tokens.unsqueeze(-1)
+        return acceptance(pi.gather(-1, x).squeeze(-1), trial.drafts.chances)
 
-    def replacement(self, place: Place) -> Choice:
-        assert place.pi is not None
-        return Choice(residual(place.pi, place.q.tempered))
+    def replacement(self, fallen: Fallen) -> Weights:
+        assert fallen.pi is not None
+        return Weights(residual(fallen.pi, fallen.q.tempered))
 
-    def replaced_by(self, place: Place, token: Tensor) -> Tensor:
-        if place.decision is not None and not self.terms.whole:
+    def replaced_by(self, fallen: Fallen, token: Tensor) -> Tensor:
+        if fallen.decision is not None and not self.terms.whole:
             return all_of(BASE, token)
-        return self.terms.likelier(token, place.base, place.q, place.decision)
+        return self.terms.likelier(token, fallen.base, fallen.q, fallen.decision)
 
 
 class Mode(Whole):
@@ -45,15 +45,15 @@ class Mode(Whole):
         super().__init__(terms)
         self.lazy = lazy
 
-    def stands(self, pi: Tensor, round: Round) -> Tensor:
-        return (round.drafts.tokens == mode(pi)).to(pi.dtype)
+    def stands(self, pi: Tensor, trial: Trial) -> Tensor:
+        return (trial.drafts.tokens == mode(pi)).to(pi.dtype)
 
-    def replacement(self, place: Place) -> Choice:
-        assert place.pi is not None
-        return Choice(place.pi)
+    def replacement(self, fallen: Fallen) -> Weights:
+        assert fallen.pi is not None
+        return Weights(fallen.pi)
 
-    def replaced_by(self, place: Place, token: Tensor) -> Tensor:
-        return self.terms.likelier(token, place.base, place.q, place.decision)
+    def replaced_by(self, fallen: Fallen, token: Tensor) -> Tensor:
+        return self.terms.likelier(token, fallen.base, fallen.q, fallen.decision)
 
     def last(self, base: Reading, decision: Decision | None, ends: Tensor, ask: Ask) -> tuple[Tensor, Tensor]:
         assert decision is not None

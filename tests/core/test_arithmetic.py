@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kad.arithmetic import CPU, TORCH, Arithmetic, Choice, Reference, fused
+from kad.arithmetic import CPU, TORCH, Arithmetic, Reference, Weights, fused
 from kad.arithmetic.cpu import SORTED
 from kad.distributions import BLOCK
 
@@ -23,7 +23,7 @@ def close(a: torch.Tensor, b: torch.Tensor) -> None:
     torch.testing.assert_close(a.double(), b.double(), atol=1e-12, rtol=0, equal_nan=False)
 
 
-def spread(choice: Choice, size: int) -> torch.Tensor:
+def spread(choice: Weights, size: int) -> torch.Tensor:
     if choice.tokens is None:
         return choice.weights
     return torch.zeros(len(choice.weights), size, dtype=torch.float64).scatter_add(1, choice.tokens, choice.weights)

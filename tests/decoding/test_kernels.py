@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import kad
-from kad.arithmetic import CPU, Choice, fused
+from kad.arithmetic import CPU, Weights, fused
 from kad.decisions import Reading, decide
 from kad.distributions import BLOCK
 
@@ -39,7 +39,7 @@ def logits(kind: str, seed: int, rows: int = 3) -> torch.Tensor:
     return (2 * x).round() / 2 if kind == "tied" else x
 
 
-def spread(choice: Choice) -> torch.Tensor:
+def spread(choice: Weights) -> torch.Tensor:
     """Its weights over the vocabulary."""
     if choice.tokens is None:
         return choice.weights

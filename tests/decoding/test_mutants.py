@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kad
-from kad.arithmetic import CPU, Arithmetic, Choice, Reference
+from kad.arithmetic import CPU, Arithmetic, Reference, Weights
 from kad.arithmetic.cpu import Cpu
 from kad.decisions import Decision
 from kad.laws import deferral, whole
@@ -38,17 +38,17 @@ ACCEPTANCES = {
 class FromPi(Cpu):
     """Replaces from π instead of the residual."""
 
-    def leftover(self, d, p, q, alpha) -> Choice:
+    def leftover(self, d, p, q, alpha) -> Weights:
         kept = self.kept(d, p) if isinstance(d, kad.Cut) else p * (1 - d)
-        return Choice(kept + alpha.unsqueeze(-1) * q)
+        return Weights(kept + alpha.unsqueeze(-1) * q)
 
 
 class WrongSide(Cpu):
     """Replaces from what π has too much."""
 
-    def leftover(self, d, p, q, alpha) -> Choice:
+    def leftover(self, d, p, q, alpha) -> Weights:
         kept = self.kept(d, p) if isinstance(d, kad.Cut) else p * (1 - d)
-        return Choice(((1 - alpha).unsqueeze(-1) * q - kept).clamp_min(0))
+        return Weights(((1 - alpha).unsqueeze(-1) * q - kept).clamp_min(0))
 
 
 class OneBudget(Cpu):

@@ -77,7 +77,7 @@ def test_a_trace_tells_the_same_as_its_rows() -> None:
     )
     alone = [out.trace.deferral(row) for row in range(3)]
     whole = out.trace.deferral()
-    assert isinstance(whole, kad.Deferral)
+    assert isinstance(whole, kad.DeferralShare)
     assert whole.tokens == sum(d.tokens for d in alone) == int(out.trace.lengths.sum())
     assert whole.mass == pytest.approx(out.trace.deferral_rate)
     assert whole.first[0] == pytest.approx(np.mean([d.first[0] for d in alone]))

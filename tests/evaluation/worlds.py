@@ -10,13 +10,12 @@ import json
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import torch
 import yaml
 
 from kad.checkpoints import Checkpoints
+from kad.engines import Generated, Generations
 from kad.evaluation.methods import methods_of
 from kad.evaluation.plan import Block, Plan
 from kad.evaluation.runner import Job, Unit
@@ -29,10 +28,10 @@ TEMPLATES = (
 ROWS = 20
 
 
-def engine(said: dict[str, tuple[Any, ...]], calls: list[tuple[Any, ...]], job: Job, unit: Unit) -> Any:
+def engine(said: dict[str, tuple[Any, ...]], calls: list[tuple[Any, ...]], job: Job, unit: Unit) -> Generations:
     """One call: for every question some tokens, and what they are of."""
     c, tokenizer = unit.configuration, job.checkpoints.aligned_tokenizer
-    lines = []
+    texts = []
     for item in unit.items:
         prompt = render(
             tokenizer, messages(unit.questions.task, item, unit.questions.examples), dict(job.plan.template)
@@ -53,19 +52,16 @@ def engine(said: dict[str, tuple[Any, ...]], calls: list[tuple[Any, ...]], job: 
         what = (prompt, item.id, law, unit.seed, c.engine, c.law)
         rng = random.Random(repr(what))
         ids = [rng.randrange(4, 258) for _ in range(8)]
-        said[tokenizer.decode(ids, skip_special_tokens=True)] = (
+        text = tokenizer.decode(ids, skip_special_tokens=True)
+        said[text] = (
             unit.questions.task.instruction,
             tokenizer.chat_template,
             *what,
         )
         calls.append(what)
-        lines.append(ids)
-    n, zeros = len(lines), torch.zeros(len(lines), dtype=torch.long)
-    trace = SimpleNamespace(
-        emitted=lines, lengths=torch.full((n,), 8), rounds=[], alphas=torch.zeros(n, 8), base_fed=zeros, proxy_fed=zeros,
-        ids=torch.tensor(lines), origins=torch.zeros(n, 8, dtype=torch.long),
-    )  # fmt: skip
-    return SimpleNamespace(trace=trace)
+        counts = dict.fromkeys(("rounds", "base_fed", "proxy_fed", "drafted", "accepted"), 0)
+        texts.append(Generated(tuple(ids), text, "b" * 8, (0.0,) * 8, counts))
+    return Generations(texts, 0.1)
 
 
 @dataclass

@@ -78,7 +78,7 @@ def align(steps: list[tuple[Tensor, Tensor, Tensor, Reading]], count: Tensor) ->
 
 
 @dataclass(frozen=True)
-class Round:
+class Trial:
     """What has been read when drafts are put to the test.
 
     Attributes:
@@ -116,7 +116,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Place:
+class Fallen:
     """One place per row: that of the first draft which falls; readings ``(B, V)``."""
 
     base: Reading

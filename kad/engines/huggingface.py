@@ -1,0 +1,122 @@
+"""kad's own loop over Hugging Face models: the engine that can tell everything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+from ..checkpoints import Checkpoints
+from ..decoding.generate import generate
+from ..decoding.trace import Trace
+from ..target import Target
+from .engine import CAPABILITIES, Engine, Generated, Generations, Scores, Settings
+from .full_pass import full_pass
+
+DECIMALS = 5  # of α in the results
+PLAIN = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0}  # against what a checkpoint's own settings may add
+
+
+@dataclass
+class HuggingFace(Engine):
+    """Models from checkpoints, on one machine.
+
+    Attributes:
+        checkpoints: the models by role, and their tokenizers.
+        compile: see `kad.generate`.
+
+    >>> from kad.checkpoints import load
+    >>> import kad
+    >>> engine = HuggingFace(load({}))
+    >>> prompt = "q : tom has 6 apples . he loses 2 . he finds 9 more . how many apples does tom have now ? a :"
+    >>> ids = [engine.tokenizer(prompt)["input_ids"]]
+    >>> engine.generate(ids, kad.dual(0.4), Settings(new_tokens=40)).texts[0].text
+    'first 6 - 2 = 4 . then 4 + 9 = 13 . #### 13'
+    """
+
+    checkpoints: Checkpoints
+    compile: bool = False
+    capabilities = frozenset(CAPABILITIES)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        device = self.checkpoints.models["base"].device.type
+        return f"torch on {device}{', compiled' if self.compile else ''}"
+
+    @property
+    def tokenizer(self) -> Any:  # type: ignore[override]
+        return self.checkpoints.tokenizer
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        target: Target,
+        settings: Settings,
+        seeds: Sequence[int] | None = None,
+        *,
+        base: str = "base",
+        proxy_prompts: Sequence[Sequence[int]] | None = None,
+    ) -> Generations:
+        models, start = self.checkpoints.models, time.perf_counter()
+        tokenizer = self.tokenizer_of(base)
+        options: dict[str, Any] = PLAIN | {"max_new_tokens": settings.new_tokens, "do_sample": False}
+        if settings.temperature is not None:
+            options |= {"do_sample": True, "temperature": settings.temperature, "top_k": settings.top_k or 0}
+            options |= {"top_p": settings.top_p or 1.0, "min_p": settings.min_p, "seed": seeds}
+        if proxy_prompts is not None:
+            options |= {"proxy_tokenizer": self.checkpoints.proxy_tokenizer, "proxy_prompt": proxy_prompts}
+        out = generate(
+            models[base], models["proxy"], prompts, tokenizer=tokenizer, target=target, window=settings.window,
+            compile=self.compile, stop_strings=list(settings.stop_strings) or None, **options,
+        )  # fmt: skip
+        seconds = time.perf_counter() - start
+        texts = tokenizer.batch_decode(out.trace.emitted, skip_special_tokens=True)
+        return Generations([generated(out.trace, i, text) for i, text in enumerate(texts)], seconds, out.trace)
+
+    def score(self, ids: Tensor, target: Target, settings: Settings, *, start: int = 0, base: str = "base") -> Scores:
+        models = self.checkpoints.models | {"base": self.checkpoints.models[base]}
+        read, proxy, pi = full_pass(
+            models,
+            target,
+            ids,
+            self.tokenizer_of(base),
+            start,
+            settings.temperature is not None,
+            processors_of(settings),
+        )
+        return Scores(pi, read, proxy)
+
+    def tokenizer_of(self, base: str) -> Any:
+        """The tokenizer of the ids that come out: the base's, or that of the model which stands in its place."""
+        return self.checkpoints.aligned_tokenizer if base == "proxy" else self.checkpoints.tokenizer
+
+
+def generated(trace: Trace, row: int, text: str) -> Generated:
+    """What a trace says of one row."""
+    length = int(trace.lengths[row])
+    drafted = [int(r.drafted[row]) for r in trace.rounds if r.drafted[row] >= 0]
+    accepted = [int(r.accepted[row]) for r in trace.rounds if r.drafted[row] >= 0]
+    counts = {
+        "rounds": len(drafted), "base_fed": int(trace.base_fed[row]), "proxy_fed": int(trace.proxy_fed[row]),
+        "drafted": sum(drafted), "accepted": sum(accepted),
+    }  # fmt: skip
+    origins = "".join("bqt"[o] for o in trace.origins[row, :length].tolist())
+    alphas = tuple(None if a != a else round(a, DECIMALS) for a in trace.alphas[row, :length].tolist())
+    return Generated(tuple(trace.ids[row, :length].tolist()), text, origins, alphas, counts)
+
+
+def processors_of(settings: Settings) -> list[Any]:
+    """Temperature and filters, in Hugging Face's order."""
+    found: list[Any] = []
+    if settings.temperature not in (None, 1.0):
+        found.append(TemperatureLogitsWarper(settings.temperature))
+    for value, make in (
+        (settings.top_k, TopKLogitsWarper), (settings.top_p, TopPLogitsWarper), (settings.min_p, MinPLogitsWarper),
+    ):  # fmt: skip
+        if value is not None:
+            found.append(make(value))  # type: ignore[operator]
+    return found
