@@ -204,7 +204,7 @@ def paired(table: dict, pairs) -> list[dict]:
     found = []
     for a, b in pairs:
         n = min(table[a]["n"], table[b]["n"])  # some have the first problems alone
-        ours, theirs = ([[x == "1" for x in table[name]["correct"][:n]]] for name in (a, b))
+        ours, theirs = ([[x == "1"] for x in table[name]["correct"][:n]] for name in (a, b))
         found.append((a, b, n, *difference(ours, theirs), paired_p(ours, theirs)))
     adjusted = holm([row[-1] for row in found])
     keys = ("ours", "theirs", "n", "difference", "error", "p", "holm")
