@@ -96,17 +96,17 @@ def parameters(lines: Sequence[Summary], task: str) -> Any | None:
                       label=literal(f"{method} ({symbol}), {kind}"))  # fmt: skip
     axes.set_xlabel("parameter of the method (λ, b, m, μ, ...)")
     axes.set_ylabel("accuracy in %")
-    legend(axes, len(curves))
+    legend(axes)
     return axes
 
 
-def legend(axes: Any, entries: int) -> None:
-    """Beside the picture if it is long, or would hide something."""
-    if entries > 4:
-        axes.figure.set_size_inches(9.5, 4.6)
-        axes.legend(frameon=False, fontsize=7.5, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    else:
-        axes.legend(frameon=False, fontsize=8)
+def legend(axes: Any) -> None:
+    """Below the picture, where it hides nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    columns = max(1, 72 // (4 + max(map(len, labels))))
+    width, height = axes.figure.get_size_inches()
+    axes.figure.set_size_inches(width, height + 0.22 * -(-len(labels) // columns))
+    axes.figure.legend(handles, labels, frameon=False, fontsize=8, loc="outside lower center", ncols=columns)
 
 
 def acceptance(lines: Sequence[Summary], task: str) -> Any | None:
@@ -129,7 +129,7 @@ def acceptance(lines: Sequence[Summary], task: str) -> Any | None:
     axes.set_ylabel("accepted / drafted")
     axes.set_ylim(0, 1.02)
     axes.set_xticks(sorted({s.configuration.window for values in curves.values() for s in values}))
-    legend(axes, len(curves))
+    legend(axes)
     return axes
 
 
@@ -148,7 +148,7 @@ def unfilled(lines: Sequence[Summary], task: str) -> Any | None:
     axes.set_xlabel("unfilled budget b − α")
     axes.set_ylabel("share of positions")
     axes.set_yscale("log")
-    legend(axes, 9)
+    legend(axes)
     return axes
 
 
@@ -163,9 +163,7 @@ def deferral(lines: Sequence[Summary], task: str) -> Any | None:
         return None
     setting = said(list(best.values()))
     several = len({setting(s) for s in best.values()}) > 1
-    columns = 1 if several else 3
-    size = (7.0, 3.0 + 0.22 * -(-len(best) // columns))
-    figure, (first, tenths) = pyplot().subplots(1, 2, figsize=size, sharey=True, layout="constrained")
+    _, (first, tenths) = pyplot().subplots(1, 2, figsize=(7.0, 3.0), sharey=True, layout="constrained")
     for number, s in enumerate(best.values()):
         assert s.where is not None
         label = s.configuration.of.label + (f", {setting(s)}" if several else "")
@@ -177,9 +175,7 @@ def deferral(lines: Sequence[Summary], task: str) -> Any | None:
         axes.set_ylim(-0.02, 1.02)
         axes.grid(axis="y", alpha=0.3)
     first.set_ylabel("mean deferred mass α")
-    figure.legend(
-        *tenths.get_legend_handles_labels(), frameon=False, fontsize=8, loc="outside lower center", ncols=columns
-    )
+    legend(tenths)
     return tenths
 
 
@@ -201,5 +197,5 @@ def throughput(lines: Sequence[Summary], task: str) -> Any | None:
             )  # fmt: skip
     axes.set_xlabel("tokens a second on this machine, whole batches (triangles: with speculation)")
     axes.set_ylabel("accuracy in %")
-    legend(axes, 9)
+    legend(axes)
     return axes
