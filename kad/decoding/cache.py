@@ -83,7 +83,7 @@ def written(store: Tensor, new: Tensor, step: Slots) -> Tensor:
 
 
 class SlotCache(Cache):
-    """The cache that a `HuggingFaceLane` gives its model."""
+    """The cache that a `HuggingFaceModel` gives its model."""
 
     def __init__(self, layers: int) -> None:
         super().__init__(layers=[SlotLayer() for _ in range(layers)])
