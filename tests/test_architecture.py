@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import inspect
 import re
 from pathlib import Path
@@ -51,6 +52,27 @@ def test_imports_point_left() -> None:
                 assert mine[1] in ("demo", "cli"), f"{path} imports the whole package"
                 continue
             assert layer(name) <= layer(".".join(mine)), f"{path} imports {name}, which stands to its right"
+
+
+def test_no_file_stands_in_a_circle_of_imports() -> None:
+    """Also of those for types alone, and of those within functions."""
+
+    def module(path: Path) -> str:
+        return ".".join(["kad", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+
+    files = {module(path): path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"}
+    graph = {}
+    for name, path in files.items():
+        package, found = ["kad", *path.relative_to(ROOT).parent.parts], set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                base = package[: len(package) - node.level + 1] if node.level else []
+                source = ".".join([*base, *([node.module] if node.module else [])])
+                found |= {
+                    f"{source}.{alias.name}" if f"{source}.{alias.name}" in files else source for alias in node.names
+                }
+        graph[name] = (found & files.keys()) - {name}
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 def test_importing_kad_leaves_heavy_extras_alone() -> None:

@@ -13,10 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from ..checkpoints import Checkpoints, of_pair
 from ..demo import MODELS, load
+from ..evaluation.job import Job
 from ..evaluation.methods import methods_of
 from ..evaluation.plan import Block, Plan
 from ..evaluation.report import NEEDS, results_of, write
-from ..evaluation.runner import Job
 from ..evaluation.schema import Line
 from ..evaluation.store import Store, check_folder
 from ..evaluation.traces import explain

@@ -14,13 +14,13 @@ from ..checkpoints import load
 from ..decoding.packed import pack_weights
 from ..evaluation import plan as plans
 from ..evaluation.failures import Unanswered
+from ..evaluation.job import Job, Unit, ready
 from ..evaluation.methods import available, methods_of
 from ..evaluation.plan import Block, Configuration, Plan
 from ..evaluation.presets import PAPER_GRID, preset_of
 from ..evaluation.protocol import TASKS
 from ..evaluation.protocol import remarks as protocol_remarks
 from ..evaluation.report import NEEDS, Results, results_of, write
-from ..evaluation.runner import Job, Unit, ready
 from ..evaluation.runner import run as run_job
 from ..evaluation.store import Store, read
 from ..evaluation.summary import Comparison, Summary

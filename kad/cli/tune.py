@@ -8,9 +8,9 @@ from typing import Any
 from rich.text import Text
 
 from ..checkpoints import load
+from ..evaluation.job import ready
 from ..evaluation.methods import KINDS, Method, methods_of
 from ..evaluation.own import expanded
-from ..evaluation.runner import ready
 from ..evaluation.tuning import command, plan_of, tune
 from ..extras import need
 from ..terminal import Console

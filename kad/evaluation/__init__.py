@@ -8,11 +8,11 @@ from .answers import Boxed as Boxed
 from .answers import Letter as Letter
 from .answers import Number as Number
 from .doubts import deferral as deferral
+from .job import Job as Job
 from .methods import Method as Method
 from .plan import Block as Block
 from .plan import Configuration as Configuration
 from .plan import Plan as Plan
-from .runner import Job as Job
 from .runner import run as run
 from .store import Store as Store
 from .store import read as read

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import datetime
 import platform
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import transformers
 
 from ..version import LAW_VERSION, VERSION
 from .grading import grader_of
+from .job import Job
 from .task import digest
 
 MANY = 2**63
-
-if TYPE_CHECKING:
-    from .runner import Job
 
 
 def manifest_of(job: Job, before: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ import torch
 from ..decoding.colour import pieces
 from .configuration import Configuration
 from .files import read_json, write_whole
+from .job import Job
 from .questions import ids_of
-from .runner import Job, settings_of, tokenizer_of
+from .runner import settings_of, tokenizer_of
 from .schema import Line
 from .store import Store
 from .task import Item

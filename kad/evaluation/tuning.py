@@ -21,9 +21,10 @@ from ..extras import need
 from ..mixture import Placement
 from .files import write_whole
 from .grading import grader_of, regraded
+from .job import Job
 from .methods import Method
 from .plan import Block, Plan
-from .runner import Job, answers
+from .runner import answers
 from .runner import run as run_job
 from .search import STEP, Subject, search
 from .store import Store, read

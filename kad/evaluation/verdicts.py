@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .grading import NAMES, grader_of, of_row
+from .job import Job, Unit
 from .schema import Line
 from .store import Store, read_rows
-
-if TYPE_CHECKING:
-    from .runner import Job, Unit
-    from .task import Item
+from .task import Item
 
 
 def judge(job: Job, store: Store) -> int:

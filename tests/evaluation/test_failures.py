@@ -14,9 +14,10 @@ from kad.checkpoints import Checkpoints, load
 from kad.cli.main import main
 from kad.evaluation import runner
 from kad.evaluation.failures import FAILURES, Unanswered, read_failures
+from kad.evaluation.job import Job, Unit
 from kad.evaluation.methods import Method
 from kad.evaluation.plan import Block, Configuration, Plan, from_yaml
-from kad.evaluation.runner import Job, Unit, run
+from kad.evaluation.runner import run
 from kad.evaluation.store import RESULTS, Store, read
 
 LARGEST = 2  # rows that fit the memory of the sick model

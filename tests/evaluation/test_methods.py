@@ -11,10 +11,10 @@ import pytest
 import kad
 from kad.checkpoints import load
 from kad.cli.main import main
+from kad.evaluation.job import Job
 from kad.evaluation.methods import Method, methods_of
 from kad.evaluation.own import LOSSES, SAME, WAYS
 from kad.evaluation.plan import Block, Plan, from_yaml
-from kad.evaluation.runner import Job
 from kad.evaluation.store import read
 
 from ..modules import written

@@ -15,11 +15,11 @@ from kad.cli.main import main
 from kad.demo import MODELS
 from kad.evaluation.answers import Number
 from kad.evaluation.grading import verdict
+from kad.evaluation.job import Job
 from kad.evaluation.methods import Method
 from kad.evaluation.plan import Block, Plan, from_yaml
 from kad.evaluation.presets import PRESETS
 from kad.evaluation.questions import ids_of
-from kad.evaluation.runner import Job
 from kad.evaluation.store import read
 from kad.evaluation.tasks import task_of
 

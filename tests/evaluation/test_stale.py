@@ -18,10 +18,11 @@ from kad.evaluation import comparisons, runner
 from kad.evaluation.answers import Answer, Number
 from kad.evaluation.failures import Unanswered
 from kad.evaluation.grading import grader_of, named
+from kad.evaluation.job import Job, Unit
 from kad.evaluation.methods import Method
 from kad.evaluation.plan import Block, Plan
 from kad.evaluation.report import explorer, results_of, write
-from kad.evaluation.runner import Job, Unit, run
+from kad.evaluation.runner import run
 from kad.evaluation.store import Store, read, read_rows
 from kad.evaluation.task import Item, Task
 from kad.evaluation.wording import wordings

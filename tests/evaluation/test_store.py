@@ -15,9 +15,10 @@ import torch
 
 from kad.checkpoints import Checkpoints, load
 from kad.evaluation import store as store_module
+from kad.evaluation.job import Job
 from kad.evaluation.methods import Method
 from kad.evaluation.plan import Block, Configuration, Plan
-from kad.evaluation.runner import Job, run
+from kad.evaluation.runner import run
 from kad.evaluation.schema import configuration_of
 from kad.evaluation.store import Store, read, read_rows
 

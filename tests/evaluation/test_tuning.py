@@ -11,7 +11,7 @@ import pytest
 from kad.checkpoints import load
 from kad.cli.main import main
 from kad.evaluation import Number, sources
-from kad.evaluation.runner import Job
+from kad.evaluation.job import Job
 from kad.evaluation.store import read
 from kad.evaluation.task import Item
 from kad.evaluation.tasks import task_of

@@ -16,9 +16,9 @@ import yaml
 
 from kad.checkpoints import Checkpoints
 from kad.engines import Generated, Generations
+from kad.evaluation.job import Job, Unit
 from kad.evaluation.methods import methods_of
 from kad.evaluation.plan import Block, Plan
-from kad.evaluation.runner import Job, Unit
 from kad.evaluation.task import messages, render
 
 TEMPLATES = (
