@@ -15,7 +15,7 @@ import kad
 from kad.cli.main import main
 from kad.cli.solve import of_model
 from kad.decoding.mapped import map_of
-from kad.evaluation.full_pass import full_pass
+from kad.engines.full_pass import full_pass
 from kad.vocabulary import id_bound, shared_vocabulary, usable_ids
 
 from ..models import chain, ragged, tiny

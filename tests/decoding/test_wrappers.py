@@ -19,7 +19,7 @@ from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 import kad
 from kad.decoding.packed import PackedLinear
 from kad.decoding.wrappers import IN_LAYERS
-from kad.evaluation.full_pass import full_pass
+from kad.engines.full_pass import full_pass
 from kad.vocabulary import output_size
 
 from ..models import ragged, tiny, tiny_mamba
