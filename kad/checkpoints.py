@@ -37,6 +37,10 @@ class Checkpoints:
         """The one whose chat template is used."""
         return self.proxy_tokenizer or self.tokenizer
 
+    def tokenizer_of(self, role: str) -> Any:
+        """The tokenizer of the ids that come out where this model stands in the base's place."""
+        return self.aligned_tokenizer if role == "proxy" else self.tokenizer
+
     @functools.cached_property
     def fingerprints(self) -> tuple[tuple[str, str], ...]:
         """By role; read from the weights once."""

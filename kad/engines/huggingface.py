@@ -62,7 +62,7 @@ class HuggingFace(Engine):
         proxy_prompts: Sequence[Sequence[int]] | None = None,
     ) -> Generations:
         models, start = self.checkpoints.models, time.perf_counter()
-        tokenizer = self.tokenizer_of(base)
+        tokenizer = self.checkpoints.tokenizer_of(base)
         options: dict[str, Any] = PLAIN | {"max_new_tokens": settings.new_tokens, "do_sample": False}
         if settings.temperature is not None:
             options |= {"do_sample": True, "temperature": settings.temperature, "top_k": settings.top_k or 0}
@@ -83,16 +83,12 @@ class HuggingFace(Engine):
             models,
             target,
             ids,
-            self.tokenizer_of(base),
+            self.checkpoints.tokenizer_of(base),
             start,
             settings.temperature is not None,
             processors_of(settings),
         )
         return Scores(pi, read, proxy)
-
-    def tokenizer_of(self, base: str) -> Any:
-        """The tokenizer of the ids that come out: the base's, or that of the model which stands in its place."""
-        return self.checkpoints.aligned_tokenizer if base == "proxy" else self.checkpoints.tokenizer
 
 
 def generated(trace: Trace, row: int, text: str) -> Generated:

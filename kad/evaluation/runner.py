@@ -131,7 +131,7 @@ def decode(job: Job, unit: Unit) -> Generations:
     """One call of the engine."""
     c, aligned, other = unit.configuration, job.checkpoints.aligned_tokenizer, job.checkpoints.proxy_tokenizer
     prompts = [unit.questions.prompt(aligned, item) for item in unit.items]
-    tokenizer = tokenizer_of(job, c)
+    tokenizer = job.checkpoints.tokenizer_of(c.of.kind.base)
     mapped = other is not None and tokenizer is not other
     seeds = None if c.temperature is None else [seed_of(c, item.id, unit.seed) for item in unit.items]
     return job.engine.generate(
@@ -144,9 +144,3 @@ def settings_of(c: Configuration) -> Settings:
     """How a configuration's texts are drawn."""
     filters = {} if c.temperature is None else {"top_k": c.top_k, "top_p": c.top_p, "min_p": c.min_p}
     return Settings(c.new_tokens, c.temperature, window=c.window, **filters)  # type: ignore[arg-type]
-
-
-def tokenizer_of(job: Job, configuration: Configuration) -> Any:
-    """The tokenizer of the ids that come out: the base's, or that of the model which stands in its place."""
-    alone = configuration.of.kind.base == "proxy"
-    return job.checkpoints.aligned_tokenizer if alone else job.checkpoints.tokenizer

@@ -17,7 +17,7 @@ from .configuration import Configuration
 from .files import read_json, write_whole
 from .job import Job
 from .questions import ids_of
-from .runner import settings_of, tokenizer_of
+from .runner import settings_of
 from .schema import Line
 from .store import Store
 from .task import Item
@@ -70,7 +70,7 @@ def read_traces(folder: Path) -> list[Line]:
 
 def trace_of(job: Job, configuration: Configuration, item: Item, prompt: str, row: Line) -> Line:
     """One answer, token by token."""
-    tokenizer, target = tokenizer_of(job, configuration), job.target(configuration)
+    tokenizer, target = job.checkpoints.tokenizer_of(configuration.of.kind.base), job.target(configuration)
     first, emitted = ids_of([prompt], tokenizer, job.checkpoints.aligned_tokenizer)[0], list(row["ids"])
     found = job.engine.score(
         torch.tensor([[*first, *emitted[:-1]]]), target, settings_of(configuration), start=len(first) - 1,
