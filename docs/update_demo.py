@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from kad import demo
-from kad.checkpoints import load
+from kad.checkpoints import load_checkpoints
 from kad.cli.demo import PROBLEMS, SEEDS, jobs_of, shown_of
 from kad.cli.demo_tables import Cells, accuracy, comparison, examples, pictures, speculation
 from kad.demo.problems import held_out
@@ -28,7 +28,7 @@ def table(cells: Cells) -> str:
 
 if __name__ == "__main__":
     rows, seeds = read(sys.argv[1])[1], range(1, 1 + SEEDS)
-    standard, full = (shown_of(rows, jobs_of(load({}), PROBLEMS, seeds, full)) for full in (False, True))
+    standard, full = (shown_of(rows, jobs_of(load_checkpoints({}), PROBLEMS, seeds, full)) for full in (False, True))
     pictures(standard, DOCS / "images")
     console = Console(record=True, width=96, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(examples(demo.load(), held_out(3)))

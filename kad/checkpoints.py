@@ -53,7 +53,7 @@ class Checkpoints:
         return tuple(sorted((role, hashlib.sha256(text.encode()).hexdigest()[:8]) for role, text in told.items()))
 
 
-def load(places: Mapping[str, str | None], dtype: str = "auto", device: str | None = None) -> Checkpoints:
+def load_checkpoints(places: Mapping[str, str | None], dtype: str = "auto", device: str | None = None) -> Checkpoints:
     """Checkpoints by role; the embedded pair if neither base nor proxy is named.
 
     Args:

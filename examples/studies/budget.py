@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import kad
-from kad.checkpoints import load
+from kad.checkpoints import load_checkpoints
 from kad.evaluation import Block, Job, Method, Plan, Store, figures, read, run, summaries
 from kad.plots import pyplot
 
@@ -30,7 +30,7 @@ def main() -> None:
     plan = Plan(("embedded",), (Block(methods),), 8 if options.quick else options.n, (0,) if options.quick else (0, 1))
     folder = Path(tempfile.mkdtemp()) / "e" if options.quick else options.output
     with Store(folder) as store:
-        run(Job(plan, load({}), batch=400), store)
+        run(Job(plan, load_checkpoints({}), batch=400), store)
     lines = summaries(*read(folder)[:2])
     print(f"{'method':18}{'accuracy':>18}{'deferred':>10}{'unfilled':>10}{'over half unfilled':>20}")
     for s in lines:

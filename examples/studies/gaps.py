@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 import kad
-from kad.checkpoints import load
+from kad.checkpoints import load_checkpoints
 from kad.evaluation import Block, Job, Method, Plan, Store, run
 from kad.evaluation.methods import methods_of
 from kad.evaluation.steps import steps, stored
@@ -60,7 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     plan = Plan(("embedded",), (Block((Method("dual", 0.4), Method("p"))),), 4 if options.quick else 400)
     folder = Path(tempfile.mkdtemp()) / "e" if options.quick else options.output
-    pair = load({})
+    pair = load_checkpoints({})
     with Store(folder) as store:
         run(Job(plan, pair, batch=400), store)
     for texts in stored(folder, pair)[0]:

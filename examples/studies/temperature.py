@@ -9,7 +9,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from kad.checkpoints import load
+from kad.checkpoints import load_checkpoints
 from kad.evaluation import Block, Job, Method, Plan, Store, read, run, summaries
 from kad.plots import pyplot
 
@@ -33,7 +33,7 @@ def main() -> None:
     )  # fmt: skip
     folder = Path(tempfile.mkdtemp()) / "e" if options.quick else options.output
     with Store(folder) as store:
-        run(Job(plan, load({}), batch=400), store)
+        run(Job(plan, load_checkpoints({}), batch=400), store)
     lines = summaries(*read(folder)[:2])
     kinds = list(dict.fromkeys(s.configuration.filtered for s in lines))
     panels = pyplot().subplots(1, len(kinds), figsize=(11, 3.8), sharey=True, layout="constrained")[1]

@@ -10,7 +10,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from kad.checkpoints import load
+from kad.checkpoints import load_checkpoints
 from kad.evaluation import Block, Job, Method, Plan, Store, read, run, summaries
 from kad.plots import pyplot
 
@@ -29,7 +29,7 @@ def main() -> None:
     plan = Plan(("embedded",), (Block(METHODS, windows=windows),), 8 if options.quick else options.n, (0,))
     folder = Path(tempfile.mkdtemp()) / "e" if options.quick else options.output
     with Store(folder) as store:
-        run(Job(plan, load({}), batch=400), store)
+        run(Job(plan, load_checkpoints({}), batch=400), store)
     lines = summaries(*read(folder)[:2])
     panels = pyplot().subplots(1, 3, figsize=(12, 3.8), layout="constrained")[1]
     for method in METHODS:

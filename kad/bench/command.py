@@ -105,7 +105,9 @@ def check(
 
 def load(base: str | None, proxy: str | None, device: str, dtype: torch.dtype) -> Models:
     """Two checkpoints, made to emit as many tokens as they are asked for."""
-    found = checkpoints.load({"base": base, "proxy": proxy}, str(dtype).removeprefix("torch."), device).models
+    found = checkpoints.load_checkpoints(
+        {"base": base, "proxy": proxy}, str(dtype).removeprefix("torch."), device
+    ).models
     for name, model in found.items():
         check_model(model, name)
         model.generation_config.eos_token_id = None  # every contender emits the same number of tokens

@@ -10,7 +10,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..checkpoints import load
+from ..checkpoints import load_checkpoints
 from ..decoding.packed import pack_weights
 from ..evaluation import plan as plans
 from ..evaluation.failures import Unanswered
@@ -103,7 +103,7 @@ def carry_out(
         return
     need("the report (or choose --no-report)", *(() if no_report else NEEDS))
     ready(plan)
-    checkpoints = load(places, dtype, device)
+    checkpoints = load_checkpoints(places, dtype, device)
     if pack:
         for model in checkpoints.models.values():
             pack_weights(model)

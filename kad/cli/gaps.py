@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..bounded import read_text
-from ..checkpoints import Checkpoints, load
+from ..checkpoints import Checkpoints, load_checkpoints
 from ..checks import whole
 from ..decoding.settings import DEFAULT_NEW_TOKENS
 from ..distributions import check_budget, check_temperature
@@ -40,7 +40,7 @@ def run(
         if not decides(rule):
             raise ValueError(f"{rule.label} defers no tokens of p, so it has no gap; choose dual, primal, nudging, ...")
     judge, prompts = loss if loss is not None else Logistic(), [] if results else read_prompts(prompt, file)
-    checkpoints = load({"base": base, "proxy": proxy}, dtype, device)
+    checkpoints = load_checkpoints({"base": base, "proxy": proxy}, dtype, device)
     if results is not None:
         groups, others = stored(results, checkpoints, data, task or (), along)
     else:

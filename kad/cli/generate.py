@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..bounded import read_text
-from ..checkpoints import load
+from ..checkpoints import load_checkpoints
 from ..decoding.colour import ColourStreamer, coloured, pieces
 from ..decoding.generate import generate
 from ..decoding.packed import pack_weights
@@ -42,7 +42,7 @@ def run(
         raise ValueError("--template-option needs --chat or --proxy-chat.")
     text = read_prompt(prompt, file)
 
-    loaded = load({"base": base, "proxy": proxy, "reference": reference}, dtype, device)
+    loaded = load_checkpoints({"base": base, "proxy": proxy, "reference": reference}, dtype, device)
     models, tokenizer = loaded.models, loaded.tokenizer
     if pack:
         models = {role: pack_weights(model) for role, model in models.items()}

@@ -16,7 +16,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from ..checkpoints import load
+from ..checkpoints import load_checkpoints
 from ..decoding.settings import stop_tokens
 from ..distributions import check_budget, check_distribution, softmax
 from ..extras import need
@@ -149,7 +149,7 @@ def of_model(
 ) -> Problem:
     """The next-token distributions after the prompt, or at each of its positions."""
     alone = base is not None and proxy is None
-    loaded = load({"base": base, "proxy": base if alone else proxy}, dtype, device)
+    loaded = load_checkpoints({"base": base, "proxy": base if alone else proxy}, dtype, device)
     models, tokenizer = loaded.models, loaded.tokenizer
     if loaded.proxy_tokenizer is not None:
         raise ValueError("kad solve reads both models at the same positions: choose a proxy with the base's tokenizer.")

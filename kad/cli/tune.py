@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from ..checkpoints import load
+from ..checkpoints import load_checkpoints
 from ..evaluation.job import ready
 from ..evaluation.methods import KINDS, Method, methods_of
 from ..evaluation.own import expanded
@@ -42,7 +42,9 @@ def run(
     )
     need("kad tune", "optuna")
     ready(plan)
-    checkpoints = load({"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}, dtype, device)
+    checkpoints = load_checkpoints(
+        {"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}, dtype, device
+    )
     with console.status("starting") as status:
         told = lambda text: status.update(Text(text))  # noqa: E731
         found = tune(chosen.name, plan, checkpoints, output, trials, heat, seed, data, batch, told, low, high)

@@ -66,7 +66,7 @@ def generate(
     union of both models'. What was used in the end is in ``out.trace.settings``.
 
     Models come as they are: whether Hugging Face's loader found all of a checkpoint's tensors, or drew some at random, can
-    no longer be seen here. ``kad.checkpoints.load`` and the commands ask it, and refuse such a checkpoint. They may be
+    no longer be seen here. ``kad.checkpoints.load_checkpoints`` and the commands ask it, and refuse such a checkpoint. They may be
     wrapped by ``torch.compile`` or by PEFT, whose adapters are then as they are when this is called.
 
     Args:

@@ -29,9 +29,9 @@ class HuggingFace(Engine):
         checkpoints: the models by role, and their tokenizers.
         compile: see `kad.generate`.
 
-    >>> from kad.checkpoints import load
+    >>> from kad.checkpoints import load_checkpoints
     >>> import kad
-    >>> engine = HuggingFace(load({}))
+    >>> engine = HuggingFace(load_checkpoints({}))
     >>> prompt = "q : tom has 6 apples . he loses 2 . he finds 9 more . how many apples does tom have now ? a :"
     >>> ids = [engine.tokenizer(prompt)["input_ids"]]
     >>> engine.generate(ids, kad.dual(0.4), Settings(new_tokens=40)).texts[0].text

@@ -20,7 +20,7 @@ except ImportError as error:
     raise ImportError("kad lm-eval needs lm-evaluation-harness: pip install 'kad-align[lm-eval]'.") from error
 
 from ..chances import seed_from
-from ..checkpoints import load
+from ..checkpoints import load_checkpoints
 from ..decoding.generate import generate
 from ..decoding.template import bounded
 from ..engines.full_pass import full_pass
@@ -55,7 +55,7 @@ class KadLM(HFLM):  # type: ignore[misc]
         if len(chosen) > 1:
             raise ValueError(f"the harness runs one method at a time, got {method!r}.")
         places = {"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}
-        checkpoints = load(places, dtype, there(device))
+        checkpoints = load_checkpoints(places, dtype, there(device))
         if checkpoints.proxy_tokenizer is not None:
             raise ValueError("kad lm-eval needs a base and a proxy with the same tokenizer; kad eval maps others.")
         kind = chosen[0].kind

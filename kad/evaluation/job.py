@@ -44,9 +44,9 @@ class Job:
     Raises:
         ValueError: a task, method or model that is not there; known before anything runs.
 
-    >>> from kad.checkpoints import load
+    >>> from kad.checkpoints import load_checkpoints
     >>> from kad.evaluation import Block, Method
-    >>> job = Job(Plan(("embedded",), (Block((Method("dual", 0.4),)),), count=5), load({}), batch=2)
+    >>> job = Job(Plan(("embedded",), (Block((Method("dual", 0.4),)),), count=5), load_checkpoints({}), batch=2)
     >>> [len(unit.items) for unit in job.units()]
     [2, 2, 1]
     """

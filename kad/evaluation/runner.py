@@ -45,9 +45,9 @@ def run(
         ValueError: the store cannot be written, or one question after another could not be answered.
 
     >>> import tempfile
-    >>> from kad.checkpoints import load
+    >>> from kad.checkpoints import load_checkpoints
     >>> from kad.evaluation import Block, Method, Plan
-    >>> job = Job(Plan(("embedded",), (Block((Method("dual", 0.4),)),), count=4), load({}))
+    >>> job = Job(Plan(("embedded",), (Block((Method("dual", 0.4),)),), count=4), load_checkpoints({}))
     >>> folder = tempfile.mkdtemp()
     >>> with Store(folder) as store:
     ...     run(job, store), run(job, store)

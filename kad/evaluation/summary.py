@@ -170,9 +170,9 @@ def summaries(
         asked: how much was asked of each, from the manifest of the folder; with it a summary knows if it is complete.
 
     >>> import tempfile
-    >>> from kad.checkpoints import load
+    >>> from kad.checkpoints import load_checkpoints
     >>> from kad.evaluation import Block, Job, Method, Plan, Store, read, run
-    >>> job = Job(Plan(("embedded",), (Block((Method("dual", 0.4),)),), count=4), load({}))
+    >>> job = Job(Plan(("embedded",), (Block((Method("dual", 0.4),)),), count=4), load_checkpoints({}))
     >>> folder = tempfile.mkdtemp()
     >>> with Store(folder) as store:
     ...     _ = run(job, store)

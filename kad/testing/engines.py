@@ -31,9 +31,9 @@ def check_engine(engine: Engine, prompts: Sequence[Sequence[int]], target: Targe
         AssertionError: one sentence that says which claim failed and on what input.
 
     >>> import kad
-    >>> from kad.checkpoints import load
+    >>> from kad.checkpoints import load_checkpoints
     >>> from kad.engines import HuggingFace
-    >>> engine = HuggingFace(load({}))
+    >>> engine = HuggingFace(load_checkpoints({}))
     >>> check_engine(engine, [engine.tokenizer(text)["input_ids"] for text in ("q : tom", "worksheet .", "count 3 4")])
     """
     right_kind(engine, Engine)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import kad
-from kad.checkpoints import Checkpoints, load
+from kad.checkpoints import Checkpoints, load_checkpoints
 from kad.cli.main import main
 from kad.evaluation import Block, Job, Method, Plan, Store, read, run
 from kad.evaluation.steps import steps, stored, written
@@ -22,7 +22,7 @@ CHECKED = 3e-5  # of stored α, which have five decimals, in float32
 
 @pytest.fixture(scope="module")
 def embedded() -> Checkpoints:
-    return load({})
+    return load_checkpoints({})
 
 
 @pytest.fixture(scope="module")

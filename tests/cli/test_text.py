@@ -117,8 +117,10 @@ def test_the_script_is_worth_it(tokenizer: PreTrainedTokenizerFast, script: list
 
 @pytest.mark.parametrize("window", ["0", "3", "7"])
 def test_streamed_or_not_the_text_is_the_same(capsys, monkeypatch, pair, tokenizer, script, window: str) -> None:
-    once = cache(lambda places, dtype, device: checkpoints.load(dict(places), dtype, device))
-    monkeypatch.setattr(command, "load", lambda places, dtype, device: once(tuple(places.items()), dtype, device))
+    once = cache(lambda places, dtype, device: checkpoints.load_checkpoints(dict(places), dtype, device))
+    monkeypatch.setattr(
+        command, "load_checkpoints", lambda places, dtype, device: once(tuple(places.items()), dtype, device)
+    )
     for n in cuts(tokenizer, script):
         want = tokenizer.decode(script[:n], skip_special_tokens=True)
         arguments = ["generate", "a", *pair, "--max-new-tokens", str(n), "--window", window]

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import kad
-from kad.checkpoints import load
+from kad.checkpoints import load_checkpoints
 from kad.cli.demo import jobs_of, shown_of
 from kad.cli.demo_tables import OURS, accuracy, comparison, speculation
 from kad.cli.main import main
@@ -92,7 +92,7 @@ def test_the_demos_claim_on_a_small_sample(tmp_path: Path) -> None:
     methods = (OURS, Method("p"), Method("q*"), Method("nudging", 0.4))
     plan = Plan(("embedded",), (Block(methods, ("models", "mixture")),), count=120, seeds=(1,), part="dev")
     with Store(tmp_path) as store:
-        run(Job(plan, load({}), batch=120), store)
+        run(Job(plan, load_checkpoints({}), batch=120), store)
     found = comparisons(*read(tmp_path)[:2])
     assert len(found) == 6
     for one in found:
@@ -112,7 +112,7 @@ def test_statistics() -> None:
 
 def test_a_plan_covers_what_it_should() -> None:
     """Nine methods in both placements, greedily, and with drafts of one seed; with --full fifteen, and the filter."""
-    pair, seeds = load({}), range(4, 7)
+    pair, seeds = load_checkpoints({}), range(4, 7)
     plain, drafts = jobs_of(pair, 5, seeds)
     sampled = [c for c in plain.configurations() if c.temperature is not None]
     greedy = [c for c in plain.configurations() if c.temperature is None]
@@ -186,7 +186,7 @@ def test_the_demo_of_a_finished_folder_asks_nothing(capsys, results: Path) -> No
 
 def test_the_tables_are_of_the_rows(results: Path) -> None:
     rows = read(results)[1]
-    shown = shown_of(rows, jobs_of(load({}), 6, [1]))
+    shown = shown_of(rows, jobs_of(load_checkpoints({}), 6, [1]))
     c = next(c for c in shown.configurations.values() if c.of == OURS and c.placement == "mixture" and not c.window)
     own = [row for row in rows if row["key"] == c.key]
     cells = accuracy(shown)["dual λ=0.4"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kad
-from kad.checkpoints import load
+from kad.checkpoints import load_checkpoints
 from kad.cli.main import main
 from kad.decoding.deferral import deferral_of
 from kad.evaluation import Block, Job, Method, Plan, Store, deferral, figures, read, run, summaries
@@ -47,7 +47,7 @@ def results(tmp_path_factory: pytest.TempPathFactory):
         Method("p"),
         Method("q*"),
     )
-    job = Job(Plan(("embedded",), (Block(methods),), count=20), load({}))
+    job = Job(Plan(("embedded",), (Block(methods),), count=20), load_checkpoints({}))
     with Store(folder) as store:
         run(job, store)
     return folder, summaries(*read(folder)[:2])

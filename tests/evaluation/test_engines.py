@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 import kad
-from kad.checkpoints import load
+from kad.checkpoints import load_checkpoints
 from kad.engines import Engine, Generations, HuggingFace, Settings
 from kad.evaluation import Block, Job, Method, Plan, Store, read, run, summaries
 from kad.evaluation.report import results_of, write
@@ -22,7 +22,7 @@ TEXTS = ("q : tom has 6 apples . he loses 2 .", "worksheet . 1 )", "count 3 4 5"
 
 @pytest.fixture(scope="module")
 def own() -> HuggingFace:
-    return HuggingFace(load({}))
+    return HuggingFace(load_checkpoints({}))
 
 
 def prompts(engine: Engine) -> list[list[int]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kad.checkpoints import Checkpoints, load
+from kad.checkpoints import Checkpoints, load_checkpoints
 from kad.cli.main import main
 from kad.evaluation import runner
 from kad.evaluation.failures import FAILURES, Unanswered, read_failures
@@ -26,7 +26,7 @@ SICK = {"3", "7"}  # questions for which its logits are NaN
 
 @pytest.fixture(scope="module")
 def embedded() -> Checkpoints:
-    return load({})
+    return load_checkpoints({})
 
 
 def job(checkpoints: Checkpoints) -> Job:
@@ -120,7 +120,7 @@ def test_all_other_rows_are_those_of_a_healthy_run(embedded: Checkpoints, health
 
 
 def test_on_the_shell(capsys, monkeypatch, embedded: Checkpoints, tmp_path: Path) -> None:
-    monkeypatch.setattr("kad.cli.evaluate.load", lambda *places: embedded)
+    monkeypatch.setattr("kad.cli.evaluate.load_checkpoints", lambda *places: embedded)
     command = ["eval", "--n", "9", "--batch", "4", "--method", "dual:0.4,0.5", "--output", str(tmp_path / "e")]
     with sickness(embedded):
         assert main(command) == 1
@@ -254,7 +254,12 @@ def test_extras_are_asked_for_first(
 
     monkeypatch.chdir(tmp_path)
     Path("plan.yaml").write_text("tasks: embedded\nruns: [{methods: p}]\n")
-    for name in ("kad.cli.evaluate.load", "kad.cli.tune.load", "kad.cli.demo.load", "kad.bench.command.build"):
+    for name in (
+        "kad.cli.evaluate.load_checkpoints",
+        "kad.cli.tune.load_checkpoints",
+        "kad.cli.demo.load",
+        "kad.bench.command.build",
+    ):
         monkeypatch.setattr(name, loaded)
     monkeypatch.setitem(sys.modules, module, None)
     assert main(command) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import kad
-from kad.checkpoints import load
+from kad.checkpoints import load_checkpoints
 from kad.cli.main import main
 from kad.evaluation.job import Job
 from kad.evaluation.methods import Method, methods_of
@@ -177,4 +177,4 @@ def test_on_the_shell(mine: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_jobs_refuse_what_cannot_run(mine: str) -> None:
     plan = Plan(("embedded",), (Block(tuple(methods_of(f"{mine}.MyLoss*primal:0.5"))),), count=2)
-    assert [c.of.label for c in Job(plan, load({})).configurations()] == [f"{mine}.MyLoss*primal b=0.5"]
+    assert [c.of.label for c in Job(plan, load_checkpoints({})).configurations()] == [f"{mine}.MyLoss*primal b=0.5"]

@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from kad.checkpoints import load
+from kad.checkpoints import load_checkpoints
 from kad.cli.main import main
 from kad.demo import MODELS
 from kad.evaluation.answers import Number
@@ -112,7 +112,7 @@ def test_a_models_settings_are_in_the_key(tmp_path: Path) -> None:
     plan = Plan(("embedded",), (Block((Method("p"), Method("q*"))),), count=2)
 
     def keys(where: dict[str, str], ends: int | None = None) -> list[str]:
-        checkpoints = load(where)
+        checkpoints = load_checkpoints(where)
         if ends is not None:
             checkpoints.models["base"].generation_config.eos_token_id = ends
         return [c.key for c in Job(plan, checkpoints).configurations()]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kad.checkpoints import Checkpoints, load
+from kad.checkpoints import Checkpoints, load_checkpoints
 from kad.cli.main import main
 from kad.evaluation import comparisons, runner
 from kad.evaluation.answers import Answer, Number
@@ -33,7 +33,7 @@ from .worlds import EDITS, ROWS, World, engine
 
 @pytest.fixture(scope="module")
 def embedded() -> Checkpoints:
-    return load({})
+    return load_checkpoints({})
 
 
 @given(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kad.checkpoints import Checkpoints, load
+from kad.checkpoints import Checkpoints, load_checkpoints
 from kad.evaluation import store as store_module
 from kad.evaluation.job import Job
 from kad.evaluation.methods import Method
@@ -27,7 +27,7 @@ KILLS = 20
 
 @pytest.fixture(scope="module")
 def embedded() -> Checkpoints:
-    return load({})
+    return load_checkpoints({})
 
 
 def job(checkpoints: Checkpoints, **changes) -> Job:
@@ -72,7 +72,7 @@ def test_what_is_written_is_read(uninterrupted: Path, embedded: Checkpoints) -> 
 
 def test_the_text_is_that_of_the_tokens_where_padding_is_a_word(tmp_path: Path) -> None:
     """A checkpoint may pad with any token; rows that end early were filled with it."""
-    own = load({})
+    own = load_checkpoints({})
     for model in own.models.values():
         model.generation_config.pad_token_id = own.tokenizer.convert_tokens_to_ids("has")
     plan = Plan(("embedded",), (Block((Method("dual", 0.4),)),), count=8)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kad.checkpoints import load
+from kad.checkpoints import load_checkpoints
 from kad.cli.main import main
 from kad.evaluation import Number, sources
 from kad.evaluation.job import Job
@@ -120,8 +120,8 @@ def test_refusals(tmp_path: Path, capsys) -> None:
     from dataclasses import replace
 
     with pytest.raises(ValueError, match="development questions alone"):
-        tune("dual", replace(plan, part="test"), load({}), tmp_path / "t", 1, ("models",))
-    assert Job(plan, load({})).questions[0].items == sources.items(task_of("embedded"), None, 5, "dev")
+        tune("dual", replace(plan, part="test"), load_checkpoints({}), tmp_path / "t", 1, ("models",))
+    assert Job(plan, load_checkpoints({})).questions[0].items == sources.items(task_of("embedded"), None, 5, "dev")
 
 
 def search(capsys, folder: Path, *more: str) -> dict:
