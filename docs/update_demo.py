@@ -1,4 +1,4 @@
-"""Brings the README's pictures and docs/demo.md's tables up to date from a run of the demo.
+"""Brings the README's draw_pictures and docs/demo.md's tables up to date from a run of the demo.
 
 kad demo --full --output full && python docs/update_demo.py full
 """
@@ -13,7 +13,7 @@ from rich.console import Console
 from kad import demo
 from kad.checkpoints import load_checkpoints
 from kad.cli.demo import PROBLEMS, SEEDS, jobs_of, shown_of
-from kad.cli.demo_tables import Cells, accuracy, comparison, examples, pictures, speculation
+from kad.cli.demo_tables import Cells, accuracies, comparison, draw_pictures, examples, speculation
 from kad.demo.problems import held_out
 from kad.evaluation import read
 
@@ -29,7 +29,7 @@ def table(cells: Cells) -> str:
 if __name__ == "__main__":
     rows, seeds = read(sys.argv[1])[1], range(1, 1 + SEEDS)
     standard, full = (shown_of(rows, jobs_of(load_checkpoints({}), PROBLEMS, seeds, full)) for full in (False, True))
-    pictures(standard, DOCS / "images")
+    draw_pictures(standard, DOCS / "images")
     console = Console(record=True, width=96, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(examples(demo.load(), held_out(3)))
     svg = console.export_svg(title="kad demo")
@@ -37,9 +37,9 @@ if __name__ == "__main__":
     (DOCS / "images" / "trace.svg").write_text(svg)
     page = (DOCS / "demo.md").read_text()
     for mark, cells in {
-        "results": accuracy(full),
+        "results": accuracies(full),
         "comparisons": comparison(full),
-        "filtered": accuracy(full, filtered=True),
+        "filtered": accuracies(full, filtered=True),
         "speculation": speculation(full),
     }.items():
         page = re.sub(

@@ -89,7 +89,7 @@ def load_checkpoints(places: Mapping[str, str | None], dtype: str = "auto", devi
     return Checkpoints(models, of_base, tokenizer)
 
 
-def of_pair(pair: demo.Pair) -> Checkpoints:
+def of_pair(pair: demo.Quartet) -> Checkpoints:
     """The embedded pair's four models."""
     models = {"base": pair.base, "proxy": pair.proxy, "reference": pair.proxy_base, "aligned": pair.base_aligned}
     return Checkpoints(models, pair.tokenizer)

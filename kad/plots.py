@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -55,6 +56,15 @@ def fresh(axes: Any, size: tuple[float, float] = (7.0, 4.2)) -> Any:
         _, axes = pyplot().subplots(figsize=size, layout="constrained")
     axes.spines[["top", "right"]].set_visible(False)
     return axes
+
+
+def save(axes: Any, path: Path, dpi: int = 150, tight: bool = False) -> None:
+    """Write the figure of some axes, as a whole or not at all, and let go of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.part")
+    axes.figure.savefig(scratch, format="png", dpi=dpi, bbox_inches="tight" if tight else None)
+    pyplot().close(axes.figure)
+    scratch.replace(path)
 
 
 def frontier(loss: Tensor, mass: Tensor, budgets: Sequence[float] | None = None, axes: Any = None) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich import console as rich_console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.segment import Segment, Segments
 from rich.text import Text
 
@@ -74,3 +75,18 @@ def json_text(value: Any, **options: Any) -> str:
     """
     text = json.dumps(value, ensure_ascii=False, **options)
     return re.sub(UNSEEN, lambda c: c[0] if c[0] == "\n" else f"\\u{ord(c[0]):04x}", text)
+
+
+def bar(console: Console, *more: ProgressColumn) -> Progress:
+    """A bar that is gone when it is done, with what is left to do and how long that takes, behind columns of one's own."""
+    text = TextColumn("{task.description:40.40}", markup=False)
+    return Progress(
+        text,
+        BarColumn(),
+        MofNCompleteColumn(),
+        *more,
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )

@@ -33,7 +33,7 @@ SHARES = (0, 0.01, 0.03, 0.06, 0.1, 0.25, 1)
 FEW = 25  # batches of aligned examples after which p is half aligned
 
 
-def pairs(pair: kad.demo.Pair, quick: bool, shipped: bool):
+def pairs(pair: kad.demo.Quartet, quick: bool, shipped: bool):
     """Names of a base and a proxy, and both: the embedded pair, every proxy under p, and three of them under other bases."""
     yield "p", SHIPPED, pair.base, pair.proxy
     if shipped or quick:  # training is tried by proxies.py

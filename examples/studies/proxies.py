@@ -32,7 +32,7 @@ def aligned(model, tokenizer, batches: int):
     return model.eval()
 
 
-def proxies(pair: kad.demo.Pair, steps: int, amounts: tuple[int, ...]):
+def proxies(pair: kad.demo.Quartet, steps: int, amounts: tuple[int, ...]):
     """Names and models: q with more and more aligned data, then other sizes with all of it."""
     for batches in amounts:
         yield f"q, {16 * batches} examples", aligned(pair.proxy_base, pair.tokenizer, batches)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LARGEST = 2**28  # numbers; 1,700 steps of a vocabulary of 150,000
+MOST_NUMBERS = 2**28  # numbers; 1,700 steps of a vocabulary of 150,000
 CSV_BYTES = 2**30
 
 
@@ -17,7 +17,7 @@ def read_array(path: Path) -> Tensor:
     """The real numbers of a .npy, .pt or .csv file in float64, ``(rows, V)`` or ``(V,)``.
 
     Raises:
-        ValueError: another kind of file or of content, or more numbers than `LARGEST`.
+        ValueError: another kind of file or of content, or more numbers than `MOST_NUMBERS`.
         OSError: it cannot be read.
 
     >>> import tempfile
@@ -32,12 +32,12 @@ def read_array(path: Path) -> Tensor:
     return readers[path.suffix](path)
 
 
-def check(count: int, kind: str) -> None:
+def check_amount(count: int, kind: str) -> None:
     """Raise a ValueError unless so many numbers of this kind can be used."""
     if "complex" in kind:
         raise ValueError("it holds complex numbers; probabilities and logits are real.")
-    if count > LARGEST:
-        raise ValueError(f"it stands for {count:,} numbers; at most {LARGEST:,} are read.")
+    if count > MOST_NUMBERS:
+        raise ValueError(f"it stands for {count:,} numbers; at most {MOST_NUMBERS:,} are read.")
 
 
 def of_npy(path: Path) -> Tensor:
@@ -50,7 +50,7 @@ def of_npy(path: Path) -> Tensor:
         raise ValueError("it is an archive; save one array.")
     if found.dtype.kind not in "biufc":
         raise ValueError(f"it holds {found.dtype}, no numbers.")
-    check(found.size, str(found.dtype))
+    check_amount(found.size, str(found.dtype))
     return torch.from_numpy(np.array(found, dtype=np.float64))
 
 
@@ -66,7 +66,7 @@ def of_pt(path: Path) -> Tensor:
         raise ValueError("it is no tensor saved with torch.save, or it is damaged.") from error
     if not isinstance(found, Tensor) or found.is_nested or found.layout != torch.strided or found.is_quantized:
         raise ValueError(f"it holds a {type(found).__name__}, no plain tensor.")
-    check(found.numel(), str(found.dtype))
+    check_amount(found.numel(), str(found.dtype))
     if found.device.type != "cpu":
         raise ValueError("its tensor holds no numbers (it was saved from the device meta).")
     if found.untyped_storage().nbytes() < found.numel() * found.element_size():

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import TaskID
 
 from ..checkpoints import Checkpoints, of_pair
 from ..demo import MODELS, load
@@ -21,39 +21,38 @@ from ..evaluation.schema import Line
 from ..evaluation.store import Store, check_folder
 from ..evaluation.traces import explain
 from ..extras import need
-from ..terminal import Console
-from .demo_tables import FILTER, OURS, TEMPERATURE, WINDOWS, Shown, pictures, show
+from ..terminal import Console, bar
+from .demo_tables import FILTER, OURS, TEMPERATURE, WINDOWS, Shown, draw_pictures, show_tables
 from .evaluate import with_progress
+from .options import Demo
 
 PROBLEMS, QUICK_PROBLEMS, SEEDS, TRACES = 400, 150, 3, 3
-METHODS = "p", "q*", "nudging:0.4", "implicit-reward", "dual:0.4", "primal:0.9", "fractional:0.9", "confidence-bet:0.1"
+COMPARED = "p", "q*", "nudging:0.4", "implicit-reward", "dual:0.4", "primal:0.9", "fractional:0.9", "confidence-bet:0.1"
 MORE_METHODS = "dual:0.3,0.5", "primal:0.6", "fractional:0.6", "confidence-bet:0,0.2"
 
 
-def run(
-    *, output: Path | None, quick: bool, full: bool, retrain: bool, models: Path | None, n: int | None, seed: int
-) -> None:
-    """See `kad.cli.commands.demo`."""
+def show_demo(o: Demo) -> None:
+    """``kad demo``."""
     need("kad demo", *NEEDS)
     console = Console()
-    n = n if n is not None else QUICK_PROBLEMS if quick else PROBLEMS
+    n = o.n if o.n is not None else QUICK_PROBLEMS if o.quick else PROBLEMS
     if n < 2:
         raise ValueError(f"--n must be at least 2 problems, got {n}.")
-    output = folder_of(output)
-    if retrain:
-        if models is None:
+    output = folder_of(o.output)
+    if o.retrain:
+        if o.models is None:
             raise ValueError("--retrain needs --models FOLDER, an empty or new folder for the four models.")
-        retrained(Path(models), seed, console)
-    pair = load(models if models is not None else MODELS)
-    jobs = jobs_of(of_pair(pair), n, range(seed, seed + (1 if quick else SEEDS)), full)
+        retrained(o.models, o.seed, console)
+    pair = load(o.models if o.models is not None else MODELS)
+    jobs = jobs_of(of_pair(pair), n, range(o.seed, o.seed + (1 if o.quick else SEEDS)), o.full)
     start = time.perf_counter()
     with Store(output) as store:
         answered = with_progress(jobs, store, console)
         results = results_of(output, OURS.label)
         explain(jobs[0], store, results.rows, TRACES)
     shown = shown_of(results.rows, jobs)
-    show(console, shown, pair)
-    pictures(shown, output)
+    show_tables(console, shown, pair)
+    draw_pictures(shown, output)
     write(results)
     there, seconds = len(shown.rows) - answered, time.perf_counter() - start
     console.print(f"{answered} questions answered, {there} were there; {seconds:.0f} s.")
@@ -62,7 +61,7 @@ def run(
 
 def jobs_of(checkpoints: Checkpoints, n: int, seeds: Sequence[int], full: bool = False) -> list[Job]:
     """Everything that one demo runs: every method sampled and greedily, and the mixtures with drafts, with one seed."""
-    texts = (*METHODS, *(MORE_METHODS if full else ()), "p*")
+    texts = (*COMPARED, *(MORE_METHODS if full else ()), "p*")
     methods = tuple(method for text in texts for method in methods_of(text))
     filters = ((), (("min_p", FILTER),)) if full else ((),)
     plain = Block(methods, ("models", "mixture"), temperatures=(TEMPERATURE,), filters=filters)
@@ -87,15 +86,13 @@ def retrained(folder: Path, seed: int, console: Console) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; give --models a new folder so that no other models are overwritten.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    text = TextColumn("{task.description:22}", markup=False)
-    bar = Progress(text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".kad-training-") as scratch, bar:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".kad-training-") as scratch, bar(console) as progress:
         tasks: dict[str, TaskID] = {}
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bar.add_task(f"training {stage}", total=total)
-            bar.update(tasks[stage], completed=done)
+                tasks[stage] = progress.add_task(f"training {stage}", total=total)
+            progress.update(tasks[stage], completed=done)
 
         figures = train(Path(scratch) / "models", seed, report)
         if folder.exists():

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from rich.console import Group
 from rich.table import Table
@@ -15,7 +14,7 @@ from rich.text import Text
 
 from ..decoding.colour import LEGEND, coloured
 from ..decoding.generate import generate
-from ..demo import Pair
+from ..demo import Quartet
 from ..demo.problems import Problem, aligned, held_out, prompt
 from ..evaluation import figures
 from ..evaluation.configuration import Configuration
@@ -23,9 +22,9 @@ from ..evaluation.methods import Method
 from ..evaluation.schema import Line
 from ..evaluation.summary import Comparison, Summary, comparisons, summaries
 from ..mixture import Placement, dual
-from ..plots import pyplot
+from ..plots import save
 from ..terminal import Console
-from .evaluate import number
+from .evaluate import two_places
 
 TEMPERATURE, FILTER, WINDOWS = 0.7, 0.3, (3, 5, 7)
 OURS = Method("dual", 0.4)
@@ -43,9 +42,7 @@ CAVEATS = (
 )
 
 Cells = dict[str, list[str]]  # a table by the first cells of its rows; the first row has the heads
-Place = tuple[
-    Method, Placement, int, bool, bool
-]  # of a run: method, placement, window, greedy, under the common filter
+Run = tuple[Method, Placement, int, bool, bool]  # method, placement, window, greedy, under the common filter
 
 
 @dataclass(frozen=True)
@@ -65,9 +62,9 @@ class Shown:
         return list(dict.fromkeys(c.of for c in self.configurations.values()))
 
     @cached_property
-    def lines(self) -> dict[Place, Summary]:
+    def lines(self) -> dict[Run, Summary]:
         """Every run's summary."""
-        found = dict[Place, Summary]()
+        found = dict[Run, Summary]()
         for s in summaries(self.configurations, self.rows):
             c = s.configuration
             found[c.of, c.placement, c.window, c.temperature is None, bool(c.filtered)] = s
@@ -91,12 +88,12 @@ class Shown:
         return {(known[c.against].of, known[c.key].placement): c for c in comparisons(known, rows, OURS.label)}
 
 
-def named(method: Method) -> str:
+def shown_name(method: Method) -> str:
     """As the tables print it."""
     return ALONE.get(method.name, method.label)
 
 
-def accuracy(shown: Shown, filtered: bool = False) -> Cells:
+def accuracies(shown: Shown, filtered: bool = False) -> Cells:
     """Every method in both placements, sampled and greedy."""
     cells = {"method": ["T on models\n(paper) [95%]", "T on mixture\n[95%]", "strict\nformat"]}
     cells["method"] += [] if filtered else ["greedy"]
@@ -105,7 +102,7 @@ def accuracy(shown: Shown, filtered: bool = False) -> Cells:
         row = [str(models.accuracy), "same" if method.kind.alone else str(mixture.accuracy)]
         row += [percent(shown.strict(mixture))]
         row += [] if filtered else [percent(shown.line(method, greedy=True).accuracy.share)]
-        cells[named(method)] = row
+        cells[shown_name(method)] = row
     return cells
 
 
@@ -117,7 +114,7 @@ def comparison(shown: Shown) -> Cells:
     """Ours minus the others, paired by problem."""
     cells, compared = {"against": [f"T on the {at}" for at in PLACEMENTS]}, shown.compared()
     for method in OTHERS:
-        row = cells[named(method)] = []
+        row = cells[shown_name(method)] = []
         for at in PLACEMENTS:
             c = compared[method, at]
             ratio = c.difference / c.error if c.error else math.inf
@@ -131,12 +128,12 @@ def speculation(shown: Shown) -> Cells:
     for method in shown.methods:
         if method.kind.base == "base":
             mass, runs = shown.line(method).deferred, [shown.line(method, window=window) for window in WINDOWS]
-            cells[named(method)] = [number(mass) or "-"]
-            cells[named(method)] += [f"{number(s.acceptance)}, {number(s.tokens_per_pass)}" for s in runs]
+            cells[shown_name(method)] = [two_places(mass) or "-"]
+            cells[shown_name(method)] += [f"{two_places(s.acceptance)}, {two_places(s.tokens_per_pass)}" for s in runs]
     return cells
 
 
-def table(title: str, cells: Cells) -> Table:
+def demo_table(title: str, cells: Cells) -> Table:
     """Ours stands out."""
     found = Table(title=title, title_justify="left")
     (first, heads), *rows = cells.items()
@@ -148,7 +145,7 @@ def table(title: str, cells: Cells) -> Table:
     return found
 
 
-def examples(pair: Pair, problems: Sequence[Problem]) -> Group:
+def examples(pair: Quartet, problems: Sequence[Problem]) -> Group:
     """Worked examples with our method (window 0, so that a token's colour is the draw that made it)."""
     out = generate(
         pair.base, pair.proxy, [prompt(p) for p in problems], target=dual(0.4), window=0, seed=0,
@@ -160,31 +157,23 @@ def examples(pair: Pair, problems: Sequence[Problem]) -> Group:
     return Group(Text.assemble("Worked examples: ", LEGEND), Text(""), *lines)
 
 
-def show(console: Console, shown: Shown, pair: Pair) -> None:
+def show_tables(console: Console, shown: Shown, pair: Quartet) -> None:
     """Print everything."""
     one = shown.line(OURS)
     size = f"{one.questions} problems x {one.seeds} sampling seed{'s' * (one.seeds > 1)}, temperature {TEMPERATURE}"
-    console.print(table(f"Accuracy in %: {size}", accuracy(shown)))
-    console.print(table(f"{OURS.label} minus the others, in points (paired by problem)", comparison(shown)))
+    console.print(demo_table(f"Accuracy in %: {size}", accuracies(shown)))
+    console.print(demo_table(f"{OURS.label} minus the others, in points (paired by problem)", comparison(shown)))
     if any(filtered for *_, filtered in shown.lines):
         title = f"Accuracy in %: {size}\nand one common truncation filter (min-p {FILTER} on every model)"
-        console.print(table(title, accuracy(shown, filtered=True)))
+        console.print(demo_table(title, accuracies(shown, filtered=True)))
     title = "Speculation with q* as the drafter, temperature on the models:\naccepted/drafted, tokens per base pass"
-    console.print(table(title, speculation(shown)))
+    console.print(demo_table(title, speculation(shown)))
     console.print(examples(pair, held_out(3)))
     console.print(CAVEATS, style="dim")
 
 
-def pictures(shown: Shown, folder: Path) -> None:
+def draw_pictures(shown: Shown, folder: Path) -> None:
     """``accuracy.png`` and ``acceptance.png``."""
     sampled = [(window, s) for (_, _, window, greedy, filtered), s in shown.lines.items() if not (greedy or filtered)]
-    save(figures.accuracy([s for window, s in sampled if not window], "embedded"), folder / "accuracy.png")
-    save(figures.acceptance([s for window, s in sampled if window], "embedded"), folder / "acceptance.png")
-
-
-def save(axes: Any, path: Path) -> None:
-    """Under another name first, so that the picture is there as a whole or not at all."""
-    scratch = path.with_name(f".{path.name}")
-    axes.figure.savefig(scratch, format="png", dpi=150, bbox_inches="tight")
-    pyplot().close(axes.figure)
-    scratch.replace(path)
+    save(figures.accuracy([s for window, s in sampled if not window], "embedded"), folder / "accuracy.png", tight=True)
+    save(figures.acceptance([s for window, s in sampled if window], "embedded"), folder / "acceptance.png", tight=True)

@@ -2,126 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import TimeElapsedColumn
 from rich.table import Table
 
 from ..checkpoints import load_checkpoints
+from ..checks import whole
 from ..decoding.packed import pack_weights
-from ..evaluation import plan as plans
 from ..evaluation.failures import Unanswered
 from ..evaluation.job import Job, Unit, ready
 from ..evaluation.methods import available, methods_of
-from ..evaluation.plan import Block, Configuration, Plan
+from ..evaluation.plan import Block, Configuration, Plan, from_yaml, seeds_of
 from ..evaluation.presets import PAPER_GRID, preset_of
-from ..evaluation.protocol import TASKS
-from ..evaluation.protocol import remarks as protocol_remarks
+from ..evaluation.protocol import TASKS, remarks
 from ..evaluation.report import NEEDS, Results, results_of, write
 from ..evaluation.runner import run as run_job
 from ..evaluation.store import Store, read
 from ..evaluation.summary import Comparison, Summary
-from ..evaluation.task import Task
+from ..evaluation.tasks import task_of
 from ..evaluation.traces import explain
 from ..evaluation.wording import wordings
 from ..extras import need
-from ..terminal import Console, json_text
-from .dry_run import show
+from ..terminal import Console, bar, json_text
+from .dry_run import show_plan
+from .options import Eval, OnTasks, Report, Sweep
 from .variables import variables
 
 ROLES = ("base", "proxy", "reference", "aligned")
 
 
-def run(
-    *, task: list[str] | None, method: list[str] | None, base: str | None, proxy: str | None, reference: str | None,
-    aligned: str | None, n: int | None, seeds: int, window: list[int] | None, placement: list[str] | None,
-    temperature: float, greedy: bool, top_p: float | None, top_k: int | None, min_p: float | None, control: float | None,
-    shots: int, shuffle: int, part: str, new_tokens: int | None, template_option: list[str] | None, preset: str | None,
-    protocol: str, **how: Any,
-) -> None:  # fmt: skip
-    """See `kad.cli.evaluation.evaluate`."""
-    places = {"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}
-    if seeds < 1:
-        raise ValueError(f"--seeds must be ≥ 1, got {seeds}.")
-    chosen = tuple(m for text in method or [] for m in methods_of(text))
-    filters = tuple((k, v) for k, v in (("top_p", top_p), ("top_k", top_k), ("min_p", min_p)) if v is not None)
-    both = (filters,) if control is None else (filters, (("min_p", control),))
-    heat: tuple[Any, ...] = tuple(placement or ["models"])  # the block checks them
-    block = Block(chosen, heat, tuple(window or [0]), (None if greedy else temperature,), both)
-    options: dict[str, Any] = {"count": n, "shots": shots, "shuffle": shuffle, "part": part, "protocol": protocol}
-    options |= {} if new_tokens is None else {"new_tokens": new_tokens}
-    options |= {} if template_option is None else {"template": tuple(variables(template_option).items())}
-    shapes = None
-    if preset is not None:
-        found = preset_of(preset)
-        places = {role: place or found.places[role] for role, place in places.items()}
-        shapes = found.shapes
-        options |= {"tasks": tuple(task)} if task else {}
-        options |= {"blocks": (block,)} if chosen else {}
-        plan = found.plan(seeds, **options)
+def evaluate(o: Eval) -> None:
+    """``kad eval``."""
+    places, options = o.places, options_of(o)
+    if o.preset is None:
+        plan, shapes = Plan(tasks_of(o, o.protocol == "paper"), (block_of(o),), **options), None
     else:
-        if task is None and base is not None and protocol == "paper":
-            task = list(TASKS)
-        if task is None and base is not None:
-            raise ValueError("give the tasks with --task, such as --task gsm8k.")
-        plan = Plan(tuple(task or ["embedded"]), (block,), seeds=tuple(range(seeds)), **options)
-    carry_out(plan, places, shapes, **how)
+        preset = preset_of(o.preset)
+        places = {role: place or preset.places[role] for role, place in places.items()}
+        options |= {"tasks": o.task} if o.task else {}
+        options |= {"blocks": (block_of(o),)} if o.method else {}
+        plan, shapes = preset.plan(**options), preset.shapes
+    carry_out(o, plan, places, o.data, o.batch, shapes)
 
 
-def run_plan(
-    *, plan: Path, base: str | None, proxy: str | None, reference: str | None, aligned: str | None, data: Path | None,
-    n: int | None, seeds: int | None, batch: int | None, **how: Any,
-) -> None:  # fmt: skip
-    """See `kad.cli.evaluation.sweep`."""
-    found, rest = plans.from_yaml(plan)
-    known = {*ROLES, "data", "batch"}
-    if unknown := sorted(set(rest) - known):
-        raise ValueError(f"the plan {plan} has unknown keys: {', '.join(unknown)}.")
-    if n is not None:
-        found = replace(found, count=n)
-    if seeds is not None:
-        found = replace(found, seeds=plans.seeds_of(seeds))
-    given = {"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}
-    places = {role: given[role] if given[role] is not None else rest.get(role) for role in ROLES}
-    if data is None and rest.get("data") is not None:
-        data = plan.parent / str(rest["data"])
-    carry_out(found, places, None, data=data, batch=batch if batch is not None else rest.get("batch") or 64, **how)
+def options_of(o: Eval) -> dict[str, Any]:
+    """What a plan is told beside its tasks and blocks; what is not said is left to it."""
+    said: dict[str, Any] = {"new_tokens": o.new_tokens, "template": tuple(variables(o.template_option).items()) or None}
+    return {
+        "count": o.n, "seeds": tuple(range(whole("--seeds", o.seeds, 1))), "shots": o.shots, "shuffle": o.shuffle, "part": o.part,
+        "protocol": o.protocol, **{name: value for name, value in said.items() if value is not None},
+    }  # fmt: skip
+
+
+def block_of(o: Eval) -> Block:
+    """The axes."""
+    filters = tuple((k, v) for k, v in (("top_p", o.top_p), ("top_k", o.top_k), ("min_p", o.min_p)) if v is not None)
+    both = (filters,) if o.control is None else (filters, (("min_p", o.control),))
+    methods = tuple(m for text in o.method for m in methods_of(text))
+    return Block(methods, placements_of(o), o.window, (None if o.greedy else o.temperature,), both)
+
+
+def placements_of(o: OnTasks) -> tuple[Any, ...]:
+    return o.placement  # a block checks them
+
+
+def tasks_of(o: OnTasks, paper: bool = False) -> tuple[str, ...]:
+    """Those that are named; of the embedded pair its own, under the paper's protocol all of the paper's."""
+    if not o.task and o.base is not None and not paper:
+        raise ValueError("give the tasks with --task, such as --task gsm8k.")
+    return o.task or (TASKS if o.base is not None else ("embedded",))
+
+
+def sweep(o: Sweep) -> None:
+    """``kad sweep``."""
+    plan, rest = from_yaml(o.plan)
+    if unknown := sorted(set(rest) - {*ROLES, "data", "batch"}):
+        raise ValueError(f"the plan {o.plan} has unknown keys: {', '.join(unknown)}.")
+    changes: dict[str, Any] = {} if o.n is None else {"count": o.n}
+    changes |= {} if o.seeds is None else {"seeds": seeds_of(o.seeds)}
+    places = {role: place if place is not None else rest.get(role) for role, place in o.places.items()}
+    beside = o.plan.parent / str(rest["data"]) if rest.get("data") is not None else None
+    batch = o.batch if o.batch is not None else rest.get("batch") or 64
+    carry_out(o, replace(plan, **changes), places, o.data or beside, batch)
 
 
 def carry_out(
-    plan: Plan, places: dict[str, str | None], shapes: str | None, *, data: Path | None, batch: int, dtype: str,
-    device: str | None, compile: bool, pack: bool, output: Path, dry_run: bool, no_report: bool, traces: int,
+    o: Eval | Sweep, plan: Plan, places: dict[str, str | None], data: Path | None, batch: int, shapes: str | None = None
 ) -> None:  # fmt: skip
     """Load, run, show, write."""
     console = Console()
-    if dry_run:
+    if o.dry_run:
         plan = completed(plan, {role for role, place in places.items() if place} or set(ROLES))
-        show(plan, places, data, batch, dtype, shapes, console)
+        show_plan(plan, places, data, batch, o.dtype, shapes, console)
         return
-    need("the report (or choose --no-report)", *(() if no_report else NEEDS))
+    need("the report (or choose --no-report)", *(() if o.no_report else NEEDS))
     ready(plan)
-    checkpoints = load_checkpoints(places, dtype, device)
-    if pack:
+    checkpoints = load_checkpoints(places, o.dtype, o.device)
+    if o.pack:
         for model in checkpoints.models.values():
             pack_weights(model)
-    job = Job(completed(plan, set(checkpoints.models)), checkpoints, data, batch, compile)
+    job = Job(completed(plan, set(checkpoints.models)), checkpoints, data, batch, o.compile)
     unanswered: Unanswered | None = None
-    with Store(output) as store:
+    with Store(o.output) as store:
         if store.cut:
-            console.print(f"{output}: a killed run had left {store.cut} bytes of a line; its batch runs again.")
+            console.print(f"{o.output}: a killed run had left {store.cut} bytes of a line; its batch runs again.")
         try:
             answered, failed = with_progress([job], store, console), 0
         except Unanswered as error:
             unanswered, answered, failed = error, error.answered, len(error.failures)
             if not store.answers:
                 raise
-        explain(job, store, read(output)[1], traces)
+        explain(job, store, read(o.output)[1], o.traces)
     there = sum(len(unit.items) for unit in job.units()) - answered - failed
     console.print(f"{answered} questions answered, {there} were there.")
-    report(output, page=not no_report)  # the same numbers as kad report will print
+    report_on(results_of(o.output), page=not o.no_report)  # the same numbers as kad report will print
     if unanswered is not None:
         raise unanswered
 
@@ -137,43 +135,43 @@ def completed(plan: Plan, roles: set[str]) -> Plan:
 def with_progress(jobs: Sequence[Job], store: Store, console: Console) -> int:
     """Run with a bar over the questions that are not answered; only these are in the estimate."""
     todo = sum(len(store.missing(u.configuration, u.seed, job.asked(u))) for job in jobs for u in job.units())
-    columns = (
-        TextColumn("{task.description:30.30}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=todo)
+    with bar(console, TimeElapsedColumn()) as progress:
+        task = progress.add_task("starting", total=todo)
 
         def told(unit: Unit, added: int) -> None:
             c = unit.configuration
-            bar.update(task, description=f"{c.task}: {c.of.label}", advance=added)
+            progress.update(task, description=f"{c.task}: {c.of.label}", advance=added)
 
         return sum(run_job(job, store, told) for job in jobs)
 
 
-def report(
-    folder: Path, against: str = "dual", json: bool = False, page: bool = True, tasks: Mapping[str, Task] | None = None
-) -> None:
-    """Numbers, tables and the page of a folder of results."""
-    results = results_of(folder, against, tasks)
-    if json:
+def report_again(o: Report) -> None:
+    """``kad report``."""
+    tasks = [task_of(spec) for spec in o.task]
+    results = results_of(o.folder, o.against, {task.name: task for task in tasks})
+    if o.json:
         print(json_text(results.numbers(), indent=1))
-        return
+    else:
+        report_on(results)
+
+
+def report_on(results: Results, page: bool = True) -> None:
+    """Tables, remarks and the page."""
     console = Console()
     console.print(table_of(results.lines))
     if results.compared:
         console.print(table_of_comparisons(results.lines, results.compared))
-    for sentence in remarks(results):
+    for sentence in remarks_on(results):
         console.print(sentence, soft_wrap=True)
     if page:
         console.print(f"written: {write(results)}", soft_wrap=True)
 
 
-def remarks(results: Results) -> list[str]:
+def remarks_on(results: Results) -> list[str]:
     """What the numbers are not of: incomplete lines, changed verdicts, answers that do not count."""
     found = [f"not complete: {sentence}" for sentence in results.unfinished]
     if any(s.configuration.protocol != "kad" for s in results.lines):  # the page says it of kad's own too
-        found += protocol_remarks([s.configuration for s in results.lines])
+        found += remarks([s.configuration for s in results.lines])
     for task, g in results.graded.items():
         if g.changed:
             found.append(
@@ -210,12 +208,12 @@ def table_of(lines: list[Summary]) -> Table:
     for s in lines:
         table.add_row(
             s.configuration.of.label, *(get(s.configuration) for get in shown.values()), s.shape if s.complete else s.size,
-            str(s.accuracy), number(s.deferred), number(s.acceptance), number(s.tokens_per_pass), f"{s.tokens_per_second:.0f}",
+            str(s.accuracy), two_places(s.deferred), two_places(s.acceptance), two_places(s.tokens_per_pass), f"{s.tokens_per_second:.0f}",
         )  # fmt: skip
     return table
 
 
-def number(value: float | None) -> str:
+def two_places(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 

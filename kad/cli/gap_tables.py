@@ -27,7 +27,7 @@ AT_BUDGET = (
 
 
 @dataclass(frozen=True)
-class Found:
+class OnSteps:
     """One rule on the steps of one group of texts."""
 
     texts: Texts
@@ -46,11 +46,9 @@ class Found:
                 "steps_in_all": self.steps.total, **self.gap.summary()}  # fmt: skip
 
 
-def opened(title: str, found: Sequence[Found]) -> tuple[Table, list[list[str]]]:
+def opened(title: str, found: Sequence[OnSteps]) -> tuple[Table, list[list[str]]]:
     """A table whose first columns say which rule on which steps; what never varies is left out."""
-    table = Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )  # fmt: skip
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     texts = short_labels(found)
     own = texts == [x.rule for x in found]
     heads = {"task": [x.task for x in found], "texts of": texts, "rule": [x.rule for x in found]}
@@ -60,19 +58,16 @@ def opened(title: str, found: Sequence[Found]) -> tuple[Table, list[list[str]]]:
     return table, [list(row) for row in zip(*shown.values(), strict=True)]
 
 
-def short_labels(found: Sequence[Found]) -> list[str]:
+def short_labels(found: Sequence[OnSteps]) -> list[str]:
     """Whose texts they are: the method alone, if no two groups of a task differ in the settings only."""
     groups = {(x.task, x.texts.label): x.texts.configuration.of.label for x in found}
     unique = len({(task, short) for (task, _), short in groups.items()}) == len(groups)
     return [x.texts.configuration.of.label if unique else x.texts.label for x in found]
 
 
-def at_own_mass(found: Sequence[Found], loss: Loss) -> Table:
+def at_own_mass(found: Sequence[OnSteps], loss: Loss) -> Table:
     """Every rule beside the optimum for what it defers itself."""
-    table, heads = opened(
-        f"{type(loss).__name__} at the mass that each rule defers itself",
-        found,
-    )  # fmt: skip
+    table, heads = opened(f"{type(loss).__name__} at the mass that each rule defers itself", found)
     for name in ("steps", "mass", "risk", "mean gap", "max", "optimal", "pooled"):
         table.add_column(name, justify="right", no_wrap=True)
     for head, x in zip(heads, found, strict=True):
@@ -84,13 +79,10 @@ def at_own_mass(found: Sequence[Found], loss: Loss) -> Table:
     return table
 
 
-def at_budget(found: Sequence[Found]) -> Table:
+def at_budget(found: Sequence[OnSteps]) -> Table:
     """Every rule with a budget beside the optimum for it, at the steps where it keeps it."""
     limited = [x for x in found if x.gap.summary()["budget"] is not None]
-    table, heads = opened(
-        "At a budget b",
-        limited,
-    )
+    table, heads = opened("At a budget b", limited)
     for name in ("b", "over b", "mean gap", "max", "optimal", "unfilled", "optimum's"):
         table.add_column(name, justify="right", no_wrap=True)
     for head, x in zip(heads, limited, strict=True):
@@ -121,7 +113,7 @@ def share(s: dict[str, Any]) -> str:
     return f"{100 * s['optimal']:.0f}%" + (f" (+{100 * s['open']:.0f}%?)" if s["open"] >= 0.005 else "")
 
 
-def by_step(found: Sequence[Found]) -> str:
+def by_step(found: Sequence[OnSteps]) -> str:
     """All numbers, a line per rule and step."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -129,18 +121,8 @@ def by_step(found: Sequence[Found]) -> str:
     writer.writerow(["task", "along", "rule", "item", "seed", "step", *fields, "late"])
     for x in found:
         g = x.gap
-        columns = (
-            g.risk,
-            g.mass,
-            g.budget,
-            g.unfilled,
-            g.over,
-            g.own.low,
-            g.own.high,
-            g.stated.low,
-            g.stated.high,
-            g.spare,
-        )
+        stated = (g.stated.low, g.stated.high, g.spare)
+        columns = (g.risk, g.mass, g.budget, g.unfilled, g.over, g.own.low, g.own.high, *stated)
         rows = zip(x.steps.places, zip(*(c.tolist() for c in columns), strict=True), g.late.tolist(), strict=True)
         for place, numbers, late in rows:
             shown = ["" if v != v else repr(v) for v in numbers]

@@ -2,83 +2,87 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..bounded import read_text
 from ..checkpoints import load_checkpoints
 from ..decoding.colour import ColourStreamer, coloured, pieces
 from ..decoding.generate import generate
 from ..decoding.packed import pack_weights
-from ..losses import Logistic, Loss
-from ..mixture import ImplicitReward, Mixture, Placement, Target
-from ..solvers import Dual, Primal, Solver
+from ..decoding.trace import Trace
+from ..defaults import BUDGET, THRESHOLD
+from ..losses import Logistic
+from ..mixture import Mixture, Placement, Target
+from ..solvers import Dual, Primal
 from ..terminal import Console, generated, json_text
 from ..vocabulary import special_ids
+from .options import Generate
 from .variables import variables
 
-THRESHOLD, BUDGET, TEMPERATURE = 0.4, 0.9, 0.7
 
-
-def run(
-    *, prompt: str | None, file: Path | None, base: str | None, proxy: str | None, reference: str | None, chat: bool,
-    proxy_chat: bool, system: str | None, proxy_system: str | None, template_option: list[str] | None,
-    loss: Loss | None, solver: Solver | None, placement: Placement,
-    target: Target | None, window: int | Literal["auto"], max_new_tokens: int | None, greedy: bool, temperature: float | None,
-    top_p: float | None, top_k: int | None, min_p: float | None, repetition_penalty: float | None,
-    stop: list[str] | None, seed: int | None, dtype: str, device: str | None, compile: bool, pack: bool, stream: bool, json: bool,
-) -> None:  # fmt: skip
-    """See `kad.cli.commands.generate`."""
-    if window != "auto" and window < 0:
-        raise ValueError(f"--window must be ≥ 0 (the number of drafts a round) or auto, got {window}.")
-    if stream and json:
-        raise ValueError("choose one of --stream and --json.")
-    if chat and proxy_chat:
-        raise ValueError("choose one of --chat (both models) and --proxy-chat (the proxy alone).")
-    if (system and not chat) or (proxy_system and not (chat or proxy_chat)):
-        raise ValueError("--system needs --chat; --proxy-system needs --chat or --proxy-chat.")
-    if template_option and not (chat or proxy_chat):
-        raise ValueError("--template-option needs --chat or --proxy-chat.")
-    text = read_prompt(prompt, file)
-
-    loaded = load_checkpoints({"base": base, "proxy": proxy, "reference": reference}, dtype, device)
+def write_text(o: Generate) -> None:
+    """``kad generate``."""
+    check(o)
+    text = read_prompt(o.prompt, o.file)
+    loaded = load_checkpoints(o.places, o.dtype, o.device)
     models, tokenizer = loaded.models, loaded.tokenizer
-    if pack:
+    if o.pack:
         models = {role: pack_weights(model) for role, model in models.items()}
-    chosen = choose_target(target, loss, solver, placement, models.get("reference"))
     console = Console()
-    options: dict[str, Any] = {
-        "top_p": top_p, "top_k": top_k, "min_p": min_p, "repetition_penalty": repetition_penalty,
-        "max_new_tokens": max_new_tokens,
-    }  # fmt: skip
-    options = {key: value for key, value in options.items() if value is not None}
-    options["do_sample"] = not greedy
-    if temperature is None and not greedy and models["proxy"].generation_config.temperature is None:
-        temperature = TEMPERATURE
-    if temperature is not None:
-        options["temperature"] = temperature
-    messages = chat_of(text, system) if chat else text
     out = generate(
-        models["base"], models["proxy"], messages,
-        proxy_prompt=chat_of(text, proxy_system) if proxy_system or proxy_chat else None, target=chosen, window=window,
-        tokenizer=tokenizer, proxy_tokenizer=loaded.proxy_tokenizer, seed=seed, stop_strings=stop, compile=compile,
-        template=variables(template_option) if template_option else None,
-        streamer=ColourStreamer(tokenizer, console) if stream else None,
-        **options,
+        models["base"], models["proxy"], chat_of(text, o.system) if o.chat else text,
+        proxy_prompt=chat_of(text, o.proxy_system) if o.proxy_system or o.proxy_chat else None,
+        target=choose_target(o, models.get("reference")), window=o.window, tokenizer=tokenizer,
+        proxy_tokenizer=loaded.proxy_tokenizer, seed=o.seed, stop_strings=list(o.stop) or None, compile=o.compile,
+        template=variables(o.template_option) if o.template_option else None,
+        streamer=ColourStreamer(tokenizer, console) if o.stream else None, **sampling_of(o),
     )  # fmt: skip
-    ids = out.trace.emitted[0]
-    if json:
-        special = special_ids(tokenizer)
-        tokens = [
-            {"id": t.id, "text": tokenizer.decode([t.id]) if t.id in special else piece, "origin": t.origin,
-             "alpha": None if t.alpha != t.alpha else t.alpha, "accepted": t.accepted}
-            for t, piece in zip(out.trace.tokens(), pieces(tokenizer, ids), strict=True)
-        ]  # fmt: skip
-        text = tokenizer.decode(ids, skip_special_tokens=True)
-        print(json_text({"text": text, "tokens": tokens, "totals": out.trace.summary()}))
-    elif not stream:
+    if o.json:
+        print(json_text(answer_of(out.trace, tokenizer)))
+    elif not o.stream:
+        ids = out.trace.emitted[0]
         generated(console, coloured(out.trace, tokenizer), tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def check(o: Generate) -> None:
+    """One sentence about options that do not go together."""
+    if o.window != "auto" and o.window < 0:
+        raise ValueError(f"--window must be ≥ 0 (the number of drafts a round) or auto, got {o.window}.")
+    if o.greedy and o.sample:
+        raise ValueError("choose one of --greedy and --sample.")
+    if o.stream and o.json:
+        raise ValueError("choose one of --stream and --json.")
+    if o.chat and o.proxy_chat:
+        raise ValueError("choose one of --chat (both models) and --proxy-chat (the proxy alone).")
+    if (o.system and not o.chat) or (o.proxy_system and not (o.chat or o.proxy_chat)):
+        raise ValueError("--system needs --chat; --proxy-system needs --chat or --proxy-chat.")
+    if o.template_option and not (o.chat or o.proxy_chat):
+        raise ValueError("--template-option needs --chat or --proxy-chat.")
+    if o.target is not None and (o.loss is not None or o.solver is not None):
+        raise ValueError("give either --target or --loss and --solver, not both.")
+
+
+def sampling_of(o: Generate) -> dict[str, Any]:
+    """The settings that were given. Whoever names one of sampling wants to sample."""
+    drawn, others = ("temperature", "top_p", "top_k", "min_p"), ("repetition_penalty", "max_new_tokens")
+    given = {name: getattr(o, name) for name in (*drawn, *others) if getattr(o, name) is not None}
+    if o.greedy or o.sample or given.keys() & set(drawn):
+        given["do_sample"] = not o.greedy
+    return given
+
+
+def answer_of(trace: Trace, tokenizer: Any) -> dict[str, Any]:
+    """For JSON: the text, its tokens and the totals."""
+    ids, special = trace.emitted[0], special_ids(tokenizer)
+    tokens = [
+        {"id": t.id, "text": tokenizer.decode([t.id]) if t.id in special else piece, "origin": t.origin,
+         "alpha": None if t.alpha != t.alpha else t.alpha, "accepted": t.accepted}
+        for t, piece in zip(trace.tokens(), pieces(tokenizer, ids), strict=True)
+    ]  # fmt: skip
+    return {"text": tokenizer.decode(ids, skip_special_tokens=True), "tokens": tokens, "totals": trace.summary()}
 
 
 def read_prompt(prompt: str | None, file: Path | None) -> str:
@@ -99,20 +103,23 @@ def chat_of(text: str, system: str | None) -> list[dict[str, str]]:
     return [*head, {"role": "user", "content": text}]
 
 
-def choose_target(
-    target: Target | None, loss: Loss | None, solver: Solver | None, placement: Placement, reference: Any
-) -> Target:
+def choose_target(o: Generate, reference: Any) -> Target:
     """A target given whole, or the mixture of a loss and a solver."""
-    if target is not None:
-        if loss is not None or solver is not None:
-            raise ValueError("give either --target or --loss and --solver, not both.")
-        if isinstance(target, ImplicitReward):
-            if reference is None:
-                raise ValueError("--target ImplicitReward needs the small base model: --reference FOLDER_OR_ID.")
-            return ImplicitReward(reference, target.strength, placement)
-        return target
-    loss = loss if loss is not None else Logistic()
-    if solver is None:
-        by_threshold = loss.strict and not loss.reads_proxy
-        solver = Dual(threshold=THRESHOLD) if by_threshold else Primal(BUDGET)
-    return Mixture(loss, solver, placement)
+    if o.target is not None:
+        return completed(o.target, o.placement, reference)
+    loss = o.loss if o.loss is not None else Logistic()
+    by_threshold = loss.strict and not loss.reads_proxy
+    solver = o.solver or (Dual(threshold=THRESHOLD) if by_threshold else Primal(BUDGET))
+    return Mixture(loss, solver, o.placement)
+
+
+def completed(target: Target, placement: Placement, reference: Any) -> Target:
+    """The target with what the shell gives by other options, if it has such fields."""
+    fields = {field.name for field in dataclasses.fields(target)} if dataclasses.is_dataclass(target) else set[str]()
+    more: dict[str, Any] = {"placement": placement} if "placement" in fields and placement != "models" else {}
+    if "reference" in fields and target.reference is None:
+        if reference is None:
+            name = type(target).__name__
+            raise ValueError(f"--target {name} needs the small base model: --reference FOLDER_OR_ID.")
+        more["reference"] = reference
+    return dataclasses.replace(target, **more) if more else target  # type: ignore[type-var]

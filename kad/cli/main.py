@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-NOISE = ("Does not validate against", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
+UNSAID = ("Does not validate against", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
 
 
 def sentence(error: BaseException) -> str:
@@ -53,7 +53,7 @@ def sentence(error: BaseException) -> str:
     The parser tries every type that an option may have and reports them all; only what went wrong is kept.
     """
     lines = [line.strip() for line in str(error).strip().split("\n\n")[0].splitlines()]
-    kept = [line.removeprefix("- ") for line in lines if line and not line.startswith(NOISE)]
+    kept = [line.removeprefix("- ") for line in lines if line and not line.startswith(UNSAID)]
     text = re.sub(r'^Parser key "([\w.]+)":', r"option --\1:", " ".join(" ".join(kept).split()))
     return text or type(error).__name__
 

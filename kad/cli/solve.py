@@ -20,23 +20,23 @@ from ..checkpoints import load_checkpoints
 from ..decoding.settings import stop_tokens
 from ..distributions import check_budget, check_distribution, softmax
 from ..extras import need
-from ..losses import Loss
+from ..losses import Logistic, Loss
 from ..solvers import Brute, Dual, Exact, Fractional, OrTools, Primal, Solution, Solver
 from ..solvers.base import ROUNDING, certify
 from ..solvers.brute import LARGEST
 from ..terminal import Console, json_text
 from ..theory import critical_loss
-from ..theory.families import Family, family
+from ..theory.families import family
 from ..vocabulary import usable_ids
 from .arrays import read_array
 from .generate import read_prompt
+from .options import Solve
 
-BUDGETS = (0.1, 0.3, 0.6, 0.9)
 PROVERS = ("Brute", "Exact", "OrTools")
 
 
 @dataclass(frozen=True)
-class Problem:
+class Given:
     """p and, where a model or a file gave it, q*: ``(steps, V)`` float64; a name per token if there is a tokenizer."""
 
     p: Tensor
@@ -46,7 +46,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Line:
+class Compared:
     """One solver at one budget: means over the steps.
 
     ``above``, the risk above that of Exact, and ``gap`` are of the steps that keep the budget alone, None where there are
@@ -70,57 +70,46 @@ class Line:
     milliseconds: float
 
 
-def run(
-    *, prompt: str | None, file: Path | None, logits: bool, family: Family | None, size: int, exponent: float,
-    spread: float, peak: float, base: str | None, proxy: str | None, every_position: bool, temperature: float,
-    loss: Loss, solver: Solver | None, budget: list[float] | None, time_limit: float, seed: int, plots: Path | None,
-    json: bool, dtype: str, device: str | None,
-) -> None:  # fmt: skip
-    """See `kad.cli.commands.solve`."""
-    budgets = list(BUDGETS) if budget is None else budget
-    if not budgets:
-        raise ValueError("give at least one --budget.")
-    for b in budgets:
+def compare_solvers(o: Solve) -> None:
+    """``kad solve``."""
+    for b in o.budget:
         check_budget(b)
-    if plots is not None:
+    if o.plots is not None:
         need("--plots", "matplotlib")
-        claim_folder(plots)
-    if file is not None and family is not None:
-        raise ValueError("choose one of --file and --family.")
-    if (file or family) and (prompt or base):
-        raise ValueError("a prompt and models do not go with --file or --family.")
-    if family is not None:
-        problem = of_family(family, size, exponent, spread, peak, seed)
-    elif file is not None:
-        problem = of_file(file, logits, temperature)
-    else:
-        problem = of_model(read_prompt(prompt, None), base, proxy, every_position, temperature, dtype, device)
+        claim_folder(o.plots)
+    problem, loss = read_steps(o), o.loss or Logistic()
     if loss.reads_proxy and problem.q is None:
-        raise ValueError(
-            f"{type(loss).__name__} reads the proxy's distribution: give a prompt, with models that have one."
-        )
+        name = type(loss).__name__
+        raise ValueError(f"{name} reads the proxy's distribution: give a prompt, with models that have one.")
     values = loss(problem.p, problem.q)
-    lines = compare(values, problem.p, budgets, solver, time_limit)
-    if plots is not None:
-        draw(values, problem, budgets[0], plots)
-    if json:
+    found = compare(values, problem.p, o.budget, o.solver, o.time_limit)
+    if o.plots is not None:
+        draw_steps(values, problem, o.budget[0], o.plots)
+    if o.json:
         steps, vocabulary = problem.p.shape
         head = {"source": problem.source, "steps": steps, "vocabulary": vocabulary, "loss": repr(loss)}
-        print(json_text(head | {"rows": [asdict(line) for line in lines]}))
+        print(json_text(head | {"rows": [asdict(one) for one in found]}))
         return
     console = Console()
-    console.print(table(lines, problem, loss))
-    if plots is not None:
-        console.print(f"figures: {', '.join(sorted(str(f) for f in plots.glob('*.png')))}", soft_wrap=True)
+    console.print(table_of_solvers(found, problem, loss))
+    if o.plots is not None:
+        console.print(f"figures: {', '.join(sorted(str(f) for f in o.plots.glob('*.png')))}", soft_wrap=True)
 
 
-def of_family(name: Family, size: int, exponent: float, spread: float, peak: float, seed: int) -> Problem:
-    parameter = {"zipf": f"exponent {exponent:g}", "peaked": f"peak {peak:g}, spread {spread:g}"}
-    p = family(name, size, exponent, spread, peak, seed)
-    return Problem(p.unsqueeze(0), None, None, f"{name}, {parameter.get(name, f'spread {spread:g}')}")
+def read_steps(o: Solve) -> Given:
+    """The distributions, from where they are."""
+    if o.file is not None and o.family is not None:
+        raise ValueError("choose one of --file and --family.")
+    if (o.file or o.family) and (o.prompt or o.base):
+        raise ValueError("a prompt and models do not go with --file or --family.")
+    if o.family is not None:
+        parameter = {"zipf": f"exponent {o.exponent:g}", "peaked": f"peak {o.peak:g}, spread {o.spread:g}"}
+        p = family(o.family, o.size, o.exponent, o.spread, o.peak, o.seed)
+        return Given(p.unsqueeze(0), None, None, f"{o.family}, {parameter.get(o.family, f'spread {o.spread:g}')}")
+    return of_file(o.file, o.logits, o.temperature) if o.file is not None else of_model(o)
 
 
-def of_file(file: Path, logits: bool, temperature: float) -> Problem:
+def of_file(file: Path, logits: bool, temperature: float) -> Given:
     """Probabilities, or with ``logits`` logits: a vector, or one row per step."""
     try:
         found = read_array(file)
@@ -134,22 +123,20 @@ def of_file(file: Path, logits: bool, temperature: float) -> Problem:
     if logits:
         if bool(torch.isnan(values).any()) or bool((values == math.inf).any()):
             raise ValueError(f"{file} contains NaN or +inf logits.")
-        return Problem(softmax(values, temperature), None, None, f"{file.name}, logits at T = {temperature:g}")
+        return Given(softmax(values, temperature), None, None, f"{file.name}, logits at T = {temperature:g}")
     if temperature != 1:
         raise ValueError("--temperature applies to logits; this file holds probabilities (or pass --logits).")
     try:
         check_distribution(str(file), values)
     except ValueError as error:
         raise ValueError(f"{error} If the file holds logits, pass --logits.") from error
-    return Problem(values / values.sum(-1, keepdim=True), None, None, file.name)
+    return Given(values / values.sum(-1, keepdim=True), None, None, file.name)
 
 
-def of_model(
-    text: str, base: str | None, proxy: str | None, every: bool, temperature: float, dtype: str, device: str | None
-) -> Problem:
+def of_model(o: Solve) -> Given:
     """The next-token distributions after the prompt, or at each of its positions."""
-    alone = base is not None and proxy is None
-    loaded = load_checkpoints({"base": base, "proxy": base if alone else proxy}, dtype, device)
+    text, alone, every = read_prompt(o.prompt, None), o.base is not None and o.proxy is None, o.every_position
+    loaded = load_checkpoints({"base": o.base, "proxy": o.base if alone else o.proxy}, o.dtype, o.device)
     models, tokenizer = loaded.models, loaded.tokenizer
     if loaded.proxy_tokenizer is not None:
         raise ValueError("kad solve reads both models at the same positions: choose a proxy with the base's tokenizer.")
@@ -160,15 +147,17 @@ def of_model(
     with torch.inference_mode():
         for role, model in used.items():
             logits = model(ids.to(model.device)).logits[0].double().cpu()
-            rows[role] = softmax(logits[:, :count], temperature)[0 if every else -1 :]
+            rows[role] = softmax(logits[:, :count], o.temperature)[0 if every else -1 :]
     names = [repr(tokenizer.decode([i]))[1:-1] for i in range(count)]
     where = f"{ids.shape[1]} positions of the prompt" if every else "after the prompt"
-    return Problem(rows["base"], rows.get("proxy"), names, where)
+    return Given(rows["base"], rows.get("proxy"), names, where)
 
 
-def compare(loss: Tensor, p: Tensor, budgets: Sequence[float], extra: Solver | None, time_limit: float) -> list[Line]:
+def compare(
+    loss: Tensor, p: Tensor, budgets: Sequence[float], extra: Solver | None, time_limit: float
+) -> list[Compared]:
     """Every solver at every budget. Exact comes first: the others are measured against its risk."""
-    lines = list[Line]()
+    lines = list[Compared]()
     for b in track(budgets, "solving", console=Console(stderr=True), transient=True, disable=len(p) == 1):
         solvers: list[Solver] = [Exact(b, time_limit=time_limit), Primal(b), Fractional(b)]
         if importlib.util.find_spec("ortools"):
@@ -185,11 +174,11 @@ def compare(loss: Tensor, p: Tensor, budgets: Sequence[float], extra: Solver | N
             seconds = time.perf_counter() - start
             found = certify(loss, p, solver, decided, b)
             reference = reference or found
-            lines.append(line(solver, b, found, reference, 1000 * seconds / len(p)))
+            lines.append(compared(solver, b, found, reference, 1000 * seconds / len(p)))
     return lines
 
 
-def line(solver: Solver, budget: float, found: Solution, reference: Solution, milliseconds: float) -> Line:
+def compared(solver: Solver, budget: float, found: Solution, reference: Solution, milliseconds: float) -> Compared:
     """A solver's means, beside the first one's: its bound on r*(b) may prove what the solver's own cannot."""
     status: dict[str, int] = {word: found.status.count(word) for word in dict.fromkeys(found.status)}
     within = torch.tensor([word != "OVER_BUDGET" for word in found.status])
@@ -197,24 +186,22 @@ def line(solver: Solver, budget: float, found: Solution, reference: Solution, mi
     compared, above = bool(within.any()), found.risk - reference.risk
     best = found.risk - reference.lower_bound <= ROUNDING * (1 + found.risk)
     proved = torch.tensor([word == "OPTIMAL" for word in found.status]) | (best & within)
-    return Line(
-        budget, name_of(solver), float(found.risk.mean()), float(found.deferred_mass.mean()),
+    return Compared(
+        budget, name_of_solver(solver), float(found.risk.mean()), float(found.deferred_mass.mean()),
         float(torch.where(within, left, 0.0).mean()), float(torch.where(within, 0.0, -left).mean()), int((~within).sum()),
         float(above[within].mean()) if compared else None, float(found.gap[within].mean()) if compared else None,
         status, int(proved.sum()), ", ".join(dict.fromkeys(found.engine)), milliseconds,
     )  # fmt: skip
 
 
-def name_of(solver: Solver) -> str:
-    """A solver's class, with the price of a dual; several prices are as many as there are steps."""
-    name = type(solver).__name__
-    if isinstance(solver, Dual):
-        symbol, price = ("λ", solver.threshold) if solver.multiplier is None else ("μ", solver.multiplier)
-        name += f" {symbol}={price:.3g}" if not isinstance(price, Tensor) else f" {symbol}=ℓ_c"
-    return name
+def name_of_solver(solver: Solver) -> str:
+    """A solver's class, with its price where it has one; several prices are as many as there are steps."""
+    prices = [(symbol, getattr(solver, name, None)) for name, symbol in (("multiplier", "μ"), ("threshold", "λ"))]
+    shown = [f" {symbol}={'ℓ_c' if isinstance(x, Tensor) else f'{x:.3g}'}" for symbol, x in prices if x is not None]
+    return type(solver).__name__ + "".join(shown)
 
 
-def table(lines: Sequence[Line], problem: Problem, loss: Loss) -> Table:
+def table_of_solvers(lines: Sequence[Compared], problem: Given, loss: Loss) -> Table:
     """Eighty columns wide; ``--json`` has the rest."""
     steps, size = problem.p.shape
     means = f", means over {steps} steps" if steps > 1 else ""
@@ -248,7 +235,7 @@ def small(x: float | None, sign: str) -> str:
     return "" if x is None else "0" if abs(x) < 1e-12 else f"{x:{sign}.1e}"
 
 
-def proof(x: Line, steps: int) -> str:
+def proof(x: Compared, steps: int) -> str:
     """What is proved at b; of a solver that exceeds it, at how many steps it does, and nothing about the optimum there."""
     if x.over:
         return "over b" if steps == 1 else f"{x.over}/{steps} over"
@@ -264,14 +251,12 @@ def claim_folder(folder: Path) -> None:
         raise ValueError(f"--plots {folder} exists and holds figures, or is no folder; name a new one.")
 
 
-def draw(loss: Tensor, problem: Problem, budget: float, folder: Path) -> None:
+def draw_steps(loss: Tensor, problem: Given, budget: float, folder: Path) -> None:
     """frontier.png, dual.png and step.png of the last step, and unfilled.png where there are several."""
     from .. import plots
 
     p, values = problem.p[-1], loss[-1]
     q = problem.q[-1] if problem.q is not None else None
-    plot = plots.pyplot()
-    folder.mkdir(parents=True, exist_ok=True)
     figures: dict[str, Callable[[], Any]] = {
         "frontier": lambda: plots.frontier(values, p),
         "dual": lambda: plots.dual_function(values, p, budget),
@@ -280,7 +265,4 @@ def draw(loss: Tensor, problem: Problem, budget: float, folder: Path) -> None:
     if len(problem.p) > 1:
         figures["unfilled"] = lambda: plots.unfilled(loss, problem.p, budget)
     for name, figure in figures.items():
-        axes = figure()
-        axes.figure.savefig(folder / f".{name}.part", format="png", dpi=150)
-        (folder / f".{name}.part").replace(folder / f"{name}.png")  # whole or not there
-        plot.close(axes.figure)
+        plots.save(figure(), folder / f"{name}.png")

@@ -2,52 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from rich.text import Text
 
 from ..checkpoints import load_checkpoints
+from ..checks import whole
 from ..evaluation.job import ready
 from ..evaluation.methods import KINDS, Method, methods_of
 from ..evaluation.own import expanded
 from ..evaluation.tuning import command, plan_of, tune
 from ..extras import need
 from ..terminal import Console
+from .evaluate import placements_of, tasks_of
+from .options import Tune
 from .variables import variables
 
 
-def run(
-    *, task: list[str] | None, method: str, trials: int, placement: list[str] | None, base: str | None, proxy: str | None,
-    reference: str | None, aligned: str | None, data: Path | None, n: int | None, seeds: int, temperature: float,
-    new_tokens: int | None, template_option: list[str] | None, low: float | None, high: float | None,
-    batch: int, seed: int, dtype: str, device: str | None, output: Path,
-) -> None:  # fmt: skip
-    """See `kad.cli.evaluation.tune`."""
+def choose(o: Tune) -> None:
+    """``kad tune``."""
     console = Console()
-    if seeds < 1:
-        raise ValueError(f"--seeds must be ≥ 1, got {seeds}.")
-    if task is None and base is not None:
-        raise ValueError("give the tasks with --task, such as --task gsm8k.")
-    chosen = named(method)
-    heat: tuple[Any, ...] = tuple(placement or ["models"])
-    plan = plan_of(
-        tuple(task or ["embedded"]),
-        chosen.name,
-        n,
-        seeds,
-        temperature,
-        new_tokens,
-        tuple(variables(template_option or []).items()),
-    )
+    tasks, chosen = tasks_of(o), one_method(o.method)
+    template = tuple(variables(o.template_option).items())
+    whole("--seeds", o.seeds, 1)
+    plan = plan_of(tasks, chosen.name, o.n, o.seeds, o.temperature, o.new_tokens, template)
     need("kad tune", "optuna")
     ready(plan)
-    checkpoints = load_checkpoints(
-        {"base": base, "proxy": proxy, "reference": reference, "aligned": aligned}, dtype, device
-    )
+    checkpoints = load_checkpoints(o.places, o.dtype, o.device)
     with console.status("starting") as status:
         told = lambda text: status.update(Text(text))  # noqa: E731
-        found = tune(chosen.name, plan, checkpoints, output, trials, heat, seed, data, batch, told, low, high)
+        found = tune(
+            chosen.name, plan, checkpoints, o.output, o.trials, placements_of(o), o.seed, o.data, o.batch, told, o.low, o.high
+        )  # fmt: skip
     speeds = ", ".join(f"γ {window}: {speed:.0f}" for window, speed in found.tokens_per_second.items())
     console.print(
         f"{Method(found.method, found.value).label} on the {found.placement}: "
@@ -59,7 +43,7 @@ def run(
     )  # fmt: skip
 
 
-def named(method: str) -> Method:
+def one_method(method: str) -> Method:
     """The one method that a text names; its value is what is looked for, and none need be given.
 
     Raises:

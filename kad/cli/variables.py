@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -9,7 +10,7 @@ import yaml
 from ..decoding.template import check_variables
 
 
-def variables(options: list[str]) -> dict[str, Any]:
+def variables(options: Sequence[str]) -> dict[str, Any]:
     """Variables of a chat template, from texts such as ``enable_thinking=false``; values as YAML reads them.
 
     Raises:

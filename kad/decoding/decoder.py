@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor
@@ -13,24 +12,22 @@ from transformers import EosTokenCriteria, MaxLengthCriteria
 from transformers.utils import ModelOutput
 
 from ..arithmetic import arithmetic_of, fused
-from ..chances import Chance
+from ..defaults import WINDOW
 from ..target import Target
 from ..vocabulary_map import VocabularyMap
 from .columns import Columns
-from .fields import check_fields
+from .fields import DecoderOptions, check_fields
 from .generator import source
-from .huggingface import check_model
 from .journal import Journal, stack_scores
 from .loop import Decoder
-from .model import Observer, unobserved
 from .preparing import Ready, Request, lanes_of, prompts_of
 from .processors import settle_processors
+from .rounds import Round
 from .sampling import Sampling
-from .settings import describe, pad_token, settle_target, settle_window, without_unasked_top_k
+from .settings import describe, pad_token, without_unasked_top_k
 from .stops import knowing_stops
 from .trace import Trace
 from .window import AutoWindow
-from .wrappers import unwrap
 
 
 @dataclass
@@ -53,17 +50,12 @@ def decoder(
     proxy: Any,
     target: Target,
     *,
-    window: int | AutoWindow | Literal["auto"] = 3,
-    proxy_input_ids: Any = None,
-    proxy_attention_mask: Any = None,
+    window: int | AutoWindow | Literal["auto"] = WINDOW,
     vocabulary: int | None = None,
-    generator: torch.Generator | Chance | None = None,
-    streamer: Any = None,
+    compile: bool | dict[str, Any] = False,
     keep_top_k: bool = False,
     vocabulary_map: VocabularyMap | None = None,
-    proxy_past_key_values: Any = None,
-    compile: bool | dict[str, Any] = False,
-    observer: Observer = unobserved,
+    **options: Unpack[DecoderOptions],
 ) -> Callable[..., Tensor | Output]:
     """A ``custom_generate`` for Hugging Face: ``base.generate(**inputs, custom_generate=kad.decoder(proxy, target))``.
 
@@ -75,8 +67,6 @@ def decoder(
         keep_top_k: Hugging Face samples with ``top_k=50`` where nobody asked for it, which would truncate p and q*.
             A top-k of exactly 50 that neither model's own generation config asks for is dropped unless this is True.
         vocabulary_map: of a proxy with another tokenizer; ``proxy_input_ids`` must then be given.
-        observer: called before every pass with the model's role and the places of the pass (rows times width), it gives a
-            context manager within which the pass runs.
 
     The other arguments are those of `generate`.
 
@@ -88,20 +78,56 @@ def decoder(
     >>> pair.tokenizer.decode(out[0, ids["input_ids"].shape[1]:], skip_special_tokens=True)
     'first 6 - 2 = 4 . then 4 + 9 = 13 . #### 13'
     """
-    if not isinstance(compile, (bool, dict)):
-        raise ValueError(f"compile must be True, False or a dict of torch.compile's options, got {compile!r}.")
-    check_model(unwrap(proxy, "proxy"), "proxy")
     request = Request(
-        proxy=proxy, target=settle_target(target), window=settle_window(window), input_ids=proxy_input_ids,
-        attention_mask=proxy_attention_mask, vocabulary=vocabulary, generator=generator, streamer=streamer,
-        keep_top_k=keep_top_k, vocabulary_map=vocabulary_map, cache=proxy_past_key_values,
-        options=compile if isinstance(compile, dict) else {} if compile else None, observer=observer,
+        proxy, target, window, vocabulary, compile, keep_top_k=keep_top_k, vocabulary_map=vocabulary_map, **options
     )  # fmt: skip
-    return functools.partial(decode, request=request)
+    return lambda *given, **named: begin(*given, request=request, **named).output()
+
+
+@dataclass
+class Run:
+    """A run that has been prepared: everything is read, checked and loaded, and nothing decoded.
+
+    Attributes:
+        loop: what decodes.
+        request: what was asked.
+        stops: the ids that end a row.
+        as_dict: whether an `Output` is wanted, or the sequences alone.
+    """
+
+    loop: Decoder
+    request: Request
+    stops: list[int]
+    as_dict: bool
+
+    def rounds(self) -> Iterator[Round]:
+        """Decode, and show every round after it."""
+        seen = self.loop.seen = list[Round]()
+        while not self.loop.finished:
+            with torch.no_grad():
+                self.loop.round()
+            yield from seen
+            seen.clear()
+        self.close()
+
+    @torch.no_grad()
+    def output(self) -> Tensor | Output:
+        """Decode to the end."""
+        journal, trace = self.loop.journal, self.loop.run()
+        self.close()
+        trace.settings.update(settings_of(self.request, self.loop.sampling, self.stops, journal.limit))
+        if self.loop.proxy.coverage is not None:
+            trace.settings["mapped_mass"] = self.loop.proxy.coverage
+        sequences = journal.text[:, : journal.width + trace.ids.shape[1]]
+        return Output(sequences, stack_scores(journal.scores), trace) if self.as_dict else sequences
+
+    def close(self) -> None:
+        if self.request.streamer is not None:
+            self.request.streamer.end()
 
 
 @torch.no_grad()
-def decode(
+def begin(
     model: Any,
     input_ids: Tensor,
     logits_processor: Any = None,
@@ -111,7 +137,7 @@ def decode(
     request: Request,
     base: Any = None,
     **model_kwargs: Any,
-) -> Tensor | Output:
+) -> Run:
     """What Hugging Face calls after it has prepared everything; see `decoder`.
 
     ``base`` is given where ``model`` is only a view of it with other settings.
@@ -128,23 +154,14 @@ def decode(
     watch = Columns(criteria, streamer, pad) if criteria or streamer is not None else None
     if streamer is not None:
         streamer.put(input_ids.cpu())
-    keep_scores = bool(config.output_scores and config.return_dict_in_generate)
-    journal = Journal(prompts.ids, limit, sorted(ready.stops), pad, keep_scores)
+    stops, as_dict = sorted(ready.stops), bool(config.return_dict_in_generate)
+    journal = Journal(prompts.ids, limit, stops, pad, bool(config.output_scores) and as_dict)
     chance = source(sampling.sample, request.generator, ready.models.values(), sampling.arithmetic)
     loop = Decoder(
         lanes["base"], drafting, request.target, window=request.window, sampling=sampling, journal=journal,
         watch=watch, chance=chance, reference=lanes.get("reference"),
     )  # fmt: skip
-    trace = loop.run()
-    trace.settings.update(settings_of(request, sampling, sorted(ready.stops), limit))
-    if drafting.coverage is not None:
-        trace.settings["mapped_mass"] = drafting.coverage
-    if streamer is not None:
-        streamer.end()
-    sequences = journal.text[:, : input_ids.shape[1] + trace.ids.shape[1]]
-    if not config.return_dict_in_generate:
-        return sequences
-    return Output(sequences=sequences, scores=stack_scores(journal.scores), trace=trace)
+    return Run(loop, request, stops, as_dict)
 
 
 def sampling_of(ready: Ready, ids: Tensor, logits_processor: Any, config: Any) -> Sampling:

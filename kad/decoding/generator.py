@@ -10,6 +10,7 @@ import torch
 from ..arithmetic import Arithmetic
 from ..chances import Agreed, Chance, Greedy, Looked, PerRow, Sampled
 from ..checks import instance
+from ..checks import seed as check_seed
 from ..looks import foreign
 from .huggingface import is_parallel
 
@@ -39,3 +40,18 @@ def source(
     elif sample:
         chance = Sampled(generator, arithmetic.draw)
     return Agreed(chance) if any(is_parallel(model) for model in models) else chance
+
+
+def seeded(generator: Any, seed: Any, device: torch.device) -> Any:
+    """The generator that was given, or one of a seed, or of a seed for every row.
+
+    Raises:
+        ValueError: both, or a seed that is no whole number.
+    """
+    if seed is None:
+        return generator
+    if generator is not None:
+        raise ValueError("pass either generator or seed, not both.")
+    many = hasattr(seed, "__iter__") and not isinstance(seed, str)  # a list, a tuple, an array, a tensor
+    given = seed.tolist() if hasattr(seed, "tolist") else seed
+    return PerRow(list(given)) if many else torch.Generator(device=device).manual_seed(check_seed(given))

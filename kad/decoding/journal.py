@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .trace import Round, Trace
+from .trace import Trace, Verdicts
 
 
 class Journal:
@@ -39,7 +39,7 @@ class Journal:
         self.alphas = torch.full((rows, limit), torch.nan)
         self.accepts = torch.full((rows, limit), -1, dtype=torch.int8)
         self.scores: list[list[Tensor]] | None = [[] for _ in range(rows)] if keep_scores else None
-        self.rounds: list[Round] = []
+        self.rounds: list[Verdicts] = []
 
     def is_stop(self, token: Tensor) -> Tensor:
         """Which tokens end a row, on the CPU."""
@@ -79,7 +79,7 @@ class Journal:
         d, a = torch.full((everyone,), -1), torch.zeros(everyone, dtype=torch.long)
         odds = torch.zeros(everyone, probability.shape[1])
         d[rows], a[rows], odds[rows] = drafted, accepted, probability.float()
-        self.rounds.append(Round(d, a, odds))
+        self.rounds.append(Verdicts(d, a, odds))
 
     def cut(self, lengths: Tensor) -> None:
         """End every row that is not shorter than its new length, at that length."""

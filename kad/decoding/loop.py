@@ -29,6 +29,7 @@ from .journal import Journal
 from .lane import Lane
 from .mapped import MappedLane
 from .places import Places
+from .rounds import Round
 from .sampling import Sampling
 from .trace import Trace
 from .window import AutoWindow, Constant
@@ -70,18 +71,31 @@ class Decoder:
         self.law = law_for(target, sampling.temperature, sampling.arithmetic, chance.greedy, scores)
         self.pace = Constant(window) if isinstance(window, int) else window.pace(self.law.lazy, chance.settled)
         self.owed: Owed | None = None
+        self.seen: list[Round] | None = None  # rounds, where somebody looks at them
+        self.settled: Tensor | None = None  # the tokens that this round settled
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.journal.done.all())
 
     def run(self) -> Trace:
         """Decode until every row is done."""
-        journal = self.journal
-        while not bool(journal.done.all()):
-            drafts = self.draft()
-            if not bool(journal.done.all()):
-                self.verify(drafts)
-            if self.watch is not None and (cut := self.watch(journal)) is not None:
-                journal.cut(cut)
-            self.compact()
-        trace = journal.trace()
+        while not self.finished:
+            self.round()
+        return self.trace()
+
+    def round(self) -> None:
+        """Draft, verify, and end what is to end."""
+        drafts = self.draft()
+        if not self.finished:
+            self.verify(drafts)
+        if self.watch is not None and (cut := self.watch(self.journal)) is not None:
+            self.journal.cut(cut)
+        self.compact()
+
+    def trace(self) -> Trace:
+        """What happened so far, with what it cost."""
+        trace = self.journal.trace()
         trace.base_passes, trace.base_fed = self.base.passes, self.base.fed
         trace.proxy_passes, trace.proxy_fed = self.proxy.passes, self.proxy.fed
         trace.reference_passes = self.reference.passes if self.reference is not None else 0
@@ -91,7 +105,7 @@ class Decoder:
 
     def draft(self) -> Drafts:
         """Let the proxy propose; its first reading settles what is owed."""
-        journal, running, start = self.journal, self.running, time.perf_counter()
+        journal, running, start, self.settled = self.journal, self.running, time.perf_counter(), None
         emitted = journal.length[self.rows]
         owed = self.owed.where & running if self.owed is not None else torch.zeros_like(running)
         draws = (journal.limit - 1 - emitted).clamp(max=self.pace.window()).clamp_min(owed.long()) * running
@@ -131,6 +145,7 @@ class Decoder:
         origin = self.law.settled_by(owed, q, found, token)
         if found.pi is not None:
             self.journal.score(self.rows, found.pi, where)
+        self.settled = token.cpu().where(where, -1) if self.seen is not None else None
         self.write(token, self.journal.length[self.rows], where)
         self.emit(token, where, origin, found.alpha, torch.full_like(origin, -1))
         return token
@@ -171,6 +186,10 @@ class Decoder:
         owes = ends & ~keep
         if bool(owes.any()):
             self.owed = Owed(owes, p, r, alpha_here)
+        if self.seen is not None:
+            settled = torch.full_like(accepted, -1) if self.settled is None else self.settled
+            last = token.cpu().where(replaced | keep, -1)
+            self.seen.append(Round(self.law, trial, case, self.rows, settled, accepted, last, owes))
         self.pace.verified(time.perf_counter() - start, drafts.width + 1)
         self.pace.judged(drafts.chances[running], count[running], accepted[running], alpha_here[running])
 

@@ -17,40 +17,52 @@ from ..vocabulary import output_size, shared_vocabulary
 from ..vocabulary_map import VocabularyMap
 from .agreement import TOKENS, check_agreement
 from .capacity import check_capacity, check_rotation
-from .huggingface import begun, cache_name, inner_models, is_recurrent
+from .huggingface import begun, cache_name, check_model, inner_models, is_recurrent
 from .ids import Padding, padding_of, read_ids, unpad
 from .inputs import check_inputs
 from .lane import Lane
 from .lanes import adopt, lane_for
 from .mapped import MappedLane
-from .model import Observer
-from .settings import pad_token, proxy_stops, stop_tokens
-from .window import AutoWindow
+from .model import Observer, unobserved
+from .settings import pad_token, proxy_stops, settle_target, settle_window, stop_tokens
+from .wrappers import unwrap
 
 CACHE = cache_name(GenerationMixin.prepare_inputs_for_generation)  # what Hugging Face's generate calls a user's
 
 
 @dataclass(frozen=True)
 class Request:
-    """The arguments of `kad.decoder`; ``input_ids``, ``attention_mask`` and ``cache`` are the proxy's own.
+    """What `kad.decoder` is told.
 
-    Attributes:
-        options: of ``torch.compile``; None is without it.
+    Raises:
+        ValueError: a target, a window, compile options or a proxy that is none.
     """
 
     proxy: Any
     target: Target
-    window: int | AutoWindow
-    input_ids: Any
-    attention_mask: Any
-    vocabulary: int | None
-    generator: torch.Generator | Chance | None
-    streamer: Any
-    keep_top_k: bool
-    vocabulary_map: VocabularyMap | None
-    cache: Any
-    options: dict[str, Any] | None
-    observer: Observer
+    window: Any
+    vocabulary: int | None = None
+    compile: bool | dict[str, Any] = False
+    keep_top_k: bool = False
+    vocabulary_map: VocabularyMap | None = None
+    proxy_input_ids: Any = None
+    proxy_attention_mask: Any = None
+    proxy_past_key_values: Any = None
+    generator: torch.Generator | Chance | None = None
+    streamer: Any = None
+    observer: Observer = unobserved
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.compile, (bool, dict)):
+            raise ValueError(f"compile must be True, False or a dict of torch.compile's options, got {self.compile!r}.")
+        check_model(unwrap(self.proxy, "proxy"), "proxy")
+        object.__setattr__(self, "target", settle_target(self.target))
+        object.__setattr__(self, "window", settle_window(self.window))
+
+    @property
+    def options(self) -> dict[str, Any] | None:
+        """Of ``torch.compile``; None is without it."""
+        return self.compile if isinstance(self.compile, dict) else {} if self.compile else None
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,7 @@ class Ready:
         if mapping is not None:
             if target.reference is not None:
                 raise ValueError("a target with a reference model needs a proxy with the base's own tokenizer.")
-            if request.input_ids is None:
+            if request.proxy_input_ids is None:
                 raise ValueError("a proxy with another vocabulary needs proxy_input_ids, the prompt in its own ids.")
             sizes, vocabulary = {"base": sizes["base"]}, len(mapping.proxy_of)
         stops = stop_tokens(config) | proxy_stops(request.proxy, mapping)
@@ -148,9 +160,9 @@ def prompts_of(ready: Ready, input_ids: Tensor, given: Mapping[str, Any]) -> Pro
     if isinstance(chance, PerRow) and len(chance.seeds) != len(rows):
         raise ValueError(f"there are {len(rows)} rows and {len(chance.seeds)} seeds; give one seed per row.")
     own, width = rows, input_ids.shape[1]
-    if request.input_ids is not None:
+    if request.proxy_input_ids is not None:
         padding = padding_of(request.proxy, Padding(ready.pad))
-        ids, mask = read_ids(request.input_ids, request.attention_mask, "proxy_input_ids", padding)
+        ids, mask = read_ids(request.proxy_input_ids, request.proxy_attention_mask, "proxy_input_ids", padding)
         own, width = unpad(ids, mask, "proxy_input_ids"), ids.shape[1]
         copies, rest = divmod(len(rows), len(own))
         if rest:
@@ -183,7 +195,7 @@ def lanes_of(
         plain = functools.partial(lane_for, name, one, room=TOKENS, vocabulary=output_size(one))
         check_agreement(name, one, rows[0], plain)
     for name, cache, width in (
-        ("base", given.get(CACHE), prompts.ids.shape[1]), ("proxy", request.cache, prompts.proxy_width),
+        ("base", given.get(CACHE), prompts.ids.shape[1]), ("proxy", request.proxy_past_key_values, prompts.proxy_width),
     ):  # fmt: skip
         if cache is not None and begun(cache, ready.models[name], name == "proxy"):
             adopt(lanes[name], cache, width)

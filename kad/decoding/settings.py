@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import GenerationConfig, TopKLogitsWarper
 
 from ..checks import forgotten_classvar, instance
+from ..defaults import NEW_TOKENS, TEMPERATURE
 from ..distributions import check_temperature
 from ..target import Target, check_placement
 from ..vocabulary_map import VocabularyMap
@@ -18,7 +19,6 @@ from .fields import check_fields
 from .window import AutoWindow
 
 logger = logging.getLogger(__name__)
-DEFAULT_NEW_TOKENS = 256
 CLASS_LEVEL_TOP_K = 50  # Hugging Face's default when nobody asked for one
 NEUTRAL = {
     "temperature": 1.0, "top_k": 0, "top_p": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0,
@@ -78,6 +78,8 @@ def settle_config(
         asked = [name for name in NEUTRAL if options.get(name) not in (None, NEUTRAL[name])]
         if asked:
             raise ValueError(f"{asked[0]}={options[asked[0]]} has no effect on greedy decoding; add do_sample=True.")
+    if config.temperature is None:
+        config.temperature = TEMPERATURE
     for name, value in NEUTRAL.items():
         if not config.do_sample:  # inert, and at Hugging Face's own defaults, so that it does not warn
             setattr(config, name, CLASS_LEVEL_TOP_K if name == "top_k" else value)
@@ -88,7 +90,7 @@ def settle_config(
     elif given is None:
         config.max_length = None
     if config.max_new_tokens is None and config.max_length is None:
-        config.max_new_tokens = DEFAULT_NEW_TOKENS
+        config.max_new_tokens = NEW_TOKENS
     stops = stop_tokens(config) | stop_tokens(base.generation_config) | proxy_stops(proxy, vocabulary_map)
     config.eos_token_id = sorted(stops) or None
     config.pad_token_id = pad_token(config, stops)

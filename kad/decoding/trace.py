@@ -37,7 +37,7 @@ class TokenTrace:
 
 
 @dataclass(frozen=True)
-class Round:
+class Verdicts:
     """One verification pass of the base model, row by row; rows that did not take part have ``drafted`` −1.
 
     Attributes:
@@ -79,7 +79,7 @@ class Trace:
     alphas: Tensor
     accepts: Tensor
     lengths: Tensor
-    rounds: list[Round] = field(default_factory=list)
+    rounds: list[Verdicts] = field(default_factory=list)
     base_passes: int = 0
     proxy_passes: int = 0
     reference_passes: int = 0

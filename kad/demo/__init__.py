@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..decoding.pair import Pair
 from ..loading import model_at, tokenizer_at
 
 MODELS = Path(__file__).parent / "models"
@@ -16,25 +17,19 @@ KINDS = ("base", "proxy", "proxy-base", "base-aligned")
 
 
 @dataclass(frozen=True)
-class Pair:
-    """The four models and their tokenizer.
+class Quartet(Pair):
+    """The embedded pair, with the two models that it is compared with; all four share one tokenizer.
 
     Attributes:
-        base: p, the large base model.
-        proxy: q*, the small aligned model.
         proxy_base: q, the small base model (for implicit reward).
         base_aligned: p*, the large model aligned itself (what the method does without).
-        tokenizer: shared by all four.
     """
 
-    base: Any
-    proxy: Any
-    proxy_base: Any
-    base_aligned: Any
-    tokenizer: Any
+    proxy_base: Any = None
+    base_aligned: Any = None
 
 
-def load(folder: str | Path = MODELS) -> Pair:
+def load(folder: str | Path = MODELS) -> Quartet:
     """The shipped pair, or one that ``kad demo --retrain`` wrote, in float32 on the CPU.
 
     Raises:
@@ -48,4 +43,5 @@ def load(folder: str | Path = MODELS) -> Pair:
     if missing:
         raise FileNotFoundError(f"{folder} holds no model {missing[0]!r}; `kad demo --retrain` trains all four.")
     base, proxy, proxy_base, base_aligned = (model_at(folder / kind, torch.float32) for kind in KINDS)
-    return Pair(base, proxy, proxy_base, base_aligned, tokenizer_at(folder / "base"))
+    tokenizer = tokenizer_at(folder / "base")
+    return Quartet(base, proxy, tokenizer, proxy_base=proxy_base, base_aligned=base_aligned)

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import kad
 from kad.checkpoints import load_checkpoints
 from kad.cli.demo import jobs_of, shown_of
-from kad.cli.demo_tables import OURS, accuracy, comparison, speculation
+from kad.cli.demo_tables import OURS, accuracies, comparison, speculation
 from kad.cli.main import main
 from kad.demo import KINDS, MODELS
 from kad.demo.pages import pages
@@ -189,10 +189,10 @@ def test_the_tables_are_of_the_rows(results: Path) -> None:
     shown = shown_of(rows, jobs_of(load_checkpoints({}), 6, [1]))
     c = next(c for c in shown.configurations.values() if c.of == OURS and c.placement == "mixture" and not c.window)
     own = [row for row in rows if row["key"] == c.key]
-    cells = accuracy(shown)["dual λ=0.4"]
+    cells = accuracies(shown)["dual λ=0.4"]
     assert cells[1].startswith(f"{100 * sum(row['correct'] for row in own) / 6:.1f} [")
     assert cells[2] == f"{100 * sum(row['correct'] and aligned(row['text']) for row in own) / 6:.1f}"
-    assert accuracy(shown)["p (large base)"][1] == "same"
+    assert accuracies(shown)["p (large base)"][1] == "same"
     assert list(comparison(shown))[1:] == [
         "p (large base)",
         "q* (small aligned)",

@@ -1,0 +1,297 @@
+"""What every command can be told: one frozen dataclass each, which `kad.cli.commands` has read from the shell and from files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from ..evaluation.kinds import KINDS
+from ..evaluation.presets import PRESETS
+from ..evaluation.protocol import PAPER_SENTENCE
+from ..evaluation.tasks import BUILTIN
+from ..losses import Loss
+from ..mixture import Placement, Target
+from ..solvers import Solver
+from ..theory.families import Family
+
+Window = int | Literal["auto"]
+VARIABLE = "A variable for the chat template, such as enable_thinking=false."
+OWN = "by name or import path"
+METHODS = (
+    f"{', '.join(KINDS)}, with a value or several as in dual:0.3,0.4; any loss with any solver, as in "
+    '"Squared*primal:0.5,0.9" or "mine.MyLoss*dual,exact:0.5"; or a target\'s import path, as in mine.MyTarget:0.5,1'
+)
+
+
+def option(about: str, default: Any = None) -> Any:
+    """A field with its help; False is a switch that is off, a tuple an option that may be given several times."""
+    return field(default=default, metadata={"help": about})
+
+
+def argument(about: str, **how: Any) -> Any:
+    """A field that is given by its place."""
+    return field(**how, metadata={"help": about, "positional": True})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Where models run, and with what numbers."""
+
+    dtype: str = option("Of the models' weights: auto, float32, bfloat16 or float16.", "auto")
+    device: str | None = option("Such as cpu or cuda; by default a GPU where there is one.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoModels(Weights):
+    """p and q*."""
+
+    base: str | None = option("The large base model p: a folder or a hub id.")
+    proxy: str | None = option("The small aligned model q*: a folder or a hub id. Its chat template is used for both.")
+
+    @property
+    def places(self) -> dict[str, str | None]:
+        """Where the models are, by role."""
+        return {role: getattr(self, role) for role in ("base", "proxy", "reference", "aligned") if hasattr(self, role)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FourModels(TwoModels):
+    """And those that other methods need."""
+
+    reference: str | None = option("The small base model q, for implicit reward.")
+    aligned: str | None = option("The large aligned model, for p*.")
+    data: Path | None = option("A folder with the tasks' files; by default they come from the hub.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fast:
+    """What is worth its while for long texts."""
+
+    compile: bool = option("Compile both models' passes; pays for long texts on a GPU.", False)
+    pack: bool = option("Lay the models' weights out anew for a CPU; pays for windows and batches there.", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompted:
+    """A prompt, from wherever it is."""
+
+    prompt: str | None = argument("The prompt; standard input if there is no other source.", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Show on the embedded pair that the method works: a table, a picture and coloured examples."""
+
+    runs: ClassVar[str] = "kad.cli.demo:show_demo"
+    output: Path | None = option(
+        "The folder of results (default the first free kad-demo-N); a stopped run goes on there."
+    )
+    quick: bool = option("Fewer problems and one seed, in about a minute.", False)
+    full: bool = option("More parameters, and every method under one common filter too.", False)
+    retrain: bool = option("First train the four models into --models (at most 15 minutes on two cores).", False)
+    models: Path | None = option("Use the models in this folder instead of the shipped ones.")
+    n: int | None = option("Number of held-out problems (default 400; with --quick 150).")
+    seed: int = option("First sampling seed; with --retrain also the seed of the training.", 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generate(Fast, TwoModels, Prompted):
+    """Generate text from a large base model aligned by a small aligned one.
+
+    The prompt is the argument, a file, or standard input. Without models it uses the embedded pair.
+    """
+
+    runs: ClassVar[str] = "kad.cli.generate:write_text"
+    file: Path | None = option("Read the prompt from this file.")
+    reference: str | None = option("The small base model q, for --target ImplicitReward.")
+    chat: bool = option("Put the prompt through the aligned model's chat template.", False)
+    proxy_chat: bool = option("Put the proxy's prompt alone through the chat template.", False)
+    system: str | None = option("A system prompt (with --chat).")
+    proxy_system: str | None = option("A system prompt that only the proxy reads (with --chat or --proxy-chat).")
+    template_option: tuple[str, ...] = option(VARIABLE, ())
+    loss: Loss | None = option(f"The loss, {OWN}; by default the logistic one.")
+    solver: Solver | None = option(
+        f"The solver, {OWN}; by default a dual at 0.4, or where the loss has none a primal at 0.9."
+    )
+    placement: Placement = option("Where the temperature enters.", "models")
+    target: Target | None = option(f"Instead of a loss and a solver: a target, {OWN}.")
+    window: Window = option("Speculative drafts a round; 0 is plain decoding; auto chooses while running.", 3)
+    max_new_tokens: int | None = option("Tokens to generate at most; by default the aligned model's setting, else 256.")
+    greedy: bool = option(
+        "Take the most probable token; the default unless the aligned model's settings say sample.", False
+    )
+    sample: bool = option("Sample; so do --temperature, --top-p, --top-k and --min-p.", False)
+    temperature: float | None = option("Sampling temperature; by default the aligned model's setting, else 0.7.")
+    top_p: float | None = option("Nucleus filter on both models' distributions, before the rule.")
+    top_k: int | None = option("Top-k filter on both models' distributions, before the rule.")
+    min_p: float | None = option("Min-p filter on both models' distributions, before the rule.")
+    repetition_penalty: float | None = option("As in Hugging Face's generate, on both models.")
+    stop: tuple[str, ...] = option("A string that ends the text.", ())
+    seed: int | None = option("Seed of the sampling.")
+    stream: bool = option("Print tokens as they are decided, coloured by origin.", False)
+    json: bool = option("Print one JSON object with the text, its tokens and the totals.", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solve(TwoModels, Prompted):
+    """Compare every solver with the exact optimum, on one distribution or on many steps.
+
+    The distribution comes from a model and a prompt (without models: the embedded pair), a file, or a named family.
+    """
+
+    runs: ClassVar[str] = "kad.cli.solve:compare_solvers"
+    file: Path | None = option("Read probabilities from this .npy, .pt or .csv file: a vector, or one row per step.")
+    logits: bool = option("The file holds logits, not probabilities.", False)
+    family: Family | None = option("A named distribution instead.")
+    size: int = option("Tokens of the family.", 151_936)
+    exponent: float = option("Of zipf.", 1.1)
+    spread: float = option("Of the logits of gaussian and peaked; uniform has a hundredth of it.", 3.0)
+    peak: float = option("Mass of the heaviest token of peaked.", 0.9)
+    every_position: bool = option("All positions of the prompt, not just the last.", False)
+    temperature: float = option("Divides the logits.", 1.0)
+    loss: Loss | None = option(f"The loss, {OWN}; by default the logistic one.")
+    solver: Solver | None = option(f"One more solver to compare, {OWN}.")
+    budget: tuple[float, ...] = option("A budget b.", (0.1, 0.3, 0.6, 0.9))
+    time_limit: float = option("Seconds that Exact and OrTools may take a step.", 1.0)
+    seed: int = option("Of the random families.", 0)
+    plots: Path | None = option("Draw frontier, dual, step and, of several steps, unfilled.png into this new folder.")
+    json: bool = option("Print one JSON object instead of the table.", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaps(TwoModels, Prompted):
+    """How far rules are from the exact optimum over the steps of texts: at the mass that each defers, and at its budget.
+
+    The texts are replies to prompts, written now, or those of stored results. Without models it uses the embedded pair.
+    """
+
+    runs: ClassVar[str] = "kad.cli.gaps:measure_gaps"
+    file: Path | None = option("Read prompts from this file, one a line; so are those of standard input.")
+    results: Path | None = option("Take the texts of this folder of kad eval; p is computed again, one pass a text.")
+    method: tuple[str, ...] = option("A rule, as for kad eval; by default four, with --results each text's own.", ())
+    along: str | None = option("The method whose texts they are (default dual:0.4, with --results all).")
+    loss: Loss | None = option(f"What keeping a token costs: a loss, {OWN}; by default the logistic one.")
+    budget: float | None = option("For rules without one, such as the dual; steps over it are counted, not compared.")
+    chat: bool = option("Put the prompts through the chat template.", False)
+    data: Path | None = option("With --results: a folder with the tasks' files.")
+    task: tuple[str, ...] = option("With --results: a task that is a YAML file or an import path.", ())
+    n: int = option("Steps of every group of texts, drawn at random; 0 is all of them.", 200)
+    seed: int = option("Of the texts and of the steps.", 0)
+    temperature: float | None = option("Of prompts' replies; by default the aligned model's setting, else 0.7.")
+    greedy: bool = option("Write the replies greedily.", False)
+    max_new_tokens: int | None = option("The longest reply to a prompt; by default the aligned model's, else 256.")
+    time_limit: float = option("Seconds that Exact may take for a step and a budget.", 1.0)
+    plots: Path | None = option("Write the figure gaps.png, for several tasks one each, to this new folder.")
+    output: Path | None = option("Write every step's numbers to this new .csv file.")
+    json: bool = option("Print one JSON object instead of the tables.", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench(Fast, TwoModels):
+    """Measure kad's speed beside its peers, in alternating rounds on the same models and prompts.
+
+    Peers: Hugging Face's generate on the base alone, its assisted decoding, and the textbook loop that evaluates both
+    models at every step. Ratios are medians over the rounds.
+    """
+
+    runs: ClassVar[str] = "kad.cli.bench:measure_speed"
+    dtype: str = option("Of the weights; by default bfloat16 on a GPU and float32 on a CPU.", "auto")
+    pair: str = option("Random weights at the shapes of olmo2, qwen3 or small (134 M + 13 M, for a CPU).", "small")
+    batch: tuple[int, ...] = option("A batch size.", (1, 4, 16))
+    gamma: tuple[Window, ...] = option("A window or auto.", (0, 1, 3, 5, 7, "auto"))
+    new_tokens: int = option("Tokens to emit per row.", 64)
+    prompt_tokens: int = option("Length of the random prompts.", 32)
+    compile: bool = option("Compile kad's passes; Hugging Face's stay as they are.", False)
+    pack: bool = option("Pack the weights for a CPU (kad.pack_weights), for everybody.", False)
+    rounds: int = option("Timed rounds, after one that warms up and one that counts.", 8)
+    acceptance: float | None = option("Accept drafts at this rate (SYNTHETIC; 0.78 for random weights).")
+    deferral: float = option("With a synthetic acceptance: the share of last tokens that is deferred.", 0.2)
+    greedy: bool = option("Greedy decoding, with the acceptance that the models give.", False)
+    target: Target | None = option(f"Instead of the dual at 0.4: a target, {OWN}.")
+    threads: int | None = option("CPU threads.")
+    output: Path | None = option("Write results.json and speed.png to this folder.")
+    seed: int = option("Of weights and prompts.", 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnTasks(FourModels):
+    """What a search or a run over tasks is asked with."""
+
+    n: int | None = option("Questions of every task, from the first on; by default all.")
+    batch: int = option("Questions decoded at once.", 64)
+    template_option: tuple[str, ...] = option(VARIABLE, ())
+    seeds: int = option("How many samples of every question.", 1)
+    temperature: float = option("Of sampling.", 0.7)
+    new_tokens: int | None = option("The longest reply; by default the task's own.")
+    placement: tuple[str, ...] = option("Where the temperature enters: models, draws or mixture.", ("models",))
+    task: tuple[str, ...] = option(f"{', '.join(BUILTIN)}, a YAML file or an import path.", ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported(Fast):
+    """What becomes of a run's answers."""
+
+    output: Path = option("The folder of results.", Path("kad-eval"))
+    traces: int = option("Questions of every task whose first answers the report shows by token.", 3)
+    dry_run: bool = option("Say what would run, and what it would take, and stop.", False)
+    no_report: bool = option("Write no report.html.", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eval(Reported, OnTasks):
+    """Score methods on tasks, with intervals and a report; a run that was stopped goes on where it was.
+
+    Without models it uses the embedded pair and its own task. Results are appended to the output folder: other
+    configurations join those that are there, and what was asked is not asked again.
+    """
+
+    runs: ClassVar[str] = "kad.cli.evaluate:evaluate"
+    method: tuple[str, ...] = option(f"{METHODS}. By default all that the models allow.", ())
+    window: tuple[int, ...] = option("Speculative drafts a round.", (0,))
+    greedy: bool = option("Decode greedily instead, once.", False)
+    top_p: float | None = option("One common nucleus filter on every model, before the rule.")
+    top_k: int | None = option("One common top-k filter.")
+    min_p: float | None = option("One common min-p filter.")
+    control: float | None = option("Run everything once more under a common min-p filter of this value.")
+    shots: int = option("Exemplary questions in the prompt, taken from the end of the data.", 0)
+    shuffle: int = option("Seed of the order of options.", 0)
+    part: str = option("all questions, dev (one in five, by a hash) or test (the others).", "all")
+    preset: str | None = option(f"{' or '.join(PRESETS)}: the paper's models, tasks and grid.")
+    protocol: str = option(f"kad or paper. {PAPER_SENTENCE}", "kad")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Reported, FourModels):
+    """Run a plan from a YAML file: tasks, and blocks of methods, windows, placements, temperatures and filters."""
+
+    runs: ClassVar[str] = "kad.cli.evaluate:sweep"
+    plan: Path = argument("The YAML file; options given here go before what it says.")
+    n: int | None = option("Questions of every task.")
+    seeds: int | None = option("How many samples of every question.")
+    batch: int | None = option("Questions decoded at once (default 64).")
+    output: Path = option("The folder of results.", Path("kad-sweep"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tune(OnTasks):
+    """Choose a method's parameter on development questions, then the window for speed; test questions are not asked."""
+
+    runs: ClassVar[str] = "kad.cli.tune:choose"
+    method: str = option("A method with a parameter, as for kad eval.", "dual")
+    trials: int = option("The budget: settings to try; those of an earlier search of the same in the folder count.", 12)
+    low: float | None = option("The lowest value of the parameter; by default the method's own.")
+    high: float | None = option("The highest.")
+    seed: int = option("Of the search.", 0)
+    output: Path = option("The folder of the search; a search that was stopped goes on there.", Path("kad-tune"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Grade the texts of a folder of results again, and compute every number and figure from them."""
+
+    runs: ClassVar[str] = "kad.cli.evaluate:report_again"
+    folder: Path = argument("What kad eval or kad sweep wrote.")
+    against: str = option('Whom the others are compared with: a name, or a label such as "dual λ=0.4".', "dual")
+    task: tuple[str, ...] = option("A task of your own (a YAML file, an import path) that is to grade its texts.", ())
+    json: bool = option("Print the numbers as JSON, and write nothing.", False)

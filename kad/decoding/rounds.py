@@ -1,0 +1,82 @@
+"""One round of the loop as a value: what was drafted, what both models say there, what became of it, and what is owed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..laws import Case, Law, Trial
+from ..laws.terms import first
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round decided, for teaching, debugging and watching. Distributions are formed only when they are asked for.
+
+    Of rows that do not run any more nothing counts. ``B`` is the number of rows in the loop, ``n`` the longest draft.
+
+    Attributes:
+        law: how tokens are decided.
+        trial: what was read.
+        case: what follows for the drafts.
+        rows: ``(B,)``, the rows' numbers in the batch.
+        settled: ``(B,)``, the token that the last round owed and this one began with; −1 where nothing was owed.
+        accepted: ``(B,)``, how many drafts stand.
+        token: ``(B,)``, the token behind these: a replacement, or the last one; −1 where there is none yet.
+        owed: ``(B,)``, rows whose next token waits for q*.
+    """
+
+    law: Law
+    trial: Trial
+    case: Case
+    rows: Tensor
+    settled: Tensor
+    accepted: Tensor
+    token: Tensor
+    owed: Tensor
+
+    @property
+    def drafts(self) -> Tensor:
+        """The drafted tokens, ``(B, n)``; a row has ``count`` of them."""
+        return self.trial.drafts.tokens
+
+    @property
+    def count(self) -> Tensor:
+        """``(B,)``."""
+        return self.trial.drafts.count
+
+    @property
+    def chance(self) -> Tensor:
+        """min(1, π(x)/q*(x)) of every draft, ``(B, n)``."""
+        return self.case.ratio
+
+    @property
+    def alpha(self) -> Tensor:
+        """The deferred mass at every draft's place and the one behind, ``(B, n + 1)``; NaN where it is not known."""
+        return self.case.alpha
+
+    @property
+    def p(self) -> Tensor:
+        """The base's distribution as it is mixed, at every draft's place and the one behind, ``(B, n + 1, V)``."""
+        return self.trial.base.for_mixture(self.law.terms.target)
+
+    @property
+    def q(self) -> Tensor | None:
+        """The proxy's at every draft's place, ``(B, n, V)``; None without drafts."""
+        return self.trial.drafts.reading().for_mixture(self.law.terms.target) if self.drafts.shape[1] else None
+
+    @property
+    def d(self) -> Tensor | None:
+        """The probability that a token of p is deferred, ``(B, n or n + 1, V)``; None if the target is no mixture."""
+        return None if self.case.decision is None else self.case.decision.dense()
+
+    @property
+    def pi(self) -> Tensor | None:
+        """What is sampled at every draft's place, ``(B, n, V)``; None without drafts."""
+        trial, decision, here = self.trial, self.case.decision, first(self.drafts.shape[1])
+        if self.case.pi is not None or not self.drafts.shape[1]:
+            return self.case.pi
+        reference = None if trial.reference is None else trial.reference.at(here)
+        known = None if decision is None else decision.at(here)
+        return self.law.terms.pi(trial.base.at(here), trial.drafts.reading(), reference, known)
