@@ -9,7 +9,6 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from . import losses, solvers
 from .checks import forgotten_classvar, instance
 from .distributions import wants_gradient
 from .losses import ConfidenceBet, Logistic, Loss, Nudging
@@ -44,8 +43,8 @@ class Mixture(Checked):
         instance("a Mixture's loss", self.loss, Loss)  # type: ignore[type-abstract]
         instance("a Mixture's solver", self.solver, Solver)  # type: ignore[type-abstract]
         check_placement(self.placement)
-        for part, claims, suite in ((self.loss, losses.CLAIMS, "loss"), (self.solver, solvers.CLAIMS, "solver")):
-            if sentence := forgotten_classvar(part, claims):
+        for part, kind, suite in ((self.loss, Loss, "loss"), (self.solver, Solver, "solver")):
+            if sentence := forgotten_classvar(part, kind):
                 raise ValueError(f"{sentence[:-1]}, and run kad.testing.check_{suite}.")
         by_threshold = isinstance(self.solver, Dual) and self.solver.threshold is not None
         if by_threshold and (not self.loss.strict or self.loss.reads_proxy):

@@ -23,7 +23,7 @@ from .pairs import Models
 
 
 @dataclass(frozen=True)
-class Job:
+class Race:
     """One setting, the same for every contender."""
 
     models: Models
@@ -45,11 +45,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Contender:
-    """A name, its window where it has one, and the call: from a job to the emitted ids and kad's trace, if any."""
+    """A name, its window where it has one, and the call: from a race to the emitted ids and kad's trace, if any."""
 
     name: str
     window: int | str | None
-    run: Callable[[Job], tuple[Tensor, Trace | None]]
+    run: Callable[[Race], tuple[Tensor, Trace | None]]
     only_single: bool = False
 
 
@@ -69,40 +69,40 @@ class Synthetic(Sampled):
         return super().coin(torch.full_like(probability, 1 - self.deferral))
 
 
-def kad_with(window: int | str, target: Target | None = None) -> Callable[[Job], tuple[Tensor, Trace | None]]:
+def kad_with(window: int | str, target: Target | None = None) -> Callable[[Race], tuple[Tensor, Trace | None]]:
     """kad's own generate."""
 
-    def run(job: Job) -> tuple[Tensor, Trace | None]:
-        chance = None if job.acceptance is None or not job.sample else Synthetic(job.acceptance, job.deferral)
+    def run(race: Race) -> tuple[Tensor, Trace | None]:
+        chance = None if race.acceptance is None or not race.sample else Synthetic(race.acceptance, race.deferral)
         out = generate(
-            job.models.base, job.models.proxy, input_ids=job.prompts, target=target or job.target,
-            window=AutoWindow() if window == "auto" else int(window), generator=chance, compile=job.compile,
-            observer=job.observer, **job.options,
+            race.models.base, race.models.proxy, input_ids=race.prompts, target=target or race.target,
+            window=AutoWindow() if window == "auto" else int(window), generator=chance, compile=race.compile,
+            observer=race.observer, **race.options,
         )  # fmt: skip
-        return out.sequences[:, job.prompts.shape[1] :], out.trace
+        return out.sequences[:, race.prompts.shape[1] :], out.trace
 
     return run
 
 
-def base_alone(job: Job) -> tuple[Tensor, Trace | None]:
+def base_alone(race: Race) -> tuple[Tensor, Trace | None]:
     """Hugging Face's generate on the base model."""
-    out = job.models.base.generate(job.prompts, attention_mask=torch.ones_like(job.prompts), **job.options)
-    return out[:, job.prompts.shape[1] :], None
+    out = race.models.base.generate(race.prompts, attention_mask=torch.ones_like(race.prompts), **race.options)
+    return out[:, race.prompts.shape[1] :], None
 
 
-def assisted(window: int) -> Callable[[Job], tuple[Tensor, Trace | None]]:
+def assisted(window: int) -> Callable[[Race], tuple[Tensor, Trace | None]]:
     """Hugging Face's assisted decoding: the base, with the proxy as its assistant and a constant window."""
 
-    def run(job: Job) -> tuple[Tensor, Trace | None]:
-        config = job.models.proxy.generation_config
+    def run(race: Race) -> tuple[Tensor, Trace | None]:
+        config = race.models.proxy.generation_config
         config.num_assistant_tokens, config.num_assistant_tokens_schedule = window, "constant"
         config.assistant_confidence_threshold = 0.0
-        with verdicts(job.acceptance if job.sample else None):
-            out = job.models.base.generate(
-                job.prompts, attention_mask=torch.ones_like(job.prompts), assistant_model=job.models.proxy,
-                **job.options,
+        with verdicts(race.acceptance if race.sample else None):
+            out = race.models.base.generate(
+                race.prompts, attention_mask=torch.ones_like(race.prompts), assistant_model=race.models.proxy,
+                **race.options,
             )  # fmt: skip
-        return out[:, job.prompts.shape[1] :], None
+        return out[:, race.prompts.shape[1] :], None
 
     return run
 
@@ -133,17 +133,17 @@ def verdicts(acceptance: float | None) -> Iterator[None]:
 
 
 @torch.no_grad()
-def two_models(job: Job) -> tuple[Tensor, Trace | None]:
+def two_models(race: Race) -> tuple[Tensor, Trace | None]:
     """The textbook loop: both models at every step, π over the vocabulary, one draw."""
-    ids, pair, emitted = job.prompts, (job.models.base, job.models.proxy), []
+    ids, pair, emitted = race.prompts, (race.models.base, race.models.proxy), []
     caches = [{cache_name(model.forward): DynamicCache()} for model in pair]
-    for _ in range(job.tokens):
+    for _ in range(race.tokens):
         p, q = (
             torch.softmax(model(input_ids=ids, use_cache=True, logits_to_keep=1, **cache).logits[:, -1].float(), -1)
             for model, cache in zip(pair, caches, strict=True)
         )
-        pi = unchecked_pi(job.target, p, q)  # without the checks of a call by hand
-        ids = torch.multinomial(pi, 1) if job.sample else pi.argmax(-1, keepdim=True)
+        pi = unchecked_pi(race.target, p, q)  # without the checks of a call by hand
+        ids = torch.multinomial(pi, 1) if race.sample else pi.argmax(-1, keepdim=True)
         emitted.append(ids)
     return torch.cat(emitted, 1), None
 

@@ -231,10 +231,10 @@ def bench(
         output: Write results.json and speed.png to this folder.
         seed: Of weights and prompts.
     """
-    from ..bench.command import run
+    from ..bench.command import run_bench
 
     windows: list[int | str] = [*(gamma or [0, 1, 3, 5, 7, "auto"])]
-    run(
+    run_bench(
         pair=pair, base=base, proxy=proxy, batch=batch or [1, 4, 16], window=windows,
         new_tokens=new_tokens, prompt_tokens=prompt_tokens, rounds=rounds, acceptance=acceptance, deferral=deferral,
         greedy=greedy, target=target, threads=threads, dtype=dtype, device=device, compile=compile, pack=pack,

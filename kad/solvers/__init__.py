@@ -1,7 +1,6 @@
 """Deferral solvers, one file each."""
 
 from ..cut import Cut as Cut
-from .base import CLAIMS as CLAIMS
 from .base import Proof as Proof
 from .base import Solution as Solution
 from .base import Solver as Solver

@@ -20,7 +20,6 @@ from ..distributions import accumulation_dtype, check_distribution, check_same_s
 from .parameters import budget_of, budgets, shown, spread
 
 ROUNDING = 1e-9  # of sums of 150,000 float64 terms, relative to 1 + risk, with room to spare
-CLAIMS = ("feasible", "exact", "fills", "fractional")
 Status = Literal["OPTIMAL", "CERTIFIED_GAP", "TIME_LIMIT", "FEASIBLE", "OVER_BUDGET"]
 
 

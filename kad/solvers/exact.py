@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, final
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from . import branch, majorise
 from .base import Proof, RowProof, Solver, Status, by_rows
-from .knapsack import Clock, Floats, Incumbent, Row, first_incumbent, proved
+from .knapsack import Clock, Floats, Incumbent, Instance, first_incumbent, proved
 from .parameters import Parameter, Parameters, budgets, setting
 
 DEAR = 100  # times the risk that is known: what all tokens together may cost
@@ -67,32 +66,31 @@ class Exact(Parameters, Solver):
         return self.prove(loss, mass).d
 
     def prove(self, loss: Tensor, mass: Tensor) -> Proof:
-        return by_rows(partial(prove_row, self), loss, mass, self.budget)
+        return by_rows(self.prove_row, loss, mass, self.budget)
+
+    def prove_row(self, loss: Floats, mass: Floats, budget: float) -> RowProof:
+        """(d, certified lower bound, status, engine) of one row."""
+        clock = Clock(self.tolerance, self.effort, self.time_limit)
+        positive = np.flatnonzero(mass > 0)
+        order = positive[np.argsort(-mass[positive], kind="stable")]
+        row = Instance(loss, mass, order, budget)
+        if budget >= 1 or row.demand <= 0:
+            return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
+        row = without_hopeless(row, loss)
+        matched = majorise.match(row)
+        if matched:
+            best = first_incumbent(row, loss)
+            lower = majorise.search_by_majorisation(best, *matched, clock)
+        else:
+            order = row.order[np.argsort(loss[row.order], kind="stable")]
+            row = Instance(loss, mass, order, budget, row.demand)
+            best = first_incumbent(row, loss)
+            lower = branch.search_by_relaxation(best, clock)
+        engine = "majorisation" if matched else "relaxation"
+        return conclude(best, lower, clock.expired, self.tolerance, engine)
 
 
-def prove_row(solver: Exact, loss: Floats, mass: Floats, budget: float) -> RowProof:
-    """(d, certified lower bound, status, engine) of one row."""
-    clock = Clock(solver.tolerance, solver.effort, solver.time_limit)
-    positive = np.flatnonzero(mass > 0)
-    order = positive[np.argsort(-mass[positive], kind="stable")]
-    row = Row(loss, mass, order, budget)
-    if budget >= 1 or row.demand <= 0:
-        return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
-    row = without_hopeless(row, loss)
-    matched = majorise.match(row)
-    if matched:
-        best = first_incumbent(row, loss)
-        lower = majorise.search(best, *matched, clock)
-    else:
-        order = row.order[np.argsort(loss[row.order], kind="stable")]
-        row = Row(loss, mass, order, budget, row.demand)
-        best = first_incumbent(row, loss)
-        lower = branch.search(best, clock)
-    engine = "majorisation" if matched else "relaxation"
-    return conclude(best, lower, clock.expired, solver.tolerance, engine)
-
-
-def without_hopeless(row: Row, loss: Floats) -> Row:
+def without_hopeless(row: Instance, loss: Floats) -> Instance:
     """The row without the tokens that cost more than a whole decision that is known: no better one keeps any of them.
 
     They are taken out where they are so dear that the rounding of sums with them in it would drown what is to be proved.
@@ -102,7 +100,7 @@ def without_hopeless(row: Row, loss: Floats) -> Row:
     cost = first_incumbent(row, loss).cost
     if row.paid[-1] <= DEAR * (1 + cost):
         return row
-    return Row(loss, row.all_mass, row.order[row.cost <= cost * (1 + 1e-12)], row.budget, row.demand)
+    return Instance(loss, row.all_mass, row.order[row.cost <= cost * (1 + 1e-12)], row.budget, row.demand)
 
 
 def conclude(best: Incumbent, lower: float, expired: bool, tolerance: float, engine: str) -> RowProof:

@@ -7,10 +7,13 @@ at least D = Σ P − b at the least cost Σ_R P ℓ.
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +54,7 @@ def proved(gap: float, cost: float) -> bool:
     return gap <= PROVED * max(1.0, cost)
 
 
-class Row:
+class Instance:
     """Masses, costs and their prefix sums, tokens in one order.
 
     Attributes:
@@ -93,22 +96,17 @@ class Row:
         if isinstance(kept, np.ndarray):
             d[self.order[kept]] = 0
         else:
-            for start, stop in ranges(kept):
+            while kept is not None:
+                kept, start, stop = kept
                 d[self.order[start:stop]] = 0
         return d
-
-
-def ranges(kept: Kept | None) -> Iterator[tuple[int, int]]:
-    while kept is not None:
-        kept, start, stop = kept
-        yield start, stop
 
 
 @dataclass
 class Incumbent:
     """The cheapest decision so far. Only strictly cheaper ones that fit replace it."""
 
-    row: Row
+    row: Instance
     cost: float = math.inf
     kept: Kept | Mask | None = None
 
@@ -120,7 +118,37 @@ class Incumbent:
         self.offer(self.row.cost[kept].sum(), self.row.mass[kept].sum(), kept)
 
 
-def single_swap(row: Row, stop: int) -> tuple[int, int] | None:
+class Frontier:
+    """What is open in a best-first search for something cheaper than ``best``, and the least bound of what was set aside."""
+
+    def __init__(self, best: Incumbent, clock: Clock) -> None:
+        self.best, self.clock = best, clock
+        self.heap, self.ticket = list[tuple[float, int, Any]](), count()
+        self.floor = math.inf
+
+    def push(self, bound: float, item: Any) -> None:
+        if bound < self.best.cost:
+            heapq.heappush(self.heap, (bound, next(self.ticket), item))
+        else:
+            self.set_aside(bound)
+
+    def set_aside(self, bound: float) -> None:
+        self.floor = min(self.floor, bound)
+
+    def least(self) -> float:
+        """The least bound of anything that was pushed or set aside."""
+        return min(self.floor, self.heap[0][0] if self.heap else math.inf)
+
+    def __iter__(self) -> Iterator[tuple[float, Any]]:
+        """Bounds and items, the least bound first, until nothing is open or the clock says that it is enough."""
+        for nodes in count():
+            if not self.heap or self.clock.enough(self.best.cost, self.least(), nodes):
+                return
+            bound, _, item = heapq.heappop(self.heap)
+            yield bound, item
+
+
+def single_swap(row: Instance, stop: int) -> tuple[int, int] | None:
     """From the kept prefix [0, stop): the exchange of one kept for one deferred token that saves most and still fits.
 
     Sort the deferred tokens by mass; the cheapest at least as heavy as x is a suffix minimum, so every kept token
@@ -146,7 +174,7 @@ def single_swap(row: Row, stop: int) -> tuple[int, int] | None:
     return out, stop + int(partners[cost[partners].argmin()])
 
 
-def first_incumbent(row: Row, loss: Floats) -> Incumbent:
+def first_incumbent(row: Instance, loss: Floats) -> Incumbent:
     """The best of `Primal`, the shortest prefix of ``row`` that meets the demand, and its best single swap."""
     best = Incumbent(row)
     primal = Primal(row.budget).defer(torch.from_numpy(loss), torch.from_numpy(row.all_mass))
