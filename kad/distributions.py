@@ -193,13 +193,13 @@ def blockwise_sum(x: Tensor) -> Tensor:
 NEARLY = 1e-3  # how far a sum that should be 1 may be off: as `check_distribution` has it
 
 
-def deferred_mass(p: Tensor, d: Tensor) -> Tensor:
+def alpha_of(p: Tensor, d: Tensor) -> Tensor:
     """α = Σ_v p_v d_v, ``(*batch,)``: in [0, 1], and exactly 1 where nothing is kept.
 
     >>> import torch
-    >>> deferred_mass(torch.tensor([0.75, 0.25]), torch.tensor([0.0, 1.0]))
+    >>> alpha_of(torch.tensor([0.75, 0.25]), torch.tensor([0.0, 1.0]))
     tensor(0.2500)
-    >>> float(deferred_mass(torch.full((49,), 1 / 49), torch.ones(49)))
+    >>> float(alpha_of(torch.full((49,), 1 / 49), torch.ones(49)))
     1.0
     """
     rejected = p * d

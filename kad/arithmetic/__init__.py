@@ -9,9 +9,9 @@ from .fused import fused as fused
 from .machine import Arithmetic as Arithmetic
 from .machine import Prefix as Prefix
 from .machine import Weights as Weights
+from .machine import each as each
 from .plain import Torch
 from .reference import Reference as Reference
-from .rows import each as each
 
 TORCH, CPU = Torch(), Cpu()
 

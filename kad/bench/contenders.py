@@ -18,7 +18,7 @@ from ..decoding.model import Observer, unobserved
 from ..decoding.trace import Trace
 from ..decoding.window import AutoWindow
 from ..mixture import Base
-from ..target import Target, unchecked_pi
+from ..target import Target
 from .pairs import Models
 
 
@@ -142,7 +142,7 @@ def two_models(race: Race) -> tuple[Tensor, Trace | None]:
             torch.softmax(model(input_ids=ids, use_cache=True, logits_to_keep=1, **cache).logits[:, -1].float(), -1)
             for model, cache in zip(pair, caches, strict=True)
         )
-        pi = unchecked_pi(race.target, p, q)  # without the checks of a call by hand
+        pi = race.target.unchecked(p, q)  # without the checks of a call by hand
         ids = torch.multinomial(pi, 1) if race.sample else pi.argmax(-1, keepdim=True)
         emitted.append(ids)
     return torch.cat(emitted, 1), None

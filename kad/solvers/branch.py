@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from .knapsack import Clock, Frontier, Incumbent, Instance
+from .knapsack import Frontier, Instance
 
 
 def relax(
@@ -35,9 +35,9 @@ def relax(
     return float(cost + rest * row.cost[s] / row.mass[s]), s, mass, cost
 
 
-def search_by_relaxation(best: Incumbent, clock: Clock) -> float:
-    """Improve ``best``, whose row stands by rising loss; a certified lower bound on the optimal risk."""
-    row, frontier = best.row, Frontier(best, clock)
+def search_by_relaxation(frontier: Frontier) -> float:
+    """Improve its ``best``, whose row stands by rising loss; a certified lower bound on the optimal risk."""
+    best, row = frontier.best, frontier.best.row
 
     def push(fixed: tuple[int, ...], kept: tuple[int, ...]) -> None:
         """A node: the tokens ``fixed``, ascending, of which ``kept`` are kept; the LP keeps the free ones of [0, critical)."""

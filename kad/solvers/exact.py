@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
 from torch import Tensor
 
-from . import branch, majorise
 from .base import Proof, RowProof, Solver, Status, by_rows
-from .knapsack import Clock, Floats, Incumbent, Instance, first_incumbent, proved
+from .branch import search_by_relaxation
+from .knapsack import Floats, Frontier, Incumbent, Instance, first_incumbent, proved
+from .majorise import match, search_by_majorisation
 from .parameters import Parameter, Parameters, budgets, setting
 
 DEAR = 100  # times the risk that is known: what all tokens together may cost
@@ -70,24 +72,22 @@ class Exact(Parameters, Solver):
 
     def prove_row(self, loss: Floats, mass: Floats, budget: float) -> RowProof:
         """(d, certified lower bound, status, engine) of one row."""
-        clock = Clock(self.tolerance, self.effort, self.time_limit)
+        deadline = time.monotonic() + self.time_limit
         positive = np.flatnonzero(mass > 0)
         order = positive[np.argsort(-mass[positive], kind="stable")]
         row = Instance(loss, mass, order, budget)
         if budget >= 1 or row.demand <= 0:
             return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
         row = without_hopeless(row, loss)
-        matched = majorise.match(row)
-        if matched:
-            best = first_incumbent(row, loss)
-            lower = majorise.search_by_majorisation(best, *matched, clock)
-        else:
+        matched = match(row)
+        if not matched:
             order = row.order[np.argsort(loss[row.order], kind="stable")]
             row = Instance(loss, mass, order, budget, row.demand)
-            best = first_incumbent(row, loss)
-            lower = branch.search_by_relaxation(best, clock)
+        best = first_incumbent(row, loss)
+        frontier = Frontier(best, self.tolerance, self.effort, deadline)
+        lower = search_by_majorisation(frontier, *matched) if matched else search_by_relaxation(frontier)
         engine = "majorisation" if matched else "relaxation"
-        return conclude(best, lower, clock.expired, self.tolerance, engine)
+        return conclude(best, lower, frontier.expired, self.tolerance, engine)
 
 
 def without_hopeless(row: Instance, loss: Floats) -> Instance:

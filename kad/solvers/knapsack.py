@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .primal import Primal
+from .greedy import Primal
 
 Floats = NDArray[np.float64]
 Wide = NDArray[np.longdouble]
@@ -31,22 +31,6 @@ Mask = NDArray[np.bool_]
 
 EPSILON = float(np.finfo(np.longdouble).eps)  # 1e-19 on x86, 2e-16 where the machine has nothing wider
 PROVED = 1e-11  # nats, or of the risk where that is larger: a gap that is rounding, not choice
-
-
-class Clock:
-    """When a search ends: at a proof; after ``effort`` nodes, once the gap is tolerated; or when time is up."""
-
-    def __init__(self, tolerance: float, effort: int, time_limit: float) -> None:
-        self.tolerance, self.effort = tolerance, effort
-        self.deadline, self.expired = time.monotonic() + time_limit, False
-
-    def enough(self, cost: float, bound: float, nodes: int) -> bool:
-        """Whether to stop, from the incumbent's cost and the least bound that is open."""
-        gap = cost - bound
-        if proved(gap, cost) or (nodes >= self.effort and gap <= self.tolerance):
-            return True
-        self.expired = nodes % 16 == 0 and time.monotonic() >= self.deadline
-        return self.expired
 
 
 def proved(gap: float, cost: float) -> bool:
@@ -119,12 +103,15 @@ class Incumbent:
 
 
 class Frontier:
-    """What is open in a best-first search for something cheaper than ``best``, and the least bound of what was set aside."""
+    """What is open in a best-first search for something cheaper than ``best``, and the least bound of what was set aside.
 
-    def __init__(self, best: Incumbent, clock: Clock) -> None:
-        self.best, self.clock = best, clock
+    It ends at a proof; after ``effort`` nodes, once the gap is tolerated; or at the deadline, and then it is ``expired``.
+    """
+
+    def __init__(self, best: Incumbent, tolerance: float, effort: int, deadline: float) -> None:
+        self.best, self.tolerance, self.effort, self.deadline = best, tolerance, effort, deadline
         self.heap, self.ticket = list[tuple[float, int, Any]](), count()
-        self.floor = math.inf
+        self.floor, self.expired = math.inf, False
 
     def push(self, bound: float, item: Any) -> None:
         if bound < self.best.cost:
@@ -140,9 +127,14 @@ class Frontier:
         return min(self.floor, self.heap[0][0] if self.heap else math.inf)
 
     def __iter__(self) -> Iterator[tuple[float, Any]]:
-        """Bounds and items, the least bound first, until nothing is open or the clock says that it is enough."""
+        """Bounds and items, the least bound first."""
         for nodes in count():
-            if not self.heap or self.clock.enough(self.best.cost, self.least(), nodes):
+            gap = self.best.cost - self.least()
+            good_enough = proved(gap, self.best.cost) or (nodes >= self.effort and gap <= self.tolerance)
+            if not self.heap or good_enough:
+                return
+            self.expired = nodes % 16 == 0 and time.monotonic() >= self.deadline
+            if self.expired:
                 return
             bound, _, item = heapq.heappop(self.heap)
             yield bound, item

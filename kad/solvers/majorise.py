@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .knapsack import Clock, Frontier, Incumbent, Instance, Kept
+from .knapsack import Frontier, Incumbent, Instance, Kept
 
 MATCHES = 1e-6  # nats: how far, weighted by mass, losses may lie from a concave cost and still be treated as one
 
@@ -161,9 +161,10 @@ class Bounds:
         return float(min(ends + self.cost.at(free), corners))
 
 
-def search_by_majorisation(best: Incumbent, cost: Cost, deviation: float, clock: Clock) -> float:
-    """Improve ``best``, whose row stands by falling mass; a certified lower bound on the optimal risk."""
-    row, bounds, frontier = best.row, Bounds(best.row, cost, best), Frontier(best, clock)
+def search_by_majorisation(frontier: Frontier, cost: Cost, deviation: float) -> float:
+    """Improve its ``best``, whose row stands by falling mass; a certified lower bound on the optimal risk."""
+    best, row = frontier.best, frontier.best.row
+    bounds = Bounds(row, cost, best)
 
     # Items: (node, j). j < 0: the node itself; else its children that first exclude token j, and after it those that
     # first exclude j − 1, j − 2, ...: their first bounds only rise. (The second does not rise with falling j and must

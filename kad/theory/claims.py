@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from ..solvers.base import check_problem
@@ -55,8 +54,3 @@ def knapsack(loss: Tensor, mass: Tensor) -> tuple[Tensor, Tensor]:
     """
     check_problem(loss, mass)
     return loss.double(), mass.double()
-
-
-def weighted(mass: Tensor, loss: Tensor) -> Tensor:
-    """Σ mass · loss along the last axis, with 0 · ∞ = 0."""
-    return torch.where(mass > 0, mass * loss, torch.zeros_like(mass)).sum(-1)

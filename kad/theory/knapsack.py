@@ -15,7 +15,7 @@ from ..distributions import check_budget
 from ..solvers import Dual, Fractional, Primal
 from ..solvers.base import linear_relaxation, risk_of
 from ..solvers.brute import LARGEST, every_decision
-from .claims import Claim, knapsack, weighted
+from .claims import Claim, knapsack
 
 
 def deferred_mass(mass: Tensor, d: Tensor) -> Tensor:
@@ -41,11 +41,8 @@ def optimal_risk(loss: Tensor, mass: Tensor, budget: float | Tensor, slack: floa
     n = mass.shape[-1]
     if n > LARGEST:
         raise ValueError(f"the exact optimum is found by enumeration, for at most {LARGEST} tokens; got {n}.")
-    d = every_decision(n).to(mass)
-    limit = torch.as_tensor(budget, dtype=mass.dtype, device=mass.device)
-    limit = torch.where(limit >= 1, torch.inf, limit + slack).expand(mass.shape[:-1]).unsqueeze(-1)
-    fits = deferred_mass(mass.unsqueeze(-2), d) <= limit
-    return risk(loss.unsqueeze(-2), mass.unsqueeze(-2), d).masked_fill(~fits, torch.inf).amin(-1)
+    limit = torch.as_tensor(budget, dtype=mass.dtype, device=mass.device) + slack
+    return every_decision(loss, mass, limit.expand(mass.shape[:-1]))[1].amin(-1)
 
 
 def primal_risk(loss: Tensor, mass: Tensor, budget: float) -> Tensor:
@@ -70,7 +67,8 @@ def dual_function(loss: Tensor, mass: Tensor, multiplier: float | Tensor, budget
     """θ(μ) = Σ P_v min(ℓ_v, μ) − μ b, the minimum over d of the Lagrangian; concave in μ."""
     loss, mass = knapsack(loss, mass)
     mu = torch.as_tensor(multiplier, dtype=loss.dtype, device=loss.device)
-    return weighted(mass, torch.minimum(loss, mu.unsqueeze(-1) if mu.ndim else mu)) - mu * budget
+    capped = torch.minimum(loss, mu.unsqueeze(-1) if mu.ndim else mu)
+    return risk(capped, mass, torch.zeros_like(mass)) - mu * budget
 
 
 def lagrangian(loss: Tensor, mass: Tensor, d: Tensor, multiplier: float, budget: float) -> Tensor:
@@ -168,7 +166,7 @@ def half_of_the_saving(loss: Tensor, mass: Tensor, budget: float) -> Claim:
     Otherwise a token that can never go may stand first in the order and end the prefix before it begins.
     """
     loss, mass = knapsack(loss, mass)
-    everything = weighted(mass, loss)
+    everything = risk(loss, mass, torch.zeros_like(mass))
     optimum = everything - optimal_risk(loss, mass, budget)
     prefix = everything - primal_risk(loss, mass, budget)
     fits = (mass <= budget) & (mass > 0)
