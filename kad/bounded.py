@@ -102,5 +102,4 @@ def check_yaml(text: str) -> None:
 
 
 def line_number(event: yaml.Event) -> int:
-    """Where it begins."""
     return event.start_mark.line + 1 if event.start_mark else 0

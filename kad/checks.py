@@ -146,6 +146,5 @@ def forgotten_classvar(thing: object, kind: type) -> str | None:
 
 
 def distinct(name: str, values: Sequence[Any]) -> None:
-    """Raise a ValueError if one is named twice."""
     if twice := next((value for i, value in enumerate(values) if value in values[:i]), None):
         raise ValueError(f"{name} name {twice!r} twice.")

@@ -175,7 +175,6 @@ def checked(
 
 
 def decision_of(name: str, rule: Rule, losses: Tensor, p: Tensor, q: Tensor | None) -> Tensor:
-    """d of a rule at all steps, ``(N, V)``."""
     if getattr(rule, "reads_proxy", False) and q is None:
         raise ValueError(f"{name} reads the proxy: give q.")
     d = rule.deferred(losses, p, q)

@@ -154,6 +154,5 @@ def declared(found: object, kind: type) -> bool:
 
 
 def blamed(error: BaseException) -> str:
-    """The error's kind and what it says."""
     text = said(error)
     return text if text == type(error).__name__ else f"{type(error).__name__}: {text}"

@@ -91,7 +91,6 @@ class Checked(Target):
 
 
 def check_placement(placement: str) -> None:
-    """Raise a ValueError unless the placement is one of the three."""
     if placement not in get_args(Placement):
         raise ValueError(f"placement must be one of {', '.join(get_args(Placement))}; got {placement!r}.")
 

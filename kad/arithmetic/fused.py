@@ -45,5 +45,4 @@ def fused_by(options: tuple[tuple[str, Any], ...]) -> Fused:
 
 
 def fused(options: dict[str, Any]) -> Fused:
-    """The machine of these options."""
     return fused_by(tuple(sorted(options.items())))

@@ -78,7 +78,6 @@ def double(x: Tensor) -> Masses:
 
 
 def with_numbers(mass: Tensor, value: float | Tensor) -> list[tuple[Masses, float]]:
-    """Every row of masses with its number."""
     flat = double(mass).reshape(-1, mass.shape[-1])
     return list(zip(flat, each(value, len(flat)), strict=True))
 

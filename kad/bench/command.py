@@ -166,7 +166,6 @@ def print_table(console: Console, report: dict[str, Any], results: list[Result])
 
 
 def rival(results: list[Result], own: Result, name: str) -> Result | None:
-    """The peer of the same batch, and of the same window where it has one."""
     found = [r for r in results if r.name.startswith(name) and r.batch == own.batch and r.window in (None, own.window)]
     return found[0] if found else None
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -43,13 +45,16 @@ class Race:
         return options | ({"top_k": 0, "temperature": 1.0, "top_p": 1.0} if self.sample else {})
 
 
+Emitted = tuple[Tensor, Trace | None]
+
+
 @dataclass(frozen=True)
 class Contender:
     """A name, its window where it has one, and the call: from a race to the emitted ids and kad's trace, if any."""
 
     name: str
     window: int | str | None
-    run: Callable[[Race], tuple[Tensor, Trace | None]]
+    run: Callable[[Race], Emitted]
     only_single: bool = False
 
 
@@ -69,42 +74,28 @@ class Synthetic(Sampled):
         return super().coin(torch.full_like(probability, 1 - self.deferral))
 
 
-def kad_with(window: int | str, target: Target | None = None) -> Callable[[Race], tuple[Tensor, Trace | None]]:
-    """kad's own generate."""
-
-    def run(race: Race) -> tuple[Tensor, Trace | None]:
-        chance = None if race.acceptance is None or not race.sample else Synthetic(race.acceptance, race.deferral)
-        out = generate(
-            race.models.base, race.models.proxy, input_ids=race.prompts, target=target or race.target,
-            window=AutoWindow() if window == "auto" else int(window), generator=chance, compile=race.compile,
-            observer=race.observer, **race.options,
-        )  # fmt: skip
-        return out.sequences[:, race.prompts.shape[1] :], out.trace
-
-    return run
+def kad_with(window: int | str, target: Target | None, race: Race) -> Emitted:
+    chance = None if race.acceptance is None or not race.sample else Synthetic(race.acceptance, race.deferral)
+    out = generate(
+        race.models.base, race.models.proxy, input_ids=race.prompts, target=target or race.target,
+        window=AutoWindow() if window == "auto" else int(window), generator=chance, compile=race.compile,
+        observer=race.observer, **race.options,
+    )  # fmt: skip
+    return out.sequences[:, race.prompts.shape[1] :], out.trace
 
 
-def base_alone(race: Race) -> tuple[Tensor, Trace | None]:
-    """Hugging Face's generate on the base model."""
-    out = race.models.base.generate(race.prompts, attention_mask=torch.ones_like(race.prompts), **race.options)
+def base_alone(race: Race, **more: Any) -> Emitted:
+    out = race.models.base.generate(race.prompts, attention_mask=torch.ones_like(race.prompts), **race.options, **more)
     return out[:, race.prompts.shape[1] :], None
 
 
-def assisted(window: int) -> Callable[[Race], tuple[Tensor, Trace | None]]:
+def assisted(window: int, race: Race) -> Emitted:
     """Hugging Face's assisted decoding: the base, with the proxy as its assistant and a constant window."""
-
-    def run(race: Race) -> tuple[Tensor, Trace | None]:
-        config = race.models.proxy.generation_config
-        config.num_assistant_tokens, config.num_assistant_tokens_schedule = window, "constant"
-        config.assistant_confidence_threshold = 0.0
-        with verdicts(race.acceptance if race.sample else None):
-            out = race.models.base.generate(
-                race.prompts, attention_mask=torch.ones_like(race.prompts), assistant_model=race.models.proxy,
-                **race.options,
-            )  # fmt: skip
-        return out[:, race.prompts.shape[1] :], None
-
-    return run
+    config = race.models.proxy.generation_config
+    config.num_assistant_tokens, config.num_assistant_tokens_schedule = window, "constant"
+    config.assistant_confidence_threshold = 0.0
+    with verdicts(race.acceptance if race.sample else None):
+        return base_alone(race, assistant_model=race.models.proxy)
 
 
 @contextmanager
@@ -125,15 +116,12 @@ def verdicts(acceptance: float | None) -> Iterator[None]:
         token = ids[:, -1:]  # any token: the next one was drawn above
         return torch.cat([ids[:, ids.shape[1] - length :][:, : int(matches)], token], -1), matches
 
-    utils._speculative_sampling = at_a_rate
-    try:
+    with patch.object(utils, "_speculative_sampling", at_a_rate):
         yield
-    finally:
-        utils._speculative_sampling = right
 
 
 @torch.no_grad()
-def two_models(race: Race) -> tuple[Tensor, Trace | None]:
+def two_models(race: Race) -> Emitted:
     """The textbook loop: both models at every step, π over the vocabulary, one draw."""
     ids, pair, emitted = race.prompts, (race.models.base, race.models.proxy), []
     caches = [{cache_name(model.forward): DynamicCache()} for model in pair]
@@ -152,7 +140,7 @@ def contenders(windows: list[int | str]) -> list[Contender]:
     """Everybody, peers first."""
     drafting = [int(w) for w in windows if w != "auto" and int(w) > 0]
     found = [Contender("HF generate", None, base_alone)]
-    found += [Contender("HF assisted", w, assisted(w), only_single=True) for w in drafting]
+    found += [Contender("HF assisted", w, partial(assisted, w), only_single=True) for w in drafting]
     found += [Contender("two-model loop", None, two_models)]
-    found += [Contender("kad, π = p", w, kad_with(w, Base())) for w in drafting]
-    return found + [Contender("kad", w, kad_with(w)) for w in windows]
+    found += [Contender("kad, π = p", w, partial(kad_with, w, Base())) for w in drafting]
+    return found + [Contender("kad", w, partial(kad_with, w, None)) for w in windows]

@@ -39,7 +39,6 @@ class Models:
 
 
 def configs(name: str) -> list[Any]:
-    """The base's and the proxy's config."""
     base, proxy = ({**COMMON, **dict(zip(SHAPE, shape, strict=True))} for shape in PAIRS[name])
     if name == "qwen3":
         more = {"vocab_size": 151936, "num_key_value_heads": 8, "head_dim": 128}

@@ -71,7 +71,6 @@ class Exact(Parameters, Solver):
         return by_rows(self.prove_row, loss, mass, self.budget)
 
     def prove_row(self, loss: Floats, mass: Floats, budget: float) -> RowProof:
-        """(d, certified lower bound, status, engine) of one row."""
         deadline = time.monotonic() + self.time_limit
         positive = np.flatnonzero(mass > 0)
         order = positive[np.argsort(-mass[positive], kind="stable")]

@@ -89,7 +89,6 @@ class OrTools(Solver):
         return by_rows(self.prove_row, loss, mass, self.budget)
 
     def prove_row(self, loss: Floats, mass: Floats, budget: float) -> RowProof:
-        """(d, certified lower bound, status, engine) of one row."""
         heavy = np.flatnonzero(mass > 0)
         order = heavy[np.lexsort((-mass[heavy], loss[heavy]))]
         row = Instance(loss, mass, order, budget)

@@ -43,7 +43,6 @@ def parameter(name: str, value: Any) -> float | Tensor:
 
 
 def probability(name: str, value: Any) -> float | Tensor:
-    """A parameter in [0, 1]."""
     found = parameter(name, value)
     for x in entries(found):
         if not 0 <= x <= 1:
@@ -52,7 +51,6 @@ def probability(name: str, value: Any) -> float | Tensor:
 
 
 def one_number(name: str, value: Any) -> float:
-    """A parameter that is one number for all rows."""
     found = parameter(name, value)
     if isinstance(found, Tensor):
         raise ValueError(f"{name} must be one number for all rows, got {one_line(found)}.")
@@ -84,7 +82,6 @@ def budgets(value: Any) -> float | Tensor:
 
 
 def entries(value: float | Tensor) -> list[float]:
-    """All numbers of a parameter."""
     return value.flatten().tolist() if isinstance(value, Tensor) else [value]
 
 
@@ -110,7 +107,6 @@ def spread(name: str, value: Tensor, mass: Tensor) -> Tensor:
 
 
 def one_line(value: Any) -> str:
-    """A parameter on one line."""
     if not isinstance(value, Tensor):
         return " ".join(repr(value).split())
     if value.numel() <= SHOWN_ENTRIES:

@@ -49,7 +49,6 @@ def announce(chance: Chance, rows: int, place: int, what: str) -> None:
 
 
 def one_each(found: Any, rows: int, *dtypes: torch.dtype) -> bool:
-    """Whether it is one number for every row."""
     return isinstance(found, Tensor) and found.shape == (rows,) and found.dtype in dtypes
 
 

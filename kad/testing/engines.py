@@ -43,7 +43,7 @@ def check_engine(engine: Engine, prompts: Sequence[Sequence[int]], target: Targe
     claim(not unknown, f"{name} claims {unknown}, which are none of kad.engines.CAPABILITIES.")
     greedy = Settings(new_tokens=TEXT_LENGTH)
     drawn = Settings(new_tokens=TEXT_LENGTH, temperature=1.0)
-    for settings, seeds in ((greedy, None), (drawn, [11, 12, 13, *range(14, 11 + len(prompts))][: len(prompts)])):
+    for settings, seeds in ((greedy, None), (drawn, [*range(11, 11 + len(prompts))])):
         out = engine.generate(prompts, target, settings, seeds)
         check_texts(engine, out, len(prompts))
         for order in ([*range(len(prompts))][::-1], [1]):

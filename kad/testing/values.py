@@ -179,7 +179,6 @@ def check_mixture(target: Target, d: Tensor, pi: Tensor, p: Tensor, q: Tensor, s
 
 
 def check_cut(cut: Cut, d: Tensor, p: Tensor, what: str, other: str, at: str) -> None:
-    """Whether it says the same as d."""
     claim(torch.equal(cut.dense(p), d), f"{what} differs from its {other}, {at}.")
     claim(abs(float(cut.alpha - (p * d).sum())) <= ROUNDING, f"{what} has a wrong α, {at}.")
 

@@ -17,7 +17,6 @@ from .knapsack import critical_loss, deferred_mass, optimal_risk, risk, unfilled
 
 
 def pair(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-    """Two distributions in float64, checked."""
     check_distributions(p=p, q=q)
     return p.double(), q.double()
 
