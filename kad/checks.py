@@ -96,11 +96,7 @@ def instance(place: str, thing: Any, kind: type[Kind]) -> Kind:
 
 
 def called(kind: type) -> str:
-    """How an instance is made, as far as the signature tells.
-
-    >>> called(int)
-    'int()'
-    """
+    """How an instance is made, as far as the signature tells."""
     try:
         parameters = inspect.signature(kind).parameters.values()
     except ValueError:  # built in C

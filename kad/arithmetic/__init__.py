@@ -17,12 +17,7 @@ TORCH, CPU = Torch(), Cpu()
 
 
 def arithmetic_of(x: Tensor) -> Arithmetic:
-    """The machine for tensors like this one: a CPU's ways for eager tensors in main memory, else plain torch.
-
-    >>> import torch
-    >>> arithmetic_of(torch.ones(2)) is CPU
-    True
-    """
+    """The machine for tensors like this one: a CPU's ways for eager tensors in main memory, else plain torch."""
     return CPU if by_numpy(x) else TORCH
 
 

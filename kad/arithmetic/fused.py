@@ -40,9 +40,5 @@ class Fused(Torch):
 
 
 @functools.cache
-def fused_by(options: tuple[tuple[str, Any], ...]) -> Fused:
-    return Fused(dict(options))
-
-
-def fused(options: dict[str, Any]) -> Fused:
-    return fused_by(tuple(sorted(options.items())))
+def fused(**options: Any) -> Fused:
+    return Fused(options)

@@ -13,8 +13,6 @@ NEARLY_ONE = {dtype: 1 - 2 * torch.finfo(dtype).eps for dtype in (torch.float32,
 
 
 class Torch(Arithmetic):
-    """Plain torch operations, on any device."""
-
     def softmax(self, logits: Tensor, temperature: float) -> Tensor:
         return softmax(logits, temperature)
 

@@ -21,6 +21,7 @@ from ..decoding.huggingface import check_model
 from ..decoding.packed import pack_weights
 from ..extras import need
 from ..mixture import Target, dual
+from ..plots import speed
 from ..terminal import Console
 from ..version import VERSION
 from .contenders import Race, contenders
@@ -46,13 +47,13 @@ def run_bench(
     if acceptance is None and not base and not greedy:
         acceptance = 0.78  # random weights say nothing about it
     generator, console = torch.Generator().manual_seed(seed), Console()
-    speed, target = bandwidth(models.device, kind), target or dual(0.4)
+    rate, target = bandwidth(models.device, kind), target or dual(0.4)
     prompts = [torch.randint(3, models.vocabulary, (size, prompt_tokens), generator=generator) for size in batch]
     races = [
         Race(models, ids.to(models.device), new_tokens, not greedy, target, acceptance, deferral, compile)
         for ids in prompts
     ]
-    results = all_measured(races, window, rounds, speed, console)
+    results = measured(races, window, rounds, rate, console)
     report = {
         "kad": VERSION, "torch": torch.__version__, "transformers": transformers.__version__,
         "python": platform.python_version(), "date": datetime.date.today().isoformat(), "machine": machine(models),
@@ -60,37 +61,27 @@ def run_bench(
         "parameters": [sum(p.numel() for p in m.parameters()) for m in (models.base, models.proxy)],
         "sampled": not greedy, "new_tokens": new_tokens, "prompt_tokens": prompt_tokens, "rounds": rounds,
         "synthetic_acceptance": acceptance, "synthetic_deferral": None if acceptance is None else deferral, "compiled": compile,
-        "packed": pack, "target": repr(target), "bandwidth": speed, "cost_ratio": cost_ratio(models),
+        "packed": pack, "target": repr(target), "bandwidth": rate, "cost_ratio": cost_ratio(models),
         "results": [asdict(r) for r in results],
     }  # fmt: skip
     print_table(console, report, results)
     if output is not None:
-        write_files(report, output)
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "results.json").write_text(json.dumps(report, indent=1) + "\n")
+        speed(report).figure.savefig(output / "speed.png", dpi=160, bbox_inches="tight")
         console.print(f"written: {output}/results.json, speed.png")
     return report
 
 
-def all_measured(
-    races: list[Race], windows: list[int | str], rounds: int, speed: float, console: Console
-) -> list[Result]:
+def measured(races: list[Race], windows: list[int | str], rounds: int, rate: float, console: Console) -> list[Result]:
     """The results of all races, with a bar while they are found."""
     who, results = contenders(windows), list[Result]()
     with Progress(console=console, transient=True) as progress:
         steps = sum(rounds + sum(1 for c in who if len(s.prompts) == 1 or not c.only_single) for s in races)
         task = progress.add_task("warming up", total=steps)
         for race in races:
-            results += measure(
-                race, who, rounds, speed, lambda text: progress.update(task, advance=1, description=text)
-            )
+            results += measure(race, who, rounds, rate, lambda text: progress.update(task, advance=1, description=text))
     return results
-
-
-def write_files(report: dict[str, Any], folder: Path) -> None:
-    from ..plots import speed
-
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(report, indent=1) + "\n")
-    speed(report).figure.savefig(folder / "speed.png", dpi=160, bbox_inches="tight")
 
 
 def check_options(
@@ -145,10 +136,8 @@ def print_table(console: Console, report: dict[str, Any], results: list[Result])
         f"c = {report['cost_ratio']:.3f}; {report['bandwidth'] / 1e9:.1f} GB/s"
     )
     table = Table(box=None, pad_edge=False)
-    table.add_column("batch", justify="right")
-    table.add_column("contender")
-    for title in ("γ", "tok/s", "×HF", "×ass.", "×two", "base", "proxy", "outside", "floor"):
-        table.add_column(title, justify="right")
+    for title in ("batch", "contender", "γ", "tok/s", "×HF", "×ass.", "×two", "base", "proxy", "outside", "floor"):
+        table.add_column(title, justify="left" if title == "contender" else "right")
     for r in results:
         peers = [rival(results, r, name) for name in ("HF generate", "HF assisted", "two-model")]
         ratios = [f"{statistics.median(times_as_fast(peer, r)):.2f}" if peer else "" for peer in peers]

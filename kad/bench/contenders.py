@@ -12,6 +12,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
+from transformers.generation import utils
 
 from ..chances import Sampled, passed
 from ..decoding.generate import generate
@@ -101,8 +102,6 @@ def assisted(window: int, race: Race) -> Emitted:
 @contextmanager
 def verdicts(acceptance: float | None) -> Iterator[None]:
     """Within it Hugging Face accepts drafts at a given rate too; it computes all that it otherwise would."""
-    from transformers.generation import utils
-
     if acceptance is None:
         yield
         return

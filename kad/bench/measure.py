@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from transformers.cache_utils import DynamicCache
 
 from ..decoding.huggingface import cache_name
 from .contenders import Contender, Race
@@ -121,8 +122,6 @@ def seconds(call: Callable[[], object], device: torch.device, repeats: int) -> f
 @torch.no_grad()
 def cost_ratio(models: Models, repeats: int = 20) -> float:
     """c: a proxy pass over one token as a share of a base pass, with a prompt of 64 in the cache."""
-    from transformers.cache_utils import DynamicCache
-
     prompt, one = torch.ones(1, 64, dtype=torch.long), torch.ones(1, 1, dtype=torch.long)
     found = []
     for model in (models.base, models.proxy):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -17,7 +16,7 @@ from ..arithmetic.plain import descending
 from ..checks import instance
 from ..cut import Cut
 from ..distributions import accumulation_dtype, alpha_of, check_distribution, check_same_shape
-from .parameters import budget_of, budgets, one_line, spread
+from .parameters import Parameter, budget_of, budgets, one_line, spread
 
 ROUNDING = 1e-9  # of sums of 150,000 float64 terms, relative to 1 + risk, with room to spare
 Status = Literal["OPTIMAL", "CERTIFIED_GAP", "TIME_LIMIT", "FEASIBLE", "OVER_BUDGET"]
@@ -238,21 +237,27 @@ def certify(
 RowProof = tuple[NDArray[np.float64], float, Status, str]
 
 
-def by_rows(
-    prove_row: Callable[[NDArray[np.float64], NDArray[np.float64], float], RowProof],
-    loss: Tensor,
-    mass: Tensor,
-    budget: float | Tensor,
-) -> Proof:
-    """A `Proof` from a function of one row, in NumPy float64 on the CPU: (loss, mass, b) -> (d, bound, status, engine)."""
-    check_problem(loss, mass)
-    size = mass.shape[-1]
-    losses, masses = loss.reshape(-1, size), mass.reshape(-1, size)
-    limits = each(spread("budget", budget, mass) if isinstance(budget, Tensor) else budget, len(masses))
-    rows = [
-        prove_row(l.detach().double().cpu().numpy(), m.detach().double().cpu().numpy(), b)
-        for l, m, b in zip(losses, masses, limits, strict=True)
-    ]
-    d = torch.from_numpy(np.stack([row[0] for row in rows])).to(mass).reshape(mass.shape)
-    bound = torch.tensor([row[1] for row in rows], dtype=torch.float64, device=mass.device).reshape(mass.shape[:-1])
-    return Proof(d, bound, [row[2] for row in rows], [row[3] for row in rows])
+class RowSolver(Solver):
+    """A solver that proves its decisions, a row at a time, on the CPU."""
+
+    budget: Parameter
+
+    @abstractmethod
+    def prove_row(self, loss: NDArray[np.float64], mass: NDArray[np.float64], budget: float) -> RowProof:
+        """(d, certified lower bound, status, engine) of one row."""
+
+    def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
+        return self.prove(loss, mass).d
+
+    def prove(self, loss: Tensor, mass: Tensor) -> Proof:
+        check_problem(loss, mass)
+        size = mass.shape[-1]
+        losses, masses = loss.detach().reshape(-1, size), mass.detach().reshape(-1, size)
+        budget = spread("budget", self.budget, mass) if isinstance(self.budget, Tensor) else self.budget
+        rows = [
+            self.prove_row(l.double().cpu().numpy(), m.double().cpu().numpy(), b)
+            for l, m, b in zip(losses, masses, each(budget, len(masses)), strict=True)
+        ]
+        d = torch.from_numpy(np.stack([row[0] for row in rows])).to(mass).reshape(mass.shape)
+        bound = torch.tensor([row[1] for row in rows], dtype=torch.float64, device=mass.device).reshape(mass.shape[:-1])
+        return Proof(d, bound, [row[2] for row in rows], [row[3] for row in rows])

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
-from torch import Tensor
 
-from .base import Proof, RowProof, Solver, Status, by_rows
+from .base import RowProof, RowSolver, Status
 from .branch import search_by_relaxation
 from .knapsack import Floats, Frontier, Incumbent, Instance, first_incumbent, proved
 from .majorise import match, search_by_majorisation
@@ -20,7 +19,7 @@ DEAR = 100  # times the risk that is known: what all tokens together may cost
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class Exact(Parameters, Solver):
+class Exact(Parameters, RowSolver):
     """The 0-1 knapsack by branch and bound, at the size of a real vocabulary.
 
     Where the cost of keeping a token, c(P_v) = P_v ℓ_v, is nearly a concave function of its mass, the bounds are those
@@ -63,12 +62,6 @@ class Exact(Parameters, Solver):
             object.__setattr__(self, name, setting(f"Exact {name}", getattr(self, name)))
         if not (self.tolerance >= 0 and self.effort >= 0 and self.time_limit > 0):
             raise ValueError("Exact takes tolerance ≥ 0, effort ≥ 0 and time_limit > 0 seconds.")
-
-    def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
-        return self.prove(loss, mass).d
-
-    def prove(self, loss: Tensor, mass: Tensor) -> Proof:
-        return by_rows(self.prove_row, loss, mass, self.budget)
 
     def prove_row(self, loss: Floats, mass: Floats, budget: float) -> RowProof:
         deadline = time.monotonic() + self.time_limit

@@ -57,9 +57,8 @@ class Instance:
         self.all_mass = mass
         self.mass: Wide = mass[order].astype(np.longdouble)
         self.cost: Wide = self.mass * loss[order].astype(np.longdouble)
-        zero = np.zeros(1, np.longdouble)
-        self.through: Wide = np.concatenate([zero, np.cumsum(self.mass)])
-        self.paid: Wide = np.concatenate([zero, np.cumsum(self.cost)])
+        self.through: Wide = np.insert(np.cumsum(self.mass), 0, 0)
+        self.paid: Wide = np.insert(np.cumsum(self.cost), 0, 0)
         self.n = len(order)
         operations = 4 * self.n + 64  # two prefix sums, and a difference of them for each level of a search
         self.margin = operations * EPSILON + 4e-16  # the last term: the float64 that a sum is compared with

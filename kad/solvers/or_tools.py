@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
-from torch import Tensor
 
 from ..checks import whole
 from ..distributions import check_budget
-from .base import Proof, RowProof, Solver, by_rows
+from .base import RowProof, RowSolver
 from .branch import relax
 from .exact import conclude
 from .knapsack import Floats, Incumbent, Instance, Mask, Order, Wide, first_incumbent
@@ -32,7 +31,7 @@ def knapsack_module() -> Any:
 
 @final
 @dataclass(frozen=True)
-class OrTools(Solver):
+class OrTools(RowSolver):
     """The 0-1 knapsack by OR-Tools' branch and bound, for any loss, with a certificate in real arithmetic.
 
     OR-Tools solves in integers. Rounded carelessly, a vocabulary's light tail vanishes and the "optimum" comes out
@@ -81,14 +80,8 @@ class OrTools(Solver):
         if not (self.tolerance >= 0 and self.core >= 1 and self.time_limit > 0):
             raise ValueError("OrTools takes tolerance ≥ 0, core ≥ 1 token and time_limit > 0 seconds.")
 
-    def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
-        return self.prove(loss, mass).d
-
-    def prove(self, loss: Tensor, mass: Tensor) -> Proof:
-        knapsack_module()
-        return by_rows(self.prove_row, loss, mass, self.budget)
-
     def prove_row(self, loss: Floats, mass: Floats, budget: float) -> RowProof:
+        knapsack_module()
         heavy = np.flatnonzero(mass > 0)
         order = heavy[np.lexsort((-mass[heavy], loss[heavy]))]
         row = Instance(loss, mass, order, budget)

@@ -9,5 +9,3 @@ from .engines import check_engine as check_engine
 from .values import check_loss as check_loss
 from .values import check_solver as check_solver
 from .values import check_target as check_target
-
-__all__ = ["check_chance", "check_engine", "check_loss", "check_solver", "check_target"]

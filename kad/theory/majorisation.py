@@ -25,8 +25,7 @@ from torch import Tensor
 
 from ..distributions import check_budget, check_distribution
 from ..losses import Brier, Logistic, Loss, Perceptron, Squared
-from .claims import Claim
-from .knapsack import fractional_risk, optimal_risk
+from .knapsack import Claim, fractional_risk, optimal_risk
 
 
 def cost_of(loss: Loss, p: Tensor) -> Callable[[Tensor], Tensor]:

@@ -12,8 +12,7 @@ from torch import Tensor
 from ..distributions import check_distribution, check_distributions, total_variation
 from ..mixture import mix
 from ..solvers import Dual, Primal
-from .claims import Claim, knapsack
-from .knapsack import critical_loss, deferred_mass, optimal_risk, risk, unfilled_budget
+from .knapsack import Claim, critical_loss, deferred_mass, knapsack, optimal_risk, risk, unfilled_budget
 
 
 def pair(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from kad.distributions import BLOCK
 
 from .test_selection import KINDS, distribution
 
-MACHINES = {"torch": TORCH, "cpu": CPU, "traced": fused({"backend": "eager"})}
+MACHINES = {"torch": TORCH, "cpu": CPU, "traced": fused(backend="eager")}
 SIZES = [7, SORTED + 1, 4 * BLOCK + 5]
 REFERENCE = Reference()
 BUDGETS = (0.0, 0.05, 0.5, 0.9, 1.0, torch.tensor([0.3, 1.0], dtype=torch.float64))
