@@ -1,4 +1,4 @@
-"""One room for each machine: the formulas in torch, a CPU's fast ways, the fused ones, and NumPy's float64 as the reference."""
+"""One room for each machine: the formulas in torch, a CPU's fast ways, and the fused ones."""
 
 from torch import Tensor
 
@@ -11,7 +11,6 @@ from .machine import Prefix as Prefix
 from .machine import Weights as Weights
 from .machine import each as each
 from .plain import Torch
-from .reference import Reference as Reference
 
 TORCH, CPU = Torch(), Cpu()
 

@@ -7,10 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kad.arithmetic import CPU, TORCH, Arithmetic, Reference, Weights, fused
+from kad.arithmetic import CPU, TORCH, Arithmetic, Weights, fused
 from kad.arithmetic.cpu import SORTED
 from kad.distributions import BLOCK
 
+from ..reference import Reference
 from .test_selection import KINDS, distribution
 
 MACHINES = {"torch": TORCH, "cpu": CPU, "traced": fused(backend="eager")}

@@ -1,4 +1,4 @@
-"""The formulas in NumPy and float64, a row at a time: slow, and what the others are compared with."""
+"""The formulas of `kad.arithmetic` in NumPy and float64, a row at a time: slow, and what its machines are compared with."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..cut import Cut
-from .machine import Arithmetic, Prefix, Weights, each
+from kad.arithmetic import Arithmetic, Prefix, Weights, each
+from kad.cut import Cut
 
 Masses = NDArray[np.float64]
 
