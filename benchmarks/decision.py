@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="the fused kernels")
     options = parser.parse_args()
-    machine = fused({}) if options.compile else CPU
+    machine = fused() if options.compile else CPU
     chance = Sampled(torch.Generator().manual_seed(1), machine.draw)
     torch.set_num_threads(1)
     # As a model's pass does: from now on the allocator keeps the pages of freed tensors.

@@ -4,7 +4,13 @@ from typing import Any
 
 import griffe
 
-INTERNAL = {"Checked": "Target", "Parameters": None, "ABC": None}  # and what stands above them
+INTERNAL = {
+    "Checked": "Target",
+    "Alone": "Target",
+    "RowSolver": "Solver",
+    "Parameters": None,
+    "ABC": None,
+}  # and what stands above them
 
 
 class Bases(griffe.Extension):

@@ -47,6 +47,14 @@ class Open:
     items: int = 0
     keys: set[tuple[str, bool]] = field(default_factory=set)
 
+    def check_key(self, event: yaml.ScalarEvent) -> None:
+        """Raise a ValueError if this stands where a key does, and did so before."""
+        if self.mapping and self.items % 2 == 0:
+            key = (event.value, event.implicit[0])  # 1 and "1" are two keys
+            if key in self.keys:
+                raise ValueError(f"line {line_number(event)} gives the key {event.value!r} again; a key stands once.")
+            self.keys.add(key)
+
 
 def check_yaml(text: str) -> None:
     """Walk over YAML without building anything.
@@ -72,19 +80,14 @@ def check_yaml(text: str) -> None:
 
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.ScalarEvent):
-            here = stack[-1]
-            if here.mapping and here.items % 2 == 0:
-                key = (event.value, event.implicit[0])  # 1 and "1" are two keys
-                if key in here.keys:
-                    raise ValueError(f"line {line_of(event)} gives the key {event.value!r} again; a key stands once.")
-                here.keys.add(key)
+            stack[-1].check_key(event)
             if event.anchor:
                 known[event.anchor] = 1
             add(1)
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in known:
                 raise ValueError(
-                    f"the alias *{event.anchor} in line {line_of(event)} names nothing that has ended before it."
+                    f"the alias *{event.anchor} in line {line_number(event)} names nothing that has ended before it."
                 )
             add(known[event.anchor])
         elif isinstance(event, yaml.CollectionStartEvent):
@@ -98,6 +101,5 @@ def check_yaml(text: str) -> None:
             add(closed.values)
 
 
-def line_of(event: yaml.Event) -> int:
-    """Where it begins."""
+def line_number(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark else 0

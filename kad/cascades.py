@@ -69,10 +69,9 @@ class Opt(Loss):
 
     def __call__(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         q = proxy_of(self, q)
-        ahead = (q.amax(-1, keepdim=True) - p.amax(-1, keepdim=True)).clamp_min(0)
         # |max q − max p| ≤ D_TV: where the distance is 0 so is the lead, and the quotient is at most 1.
         distance = total_variation(p, q).unsqueeze(-1)
-        return (ahead / distance).nan_to_num(0.0).clamp_max(1).expand_as(p)
+        return (Diff()(p, q) / distance).nan_to_num(0.0).clamp_max(1)
 
 
 @final

@@ -96,11 +96,7 @@ def instance(place: str, thing: Any, kind: type[Kind]) -> Kind:
 
 
 def called(kind: type) -> str:
-    """How an instance is made, as far as the signature tells.
-
-    >>> called(int)
-    'int()'
-    """
+    """How an instance is made, as far as the signature tells."""
     try:
         parameters = inspect.signature(kind).parameters.values()
     except ValueError:  # built in C
@@ -124,28 +120,27 @@ def missing(function: Any, arguments: int) -> str | None:
     return None
 
 
-def forgotten_classvar(thing: object, claims: Sequence[str]) -> str | None:
-    """One sentence if a claim of its class has become a field of its dataclass, and so an argument of its constructor.
+def forgotten_classvar(thing: object, kind: type) -> str | None:
+    """One sentence if a claim of ``kind`` has become a field of its dataclass, and so an argument of its constructor.
 
-    >>> from dataclasses import dataclass
-    >>> @dataclass(frozen=True)
+    >>> import dataclasses, kad
+    >>> @dataclasses.dataclass(frozen=True)
     ... class Mine:
     ...     strict: bool = True
-    >>> forgotten_classvar(Mine(), ["decreasing", "strict"])
+    >>> forgotten_classvar(Mine(), kad.Loss)
     'Mine.strict is a claim about the class but became an argument of Mine(...): write `strict: ClassVar[bool] = True`.'
     """
     found = {f.name: f.default for f in fields(thing)} if is_dataclass(thing) else {}
-    name = next((claim for claim in claims if claim in found), None)
+    name = next((claim for claim, default in vars(kind).items() if isinstance(default, bool) and claim in found), None)
     if name is None:
         return None
-    kind, value = type(thing).__name__, found[name] if isinstance(found[name], bool) else True
+    mine, value = type(thing).__name__, found[name] if isinstance(found[name], bool) else True
     return (
-        f"{kind}.{name} is a claim about the class but became an argument of {kind}(...): "
+        f"{mine}.{name} is a claim about the class but became an argument of {mine}(...): "
         f"write `{name}: ClassVar[bool] = {value}`."
     )
 
 
 def distinct(name: str, values: Sequence[Any]) -> None:
-    """Raise a ValueError if one is named twice."""
     if twice := next((value for i, value in enumerate(values) if value in values[:i]), None):
         raise ValueError(f"{name} name {twice!r} twice.")

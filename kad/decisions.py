@@ -15,8 +15,8 @@ from torch import Tensor
 
 from .arithmetic import arithmetic_of
 from .cut import Cut
-from .distributions import deferred_mass, temper
-from .target import Target, unchecked_pi
+from .distributions import alpha_of, temper
+from .target import Target
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def decide(target: Target, base: Reading, proxy: Reading | None = None) -> Decis
     if cut is not None and mixed is rule:
         return Decision(rule, cut.alpha, cut)
     d = target.defer(rule, proxy.for_rule(target)) if target.reads_proxy and proxy is not None else target.defer(rule)
-    return None if d is None else Decision(rule, deferred_mass(mixed, d), d)
+    return None if d is None else Decision(rule, alpha_of(mixed, d), d)
 
 
 def pi_of(
@@ -105,7 +105,6 @@ def pi_of(
     elif decision is not None:
         pi = torch.addcmul(decision.kept(p), decision.alpha.unsqueeze(-1), proxy.for_mixture(target))
     else:
-        pi = unchecked_pi(
-            target, p, proxy.for_mixture(target), None if reference is None else reference.for_mixture(target)
-        )
+        r = None if reference is None else reference.for_mixture(target)
+        pi = target.unchecked(p, proxy.for_mixture(target), r)
     return temper(pi, temperature) if target.placement == "mixture" else pi

@@ -88,7 +88,10 @@ def check_same_shape(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
         )
 
 
-def check_distribution(name: str, p: Tensor, tolerance: float = 1e-3) -> None:
+NEARLY = 1e-3  # how far a sum that should be 1 may be off
+
+
+def check_distribution(name: str, p: Tensor) -> None:
     """Raise a ValueError unless ``p`` is a floating-point distribution along its last axis.
 
     The tolerance on the sum is that of a half-precision softmax, not of ours: it is there to catch logits, counts
@@ -103,7 +106,7 @@ def check_distribution(name: str, p: Tensor, tolerance: float = 1e-3) -> None:
     if bool((p < 0).any()):
         raise ValueError(f"{name} contains negative values; pass probabilities, not logits or log-probabilities.")
     worst = float((total(p) - 1).abs().max()) if p.numel() else 0.0
-    if worst > max(tolerance, torch.finfo(p.dtype).eps):
+    if worst > max(NEARLY, torch.finfo(p.dtype).eps):
         raise ValueError(f"{name} must sum to 1 along its last axis; it is off by {worst:.3g}.")
 
 
@@ -139,12 +142,7 @@ def check_distributions(**given: Tensor) -> None:
 
 
 def wants_gradient(p: Tensor) -> bool:
-    """Whether anybody will differentiate with respect to these masses.
-
-    >>> import torch
-    >>> wants_gradient(torch.tensor([0.5, 0.5])), wants_gradient(torch.tensor([0.5, 0.5], requires_grad=True))
-    (False, True)
-    """
+    """Whether anybody will differentiate with respect to these masses."""
     return p.requires_grad and torch.is_grad_enabled()
 
 
@@ -190,16 +188,13 @@ def blockwise_sum(x: Tensor) -> Tensor:
     return blocks.sum(-1, dtype=wide) + rest.squeeze(-1).to(wide)
 
 
-NEARLY = 1e-3  # how far a sum that should be 1 may be off: as `check_distribution` has it
-
-
-def deferred_mass(p: Tensor, d: Tensor) -> Tensor:
+def alpha_of(p: Tensor, d: Tensor) -> Tensor:
     """α = Σ_v p_v d_v, ``(*batch,)``: in [0, 1], and exactly 1 where nothing is kept.
 
     >>> import torch
-    >>> deferred_mass(torch.tensor([0.75, 0.25]), torch.tensor([0.0, 1.0]))
+    >>> alpha_of(torch.tensor([0.75, 0.25]), torch.tensor([0.0, 1.0]))
     tensor(0.2500)
-    >>> float(deferred_mass(torch.full((49,), 1 / 49), torch.ones(49)))
+    >>> float(alpha_of(torch.full((49,), 1 / 49), torch.ones(49)))
     1.0
     """
     rejected = p * d
@@ -218,10 +213,5 @@ def whole_where(nothing_kept: Callable[[], Tensor], alpha: Tensor) -> Tensor:
 
 
 def by_numpy(x: Tensor) -> bool:
-    """Whether a CPU's ways round torch's slow operations serve: eager, in main memory. A compiler fuses the plain ones.
-
-    >>> import torch
-    >>> by_numpy(torch.zeros(1))
-    True
-    """
+    """Whether a CPU's ways round torch's slow operations serve: eager, in main memory. A compiler fuses the plain ones."""
     return x.device.type == "cpu" and not torch.compiler.is_compiling()

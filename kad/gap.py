@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .checks import instance
-from .distributions import accumulation_dtype, check_distribution, check_same_shape, deferred_mass
+from .distributions import accumulation_dtype, alpha_of, check_distributions
 from .losses import Loss
 from .solvers import Exact, Solver
 from .solvers.base import ROUNDING, check_problem, limit_of, linear_relaxation, risk_of
@@ -28,7 +28,7 @@ SAME = 1e-12  # masses that differ by less are one budget
 
 
 @dataclass(frozen=True)
-class Bounds:
+class Intervals:
     """A gap of every step as an interval, ``(N,)`` each; NaN where there is none. Its width is what Exact left unproved."""
 
     low: Tensor
@@ -73,8 +73,8 @@ class Gap:
     risk: Tensor
     mass: Tensor
     budget: Tensor
-    own: Bounds
-    stated: Bounds
+    own: Intervals
+    stated: Intervals
     spare: Tensor
     late: Tensor
     pooled: float
@@ -91,7 +91,7 @@ class Gap:
         return torch.where(excess.abs() <= SAME, 0.0, excess.clamp_min(0))
 
     def summary(self) -> dict[str, Any]:
-        """Means over the steps, and what `Bounds.summary` says of both gaps; None where there is nothing to say.
+        """Means over the steps, and what `Intervals.summary` says of both gaps; None where there is nothing to say.
 
         ``unfilled`` and ``spare`` are of the steps within the budget, and so of the same steps; ``over`` is of all.
         """
@@ -148,7 +148,7 @@ def gaps(
     limit = None if budget is None else budgets(budget)
     optima, found = Optima(losses, p, time_limit), dict[str, Gap]()
     for name, rule in named.items():
-        d = decision(name, rule, losses, p, q)
+        d = decision_of(name, rule, losses, p, q)
         found[name] = over_steps(optima, d, limit if rule.limit is None else rule.limit, partial(told, name))
     return found
 
@@ -165,26 +165,19 @@ def checked(
     for name, rule in pairs:
         if not isinstance(rule, Rule):
             raise ValueError(f"{name} must be a solver, or a target that is a mixture, got {type(rule).__name__}.")
-    check_distribution("p", p)
+    check_distributions(p=p) if q is None else check_distributions(p=p, q=q)
     if p.ndim != 2 or not len(p):
         raise ValueError(f"p must have a row for every step, (N, V), got {tuple(p.shape)}.")
-    if q is not None:
-        check_same_shape("p", p, "q", q)
-        check_distribution("q", q)
-    elif loss.reads_proxy:
+    if q is None and loss.reads_proxy:
         raise ValueError(f"{type(loss).__name__} reads the proxy: give q.")
     wide = accumulation_dtype(p)
     return named, p.detach().to(wide), None if q is None else q.detach().to(wide)
 
 
-def decision(name: str, rule: Rule, losses: Tensor, p: Tensor, q: Tensor | None) -> Tensor:
-    """d of a rule at all steps, ``(N, V)``."""
-    if isinstance(rule, Solver):
-        d: Tensor | None = rule.defer(losses, p)
-    elif rule.reads_proxy and q is None:
+def decision_of(name: str, rule: Rule, losses: Tensor, p: Tensor, q: Tensor | None) -> Tensor:
+    if getattr(rule, "reads_proxy", False) and q is None:
         raise ValueError(f"{name} reads the proxy: give q.")
-    else:
-        d = rule.defer(p, q)
+    d = rule.deferred(losses, p, q)
     if d is None:
         raise ValueError(f"{name} is no mixture: it defers no tokens, so it has no risk and no gap.")
     check_decision(p, d)
@@ -219,7 +212,7 @@ class Optima:
             proof = Exact(min(budget + SAME, 1.0), time_limit=self.time_limit).prove(loss, p)
             low, high = float(proof.lower_bound), float(risk_of(loss, p, proof.d))
             late = proof.status == ["TIME_LIMIT"]
-            self.known[key] = Best(min(low, high), high, float(deferred_mass(p, proof.d)), late)
+            self.known[key] = Best(min(low, high), high, float(alpha_of(p, proof.d)), late)
         return self.known[key]
 
     def gap(self, step: int, d: Tensor, risk: float, mass: float, budget: float) -> tuple[float, float, Best]:
@@ -238,26 +231,21 @@ class Optima:
 def over_steps(optima: Optima, d: Tensor, limit: float | Tensor | None, told: Callable[[], None]) -> Gap:
     """One rule's decisions ``(N, V)`` against the optimum at their own masses and at the budget."""
     p, nan = optima.p, float("nan")
-    risk, mass = risk_of(optima.losses, p, d), deferred_mass(p, d)
+    risk, mass = risk_of(optima.losses, p, d), alpha_of(p, d)
     budget = torch.full_like(mass, nan) if limit is None else limit_of(limit, p)
-    own, stated, spare, late = list[tuple[float, float]](), list[tuple[float, float]](), list[float](), list[bool]()
+    found = list[tuple[float, ...]]()
     for step, (r, g, b) in enumerate(zip(risk.tolist(), mass.tolist(), budget.tolist(), strict=True)):
-        low, high, best = optima.gap(step, d[step], r, g, g)
-        own.append((low, high))
-        tardy = best.late
+        own_low, own_high, best = optima.gap(step, d[step], r, g, g)
+        low, high, spare, late = nan, nan, nan, best.late
         if g <= b + SAME:  # not where there is no budget: NaN
             low, high, best = optima.gap(step, d[step], r, g, b)
-            stated.append((low, high))
-            spare.append(max(b - best.mass, 0.0))
-            tardy |= best.late
-        else:
-            stated.append((nan, nan))
-            spare.append(nan)
-        late.append(tardy)
+            spare, late = max(b - best.mass, 0.0), late or best.late
+        found.append((own_low, own_high, low, high, spare, late))
         told()
-    at_own, at_stated = (Bounds(*p.new_tensor(pairs).unbind(-1)) for pairs in (own, stated))
+    columns = p.new_tensor(found).unbind(-1)
+    own, stated = Intervals(*columns[:2]), Intervals(*columns[2:4])
     pooled = float(risk.mean()) - pooled_bound(optima.losses, p, float(mass.mean()))
-    return Gap(risk, mass, budget, at_own, at_stated, p.new_tensor(spare), torch.tensor(late), pooled)
+    return Gap(risk, mass, budget, own, stated, columns[4], columns[5].bool(), pooled)
 
 
 def pooled_bound(losses: Tensor, p: Tensor, mass: float) -> float:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from .errors import said
 
-Found = TypeVar("Found")
+Made = TypeVar("Made")
 
 
 class Folder(MetaPathFinder):
@@ -84,7 +84,7 @@ def imported(path: str, what: str) -> Any:
         raise ValueError(f"cannot load the {what} {path}: its import failed ({blamed(error)}).") from error
 
 
-def made(path: str, what: str, kind: type[Found], options: Mapping[str, Any] | None = None) -> Found:
+def made(path: str, what: str, kind: type[Made], options: Mapping[str, Any] | None = None) -> Made:
     """The ``kind`` at an import path: an instance, or what a subclass or a function declared to return one makes.
 
     Nothing else is called.
@@ -154,6 +154,5 @@ def declared(found: object, kind: type) -> bool:
 
 
 def blamed(error: BaseException) -> str:
-    """The error's kind and what it says."""
     text = said(error)
     return text if text == type(error).__name__ else f"{type(error).__name__}: {text}"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .checks import called, missing
-from .distributions import deferred_mass
+from .distributions import alpha_of
 from .solvers import Cut
 
 CLOSE = {
@@ -138,5 +138,5 @@ class Looker:
         apart = (p * (found.dense(p) - d).abs()).sum(-1)
         if not bool((apart <= close(p)).all()):
             raise self.fault(f".cut defers other tokens than {of}")
-        if not bool(((found.alpha - deferred_mass(p, d)).abs() <= close(p)).all()):
+        if not bool(((found.alpha - alpha_of(p, d)).abs() <= close(p)).all()):
             raise self.fault(".cut has an alpha that is not the mass that it defers")

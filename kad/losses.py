@@ -40,9 +40,6 @@ class Loss(ABC):
         """The loss of every token, ``(*batch, V)``, from the distributions ``(*batch, V)``."""
 
 
-CLAIMS = ("reads_proxy", "decreasing", "strict")
-
-
 def proxy_of(loss: Loss, q: Tensor | None) -> Tensor:
     """q* for a loss that reads it, or one sentence."""
     if q is None:

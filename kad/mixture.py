@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
-from . import losses, solvers
 from .checks import forgotten_classvar, instance
 from .distributions import wants_gradient
 from .losses import ConfidenceBet, Logistic, Loss, Nudging
-from .solvers import Cut, Dual, Fractional, Primal, Solver, entries, one_number, parameter
+from .solvers import Cut, Dual, Fractional, Primal, Solver
+from .solvers.parameters import one_number, probability
 from .target import Checked, mixed
 from .target import Placement as Placement
 from .target import Target as Target
@@ -44,8 +44,8 @@ class Mixture(Checked):
         instance("a Mixture's loss", self.loss, Loss)  # type: ignore[type-abstract]
         instance("a Mixture's solver", self.solver, Solver)  # type: ignore[type-abstract]
         check_placement(self.placement)
-        for part, claims, suite in ((self.loss, losses.CLAIMS, "loss"), (self.solver, solvers.CLAIMS, "solver")):
-            if sentence := forgotten_classvar(part, claims):
+        for part, kind, suite in ((self.loss, Loss, "loss"), (self.solver, Solver, "solver")):
+            if sentence := forgotten_classvar(part, kind):
                 raise ValueError(f"{sentence[:-1]}, and run kad.testing.check_{suite}.")
         by_threshold = isinstance(self.solver, Dual) and self.solver.threshold is not None
         if by_threshold and (not self.loss.strict or self.loss.reads_proxy):
@@ -79,15 +79,23 @@ class Mixture(Checked):
         return mixed(p, q, self.defer(p, q))
 
 
-def whole(p: Tensor, alpha: float) -> Cut:
-    """Nothing (α = 0) or everything (α = 1) deferred."""
-    every = p.new_full(p.shape[:-1], alpha)
-    return Cut(2 * every, every)  # every mass is below 2
+class Alone(Checked):
+    """One model alone: nothing or everything is deferred, whatever p says."""
+
+    reads_proxy = False
+    share: ClassVar[float]
+
+    def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor:
+        return torch.full_like(p, self.share, requires_grad=False)
+
+    def cut(self, p: Tensor) -> Cut:
+        every = p.new_full(p.shape[:-1], self.share)
+        return Cut(2 * every, every)  # every mass is below 2
 
 
 @final
 @dataclass(frozen=True)
-class Base(Checked):
+class Base(Alone):
     """π = p: the base model alone (nothing is deferred).
 
     >>> import torch
@@ -95,13 +103,7 @@ class Base(Checked):
     tensor([0.7500, 0.2500])
     """
 
-    reads_proxy = False
-
-    def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor:
-        return torch.zeros_like(p)
-
-    def cut(self, p: Tensor) -> Cut:
-        return whole(p, 0.0)
+    share: ClassVar[float] = 0.0
 
     def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         return p
@@ -109,7 +111,7 @@ class Base(Checked):
 
 @final
 @dataclass(frozen=True)
-class Proxy(Checked):
+class Proxy(Alone):
     """π = q*: the aligned model alone (everything is deferred).
 
     >>> import torch
@@ -117,13 +119,7 @@ class Proxy(Checked):
     tensor([0.5000, 0.5000])
     """
 
-    reads_proxy = False
-
-    def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor:
-        return torch.ones_like(p)
-
-    def cut(self, p: Tensor) -> Cut:
-        return whole(p, 1.0)
+    share: ClassVar[float] = 1.0
 
     def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         return q
@@ -150,9 +146,8 @@ class Ensemble(Checked):
 
     def __post_init__(self) -> None:
         check_placement(self.placement)
-        object.__setattr__(self, "weight", one_number("Ensemble weight", self.weight))
-        if not 0 <= self.weight <= 1:
-            raise ValueError(f"Ensemble weight must lie in [0, 1] (it is a probability), got {self.weight}.")
+        name = "Ensemble weight"
+        object.__setattr__(self, "weight", one_number(name, probability(name, self.weight)))
 
     def defer(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         return torch.full_like(p, self.weight, requires_grad=False)
@@ -247,10 +242,7 @@ def nudging(threshold: float | Tensor, placement: Placement = "models") -> Mixtu
     >>> nudging(0.4)(torch.full((4,), 0.25), torch.tensor([0.0, 1.0, 0.0, 0.0]))
     tensor([0., 1., 0., 0.])
     """
-    level = parameter("nudging threshold", threshold)
-    for x in entries(level):
-        if not 0 <= x <= 1:
-            raise ValueError(f"nudging threshold must lie in [0, 1] (it is a probability), got {x}.")
+    level = probability("nudging threshold", threshold)
     return Mixture(Nudging(), Dual(multiplier=1 - level), placement)
 
 

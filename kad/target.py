@@ -65,9 +65,17 @@ class Target(ABC):
         """The decision d, ``(*batch, V)`` in [0, 1], if the target is a mixture; None if it is not."""
         return None
 
+    def deferred(self, loss: Tensor, p: Tensor, q: Tensor | None) -> Tensor | None:
+        """d, whatever the losses are by which a `Solver` would decide."""
+        return self.defer(p, q)
+
     def cut(self, p: Tensor) -> Cut | None:
         """The same decision in a few numbers, if it defers the lightest tokens of p; None (the default) if not."""
         return None
+
+    def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
+        """π without a look at what is mixed, for a decoder: a row that is done may hold anything, and nobody reads its π."""
+        return self(p, q) if r is None else self(p, q, r)
 
 
 class Checked(Target):
@@ -82,14 +90,7 @@ class Checked(Target):
         """π of what is known to be distributions."""
 
 
-def unchecked_pi(target: Target, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
-    """π without a look at what is mixed, for a decoder: a row that is done may hold anything, and nobody reads its π."""
-    given = (p, q) if r is None else (p, q, r)
-    return target.unchecked(*given) if isinstance(target, Checked) else target(*given)
-
-
 def check_placement(placement: str) -> None:
-    """Raise a ValueError unless the placement is one of the three."""
     if placement not in get_args(Placement):
         raise ValueError(f"placement must be one of {', '.join(get_args(Placement))}; got {placement!r}.")
 

@@ -1,4 +1,4 @@
-"""One room for each machine: the formulas in torch, a CPU's fast ways, the fused ones, and NumPy's float64 as the reference."""
+"""One room for each machine: the formulas in torch, a CPU's fast ways, and the fused ones."""
 
 from torch import Tensor
 
@@ -9,20 +9,14 @@ from .fused import fused as fused
 from .machine import Arithmetic as Arithmetic
 from .machine import Prefix as Prefix
 from .machine import Weights as Weights
+from .machine import each as each
 from .plain import Torch
-from .reference import Reference as Reference
-from .rows import each as each
 
 TORCH, CPU = Torch(), Cpu()
 
 
 def arithmetic_of(x: Tensor) -> Arithmetic:
-    """The machine for tensors like this one: a CPU's ways for eager tensors in main memory, else plain torch.
-
-    >>> import torch
-    >>> arithmetic_of(torch.ones(2)) is CPU
-    True
-    """
+    """The machine for tensors like this one: a CPU's ways for eager tensors in main memory, else plain torch."""
     return CPU if by_numpy(x) else TORCH
 
 

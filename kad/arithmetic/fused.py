@@ -8,10 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from ..cut import Cut
-from .machine import P, R, Weights
+from .machine import P, R
 from .plain import Torch
 
 
@@ -23,21 +21,10 @@ class Fused(Torch):
         chosen = {"dynamic": True} | {key: value for key, value in options.items() if key != "mode"}
         self.compile: Callable[[Any], Any] = functools.partial(torch.compile, **chosen)
         plain = Torch()
-        self.fast = {f.__name__: self.compile(f) for f in (plain.softmax, plain.draw, plain.leftover)}
+        for operation in (plain.softmax, plain.draw, plain.leftover):
+            setattr(self, operation.__name__, self.compile(operation))
         self.traced = dict[Callable[..., Any], Any]()
         self.untraceable = list[tuple[Any, ...]]()  # a list, for targets that have no hash
-
-    def softmax(self, logits: Tensor, temperature: float) -> Tensor:
-        found: Tensor = self.fast["softmax"](logits, temperature)
-        return found
-
-    def draw(self, weights: Tensor, uniform: Tensor) -> Tensor:
-        found: Tensor = self.fast["draw"](weights, uniform)
-        return found
-
-    def leftover(self, d: Tensor | Cut, p: Tensor, q: Tensor, alpha: Tensor) -> Weights:
-        found: Weights = self.fast["leftover"](d, p, q, alpha)
-        return found
 
     def call(self, function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
         """Compiled too; what leaves torch, such as `Exact` or a user's own solver in NumPy, runs as it is."""
@@ -53,10 +40,5 @@ class Fused(Torch):
 
 
 @functools.cache
-def made(options: tuple[tuple[str, Any], ...]) -> Fused:
-    return Fused(dict(options))
-
-
-def fused(options: dict[str, Any]) -> Fused:
-    """The machine of these options."""
-    return made(tuple(sorted(options.items())))
+def fused(**options: Any) -> Fused:
+    return Fused(options)

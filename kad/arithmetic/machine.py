@@ -40,6 +40,11 @@ class Weights(NamedTuple):
         return at if self.tokens is None else self.tokens.gather(1, at.unsqueeze(-1)).squeeze(-1)
 
 
+def each(value: float | Tensor, rows: int) -> list[float]:
+    """The number of every row, from one of all rows or from those of the rows."""
+    return value.reshape(-1).tolist() if isinstance(value, Tensor) else [value] * rows
+
+
 class Arithmetic(ABC):
     """One machine's operations on masses ``(*batch, V)``. All give the same decisions; sums agree to their rounding.
 

@@ -13,19 +13,23 @@ NEARLY_ONE = {dtype: 1 - 2 * torch.finfo(dtype).eps for dtype in (torch.float32,
 
 
 class Torch(Arithmetic):
-    """Plain torch operations, on any device."""
-
     def softmax(self, logits: Tensor, temperature: float) -> Tensor:
         return softmax(logits, temperature)
 
     def below(self, mass: Tensor, threshold: float | Tensor) -> Tensor:
-        return summed_below(mass, threshold)
+        if not isinstance(threshold, Tensor):
+            below = blockwise_sum(torch.where(mass < threshold, mass, 0))
+            return whole_where(lambda: mass.amax(-1) < threshold, below).to(mass.dtype)
+        level = threshold.to(mass.dtype)  # rounded as a plain number would be
+        below = blockwise_sum(torch.where(mass < level.unsqueeze(-1), mass, 0))
+        return whole_where(lambda: mass.amax(-1) < level, below).to(mass.dtype)
 
     def prefix(self, loss: Tensor, mass: Tensor, budget: float | Tensor) -> Prefix:
         loss, mass = loss.detach(), mass.detach()  # which tokens are deferred has no gradient
-        if not isinstance(budget, Tensor):
-            return everything(mass) if budget >= 1 else self.partial_prefix(loss, mass, budget)
-        found, whole = self.partial_prefix(loss, mass, budget), (budget >= 1).unsqueeze(-1)
+        found = self.partial_prefix(loss, mass, budget)
+        if not isinstance(budget, Tensor) and budget < 1:
+            return found
+        whole = torch.as_tensor(budget >= 1, device=mass.device).unsqueeze(-1)
         critical = torch.where(whole, mass.shape[-1], found.critical)
         return Prefix(found.fits | whole, critical, found.left.masked_fill(whole, 0))
 
@@ -35,13 +39,21 @@ class Torch(Arithmetic):
 
     def lightest(self, mass: Tensor, budget: float | Tensor, fill: bool) -> Cut:
         mass = mass.detach()
-        if isinstance(budget, Tensor):
-            return cut_where(budget >= 1, whole_cut(mass), self.partial_cut(mass, budget, fill))
-        return whole_cut(mass) if budget >= 1 else self.partial_cut(mass, budget, fill)
+        if not isinstance(budget, Tensor):
+            return whole_cut(mass) if budget >= 1 else self.partial_cut(mass, budget, fill)
+        found, whole = self.partial_cut(mass, budget, fill), budget >= 1
+        assert found.critical is not None
+        share = None if found.share is None else found.share.masked_fill(whole, 0)
+        value, alpha = found.value.masked_fill(whole, 2), found.alpha.masked_fill(whole, 1)
+        return Cut(value, alpha, found.critical.masked_fill(whole, 0), share, found.tied)
 
     def partial_cut(self, mass: Tensor, budget: float | Tensor, fill: bool) -> Cut:
         """`lightest` for budgets below 1."""
-        return sorted_cut(mass, budget, fill)
+        _, critical, left = prefix_by_sorting(-mass, mass, budget)
+        some = critical < mass.shape[-1]
+        value = mass.gather(-1, critical.clamp(max=mass.shape[-1] - 1))
+        value, critical = torch.where(some, value, 2.0).squeeze(-1), torch.where(some, critical, 0).squeeze(-1)
+        return with_share(value, critical, budget - left.squeeze(-1), budget if fill else 0.0, True)
 
     def kept(self, cut: Cut, mass: Tensor) -> Tensor:
         return cut.kept(mass)
@@ -52,32 +64,18 @@ class Torch(Arithmetic):
         return Weights(torch.where(nothing.unsqueeze(-1), q, rest))
 
     def draw(self, weights: Tensor, uniform: Tensor) -> Tensor:
-        size, share = weights.shape[-1], uniform.to(accumulation_dtype(weights))
+        size, share = weights.shape[-1], uniform.to(accumulation_dtype(weights)).unsqueeze(-1)
         if size <= 4 * BLOCK:
-            return first_above(weights, share.unsqueeze(-1))[0].squeeze(-1)
-        return self.draw_by_blocks(weights, torch.cat(block_sums(weights), -1), share)
-
-    def draw_by_blocks(self, weights: Tensor, blocks: Tensor, share: Tensor) -> Tensor:
-        """`draw` from a large vocabulary: first a block by its mass, then one of its tokens. One pass over memory, and no
-        sum runs so long that it swallows light tokens."""
-        size = weights.shape[-1]
-        block, share = first_above(blocks, share.unsqueeze(-1))
+            return first_above(weights, share)[0].squeeze(-1)
+        # First a block by its mass, then one of its tokens: one pass over memory, and no sum runs so long that it
+        # swallows light tokens.
+        block, share = first_above(torch.cat(block_sums(weights), -1), share)
         at = block * BLOCK + torch.arange(BLOCK, device=weights.device)
         inner = weights.gather(-1, at.clamp(max=size - 1)).masked_fill_(at >= size, 0)
         return (block * BLOCK + first_above(inner, share)[0]).squeeze(-1)
 
     def mode(self, weights: Tensor) -> Tensor:
         return weights.argmax(-1)
-
-
-def summed_below(mass: Tensor, threshold: float | Tensor) -> Tensor:
-    """The same as a sum."""
-    if not isinstance(threshold, Tensor):
-        below = blockwise_sum(torch.where(mass < threshold, mass, 0))
-        return whole_where(lambda: mass.amax(-1) < threshold, below).to(mass.dtype)
-    level = threshold.to(mass.dtype)  # rounded as a plain number would be
-    below = blockwise_sum(torch.where(mass < level.unsqueeze(-1), mass, 0))
-    return whole_where(lambda: mass.amax(-1) < level, below).to(mass.dtype)
 
 
 def surplus(kept: Tensor, q: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,13 +85,6 @@ def surplus(kept: Tensor, q: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     """
     rest = torch.addcmul(kept, q, alpha.to(q.dtype).unsqueeze(-1) - 1).clamp_min_(0)
     return rest, blockwise_sum(rest) <= 16 * torch.finfo(rest.dtype).eps
-
-
-def everything(mass: Tensor) -> Prefix:
-    """The prefix of all tokens."""
-    shape = (*mass.shape[:-1], 1)
-    fits, critical = torch.ones_like(mass, dtype=torch.bool), torch.full(shape, mass.shape[-1], device=mass.device)
-    return Prefix(fits, critical, torch.zeros(shape, dtype=accumulation_dtype(mass), device=mass.device))
 
 
 def descending(loss: Tensor) -> Tensor:
@@ -120,24 +111,6 @@ def whole_cut(mass: Tensor) -> Cut:
     """Everything, whatever the rounded sum: every mass is below 2."""
     every = mass.new_ones(mass.shape[:-1])
     return Cut(2 * every, every, torch.zeros_like(every, dtype=torch.long))
-
-
-def cut_where(here: Tensor, one: Cut, other: Cut) -> Cut:
-    """One cut, without a share, at some positions and another elsewhere."""
-    assert one.critical is not None
-    assert other.critical is not None
-    share = None if other.share is None else other.share.masked_fill(here, 0)
-    value, alpha = torch.where(here, one.value, other.value), torch.where(here, one.alpha, other.alpha)
-    return Cut(value, alpha, torch.where(here, one.critical, other.critical), share, other.tied)
-
-
-def sorted_cut(mass: Tensor, budget: float | Tensor, fill: bool) -> Cut:
-    """The same by sorting."""
-    _, critical, left = prefix_by_sorting(-mass, mass, budget)
-    some = critical < mass.shape[-1]
-    value = mass.gather(-1, critical.clamp(max=mass.shape[-1] - 1))
-    value, critical = torch.where(some, value, 2.0), torch.where(some, critical, 0)
-    return with_share(value.squeeze(-1), critical.squeeze(-1), budget - left.squeeze(-1), budget if fill else 0.0, True)
 
 
 def with_share(value: Tensor, critical: Tensor, deferred: Tensor, fill: float | Tensor, tied: bool) -> Cut:

@@ -6,6 +6,7 @@ import datetime
 import json
 import platform
 import statistics
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,50 +15,45 @@ import transformers
 from rich.progress import Progress
 from rich.table import Table
 
-from .. import checkpoints
+from ..checkpoints import load_checkpoints
+from ..checks import whole
 from ..decoding.huggingface import check_model
 from ..decoding.packed import pack_weights
 from ..extras import need
 from ..mixture import Target, dual
+from ..plots import speed
 from ..terminal import Console
 from ..version import VERSION
-from .contenders import Job, contenders
+from .contenders import Race, contenders
 from .measure import Result, bandwidth, cost_ratio, measure
 from .pairs import Models, build
 
 
-def run(
+def run_bench(
     *, pair: str, base: str | None, proxy: str | None, batch: list[int], window: list[int | str], new_tokens: int,
     prompt_tokens: int, rounds: int, acceptance: float | None, deferral: float, greedy: bool, target: Target | None,
     threads: int | None, dtype: str, device: str | None, compile: bool, pack: bool, output: Path | None, seed: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure, show, write."""
-    check(batch, window, new_tokens, prompt_tokens, rounds, acceptance, deferral, output)
+    check_options(batch, window, new_tokens, prompt_tokens, rounds, acceptance, deferral, output)
     if threads is not None:
         torch.set_num_threads(threads)
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     kind = (torch.bfloat16 if place.startswith("cuda") else torch.float32) if dtype == "auto" else getattr(torch, dtype)
-    models = load(base, proxy, place, kind) if base or proxy else build(pair, place, kind, seed)
+    models = load_pair(base, proxy, place, kind) if base or proxy else build(pair, place, kind, seed)
     if pack:
         for model in (models.base, models.proxy):
             pack_weights(model)
     if acceptance is None and not base and not greedy:
         acceptance = 0.78  # random weights say nothing about it
-    generator = torch.Generator().manual_seed(seed)
-    speed = bandwidth(models.device, kind)
-    console, results = Console(), list[Result]()
-    with Progress(console=console, transient=True) as progress:
-        steps = sum(rounds + sum(1 for c in contenders(window) if size == 1 or not c.only_single) for size in batch)
-        task = progress.add_task("warming up", total=steps)
-        for size in batch:
-            prompts = torch.randint(3, models.vocabulary, (size, prompt_tokens), generator=generator)
-            job = Job(
-                models, prompts.to(models.device), new_tokens, not greedy, target or dual(0.4), acceptance, deferral,
-                compile,
-            )  # fmt: skip
-            results += measure(
-                job, contenders(window), rounds, speed, lambda text: progress.update(task, advance=1, description=text)
-            )
+    generator, console = torch.Generator().manual_seed(seed), Console()
+    rate, target = bandwidth(models.device, kind), target or dual(0.4)
+    prompts = [torch.randint(3, models.vocabulary, (size, prompt_tokens), generator=generator) for size in batch]
+    races = [
+        Race(models, ids.to(models.device), new_tokens, not greedy, target, acceptance, deferral, compile)
+        for ids in prompts
+    ]
+    results = measured(races, window, rounds, rate, console)
     report = {
         "kad": VERSION, "torch": torch.__version__, "transformers": transformers.__version__,
         "python": platform.python_version(), "date": datetime.date.today().isoformat(), "machine": machine(models),
@@ -65,33 +61,39 @@ def run(
         "parameters": [sum(p.numel() for p in m.parameters()) for m in (models.base, models.proxy)],
         "sampled": not greedy, "new_tokens": new_tokens, "prompt_tokens": prompt_tokens, "rounds": rounds,
         "synthetic_acceptance": acceptance, "synthetic_deferral": None if acceptance is None else deferral, "compiled": compile,
-        "packed": pack,
-        "target": repr(target or dual(0.4)), "bandwidth": speed, "cost_ratio": cost_ratio(models),
-        "results": [r.as_dict() for r in results],
+        "packed": pack, "target": repr(target), "bandwidth": rate, "cost_ratio": cost_ratio(models),
+        "results": [asdict(r) for r in results],
     }  # fmt: skip
-    show(console, report, results)
+    print_table(console, report, results)
     if output is not None:
-        from ..plots import speed as figure
-
         output.mkdir(parents=True, exist_ok=True)
         (output / "results.json").write_text(json.dumps(report, indent=1) + "\n")
-        figure(report).figure.savefig(output / "speed.png", dpi=160, bbox_inches="tight")
+        speed(report).figure.savefig(output / "speed.png", dpi=160, bbox_inches="tight")
         console.print(f"written: {output}/results.json, speed.png")
     return report
 
 
-def check(
+def measured(races: list[Race], windows: list[int | str], rounds: int, rate: float, console: Console) -> list[Result]:
+    """The results of all races, with a bar while they are found."""
+    who, results = contenders(windows), list[Result]()
+    with Progress(console=console, transient=True) as progress:
+        steps = sum(rounds + sum(1 for c in who if len(s.prompts) == 1 or not c.only_single) for s in races)
+        task = progress.add_task("warming up", total=steps)
+        for race in races:
+            results += measure(race, who, rounds, rate, lambda text: progress.update(task, advance=1, description=text))
+    return results
+
+
+def check_options(
     batch: list[int], window: list[int | str], new_tokens: int, prompt_tokens: int, rounds: int,
     acceptance: float | None, deferral: float, output: Path | None,
 ) -> None:  # fmt: skip
     """One sentence about the first option that cannot be."""
     if output is not None:
         need("--output", "matplotlib")
-    for name, values in (("batch", batch), ("rounds", [rounds]), ("prompt-tokens", [prompt_tokens])):
-        if any(v < 1 for v in values):
-            raise ValueError(f"--{name} must be ≥ 1, got {min(values)}.")
-    if new_tokens < 2:
-        raise ValueError(f"--new-tokens must be ≥ 2, got {new_tokens}.")
+    for name, value in (("batch", min(batch)), ("rounds", rounds), ("prompt-tokens", prompt_tokens)):
+        whole(f"--{name}", value, 1)
+    whole("--new-tokens", new_tokens, 2)
     if any(w != "auto" and int(w) < 0 for w in window):
         raise ValueError("--gamma must be ≥ 0 or auto.")
     for name, share in (("acceptance", acceptance), ("deferral", deferral)):
@@ -103,11 +105,9 @@ def check(
         raise ValueError(f"--output {output} holds results already; choose another folder.")
 
 
-def load(base: str | None, proxy: str | None, device: str, dtype: torch.dtype) -> Models:
+def load_pair(base: str | None, proxy: str | None, device: str, dtype: torch.dtype) -> Models:
     """Two checkpoints, made to emit as many tokens as they are asked for."""
-    found = checkpoints.load_checkpoints(
-        {"base": base, "proxy": proxy}, str(dtype).removeprefix("torch."), device
-    ).models
+    found = load_checkpoints({"base": base, "proxy": proxy}, str(dtype).removeprefix("torch."), device).models
     for name, model in found.items():
         check_model(model, name)
         model.generation_config.eos_token_id = None  # every contender emits the same number of tokens
@@ -121,7 +121,7 @@ def machine(models: Models) -> str:
     return f"CPU, {platform.machine()}"
 
 
-def show(console: Console, report: dict[str, Any], results: list[Result]) -> None:
+def print_table(console: Console, report: dict[str, Any], results: list[Result]) -> None:
     """The table: ratios to the peers of the same batch."""
     kind = "greedy" if not report["sampled"] else "sampled"
     if report["compiled"]:
@@ -136,19 +136,11 @@ def show(console: Console, report: dict[str, Any], results: list[Result]) -> Non
         f"c = {report['cost_ratio']:.3f}; {report['bandwidth'] / 1e9:.1f} GB/s"
     )
     table = Table(box=None, pad_edge=False)
-    table.add_column("batch", justify="right")
-    table.add_column("contender")
-    for title in ("γ", "tok/s", "×HF", "×ass.", "×two", "base", "proxy", "outside", "floor"):
-        table.add_column(title, justify="right")
+    for title in ("batch", "contender", "γ", "tok/s", "×HF", "×ass.", "×two", "base", "proxy", "outside", "floor"):
+        table.add_column(title, justify="left" if title == "contender" else "right")
     for r in results:
-        ratios = [
-            f"{statistics.median(paired(peer, r)):.2f}" if peer else ""
-            for peer in (
-                rival(results, r, "HF generate"),
-                rival(results, r, "HF assisted"),
-                rival(results, r, "two-model"),
-            )
-        ]
+        peers = [rival(results, r, name) for name in ("HF generate", "HF assisted", "two-model")]
+        ratios = [f"{statistics.median(times_as_fast(peer, r)):.2f}" if peer else "" for peer in peers]
         table.add_row(
             str(r.batch), r.name, "" if r.window is None else str(r.window), f"{r.tokens_per_second:.1f}", *ratios,
             f"{r.base_passes}/{r.base_fed}/{r.base_places}", f"{r.proxy_passes}/{r.proxy_fed}/{r.proxy_places}",
@@ -163,11 +155,10 @@ def show(console: Console, report: dict[str, Any], results: list[Result]) -> Non
 
 
 def rival(results: list[Result], own: Result, name: str) -> Result | None:
-    """The peer of the same batch, and of the same window where it has one."""
     found = [r for r in results if r.name.startswith(name) and r.batch == own.batch and r.window in (None, own.window)]
     return found[0] if found else None
 
 
-def paired(peer: Result, own: Result) -> list[float]:
+def times_as_fast(peer: Result, own: Result) -> list[float]:
     """How many times as fast as the peer, round by round."""
     return [a / b for a, b in zip(peer.seconds, own.seconds, strict=True)]

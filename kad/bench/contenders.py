@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
+from transformers.generation import utils
 
 from ..chances import Sampled, passed
 from ..decoding.generate import generate
@@ -18,12 +21,12 @@ from ..decoding.model import Observer, unobserved
 from ..decoding.trace import Trace
 from ..decoding.window import AutoWindow
 from ..mixture import Base
-from ..target import Target, unchecked_pi
+from ..target import Target
 from .pairs import Models
 
 
 @dataclass(frozen=True)
-class Job:
+class Race:
     """One setting, the same for every contender."""
 
     models: Models
@@ -43,13 +46,16 @@ class Job:
         return options | ({"top_k": 0, "temperature": 1.0, "top_p": 1.0} if self.sample else {})
 
 
+Emitted = tuple[Tensor, Trace | None]
+
+
 @dataclass(frozen=True)
 class Contender:
-    """A name, its window where it has one, and the call: from a job to the emitted ids and kad's trace, if any."""
+    """A name, its window where it has one, and the call: from a race to the emitted ids and kad's trace, if any."""
 
     name: str
     window: int | str | None
-    run: Callable[[Job], tuple[Tensor, Trace | None]]
+    run: Callable[[Race], Emitted]
     only_single: bool = False
 
 
@@ -69,49 +75,33 @@ class Synthetic(Sampled):
         return super().coin(torch.full_like(probability, 1 - self.deferral))
 
 
-def kad_with(window: int | str, target: Target | None = None) -> Callable[[Job], tuple[Tensor, Trace | None]]:
-    """kad's own generate."""
-
-    def run(job: Job) -> tuple[Tensor, Trace | None]:
-        chance = None if job.acceptance is None or not job.sample else Synthetic(job.acceptance, job.deferral)
-        out = generate(
-            job.models.base, job.models.proxy, input_ids=job.prompts, target=target or job.target,
-            window=AutoWindow() if window == "auto" else int(window), generator=chance, compile=job.compile,
-            observer=job.observer, **job.options,
-        )  # fmt: skip
-        return out.sequences[:, job.prompts.shape[1] :], out.trace
-
-    return run
+def kad_with(window: int | str, target: Target | None, race: Race) -> Emitted:
+    chance = None if race.acceptance is None or not race.sample else Synthetic(race.acceptance, race.deferral)
+    out = generate(
+        race.models.base, race.models.proxy, input_ids=race.prompts, target=target or race.target,
+        window=AutoWindow() if window == "auto" else int(window), generator=chance, compile=race.compile,
+        observer=race.observer, **race.options,
+    )  # fmt: skip
+    return out.sequences[:, race.prompts.shape[1] :], out.trace
 
 
-def base_alone(job: Job) -> tuple[Tensor, Trace | None]:
-    """Hugging Face's generate on the base model."""
-    out = job.models.base.generate(job.prompts, attention_mask=torch.ones_like(job.prompts), **job.options)
-    return out[:, job.prompts.shape[1] :], None
+def base_alone(race: Race, **more: Any) -> Emitted:
+    out = race.models.base.generate(race.prompts, attention_mask=torch.ones_like(race.prompts), **race.options, **more)
+    return out[:, race.prompts.shape[1] :], None
 
 
-def assisted(window: int) -> Callable[[Job], tuple[Tensor, Trace | None]]:
+def assisted(window: int, race: Race) -> Emitted:
     """Hugging Face's assisted decoding: the base, with the proxy as its assistant and a constant window."""
-
-    def run(job: Job) -> tuple[Tensor, Trace | None]:
-        config = job.models.proxy.generation_config
-        config.num_assistant_tokens, config.num_assistant_tokens_schedule = window, "constant"
-        config.assistant_confidence_threshold = 0.0
-        with verdicts(job.acceptance if job.sample else None):
-            out = job.models.base.generate(
-                job.prompts, attention_mask=torch.ones_like(job.prompts), assistant_model=job.models.proxy,
-                **job.options,
-            )  # fmt: skip
-        return out[:, job.prompts.shape[1] :], None
-
-    return run
+    config = race.models.proxy.generation_config
+    config.num_assistant_tokens, config.num_assistant_tokens_schedule = window, "constant"
+    config.assistant_confidence_threshold = 0.0
+    with verdicts(race.acceptance if race.sample else None):
+        return base_alone(race, assistant_model=race.models.proxy)
 
 
 @contextmanager
 def verdicts(acceptance: float | None) -> Iterator[None]:
     """Within it Hugging Face accepts drafts at a given rate too; it computes all that it otherwise would."""
-    from transformers.generation import utils
-
     if acceptance is None:
         yield
         return
@@ -125,25 +115,22 @@ def verdicts(acceptance: float | None) -> Iterator[None]:
         token = ids[:, -1:]  # any token: the next one was drawn above
         return torch.cat([ids[:, ids.shape[1] - length :][:, : int(matches)], token], -1), matches
 
-    utils._speculative_sampling = at_a_rate
-    try:
+    with patch.object(utils, "_speculative_sampling", at_a_rate):
         yield
-    finally:
-        utils._speculative_sampling = right
 
 
 @torch.no_grad()
-def two_models(job: Job) -> tuple[Tensor, Trace | None]:
+def two_models(race: Race) -> Emitted:
     """The textbook loop: both models at every step, π over the vocabulary, one draw."""
-    ids, pair, emitted = job.prompts, (job.models.base, job.models.proxy), []
+    ids, pair, emitted = race.prompts, (race.models.base, race.models.proxy), []
     caches = [{cache_name(model.forward): DynamicCache()} for model in pair]
-    for _ in range(job.tokens):
+    for _ in range(race.tokens):
         p, q = (
             torch.softmax(model(input_ids=ids, use_cache=True, logits_to_keep=1, **cache).logits[:, -1].float(), -1)
             for model, cache in zip(pair, caches, strict=True)
         )
-        pi = unchecked_pi(job.target, p, q)  # without the checks of a call by hand
-        ids = torch.multinomial(pi, 1) if job.sample else pi.argmax(-1, keepdim=True)
+        pi = race.target.unchecked(p, q)  # without the checks of a call by hand
+        ids = torch.multinomial(pi, 1) if race.sample else pi.argmax(-1, keepdim=True)
         emitted.append(ids)
     return torch.cat(emitted, 1), None
 
@@ -152,7 +139,7 @@ def contenders(windows: list[int | str]) -> list[Contender]:
     """Everybody, peers first."""
     drafting = [int(w) for w in windows if w != "auto" and int(w) > 0]
     found = [Contender("HF generate", None, base_alone)]
-    found += [Contender("HF assisted", w, assisted(w), only_single=True) for w in drafting]
+    found += [Contender("HF assisted", w, partial(assisted, w), only_single=True) for w in drafting]
     found += [Contender("two-model loop", None, two_models)]
-    found += [Contender("kad, π = p", w, kad_with(w, Base())) for w in drafting]
-    return found + [Contender("kad", w, kad_with(w)) for w in windows]
+    found += [Contender("kad, π = p", w, partial(kad_with, w, Base())) for w in drafting]
+    return found + [Contender("kad", w, partial(kad_with, w, None)) for w in windows]

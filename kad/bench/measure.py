@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from transformers.cache_utils import DynamicCache
 
 from ..decoding.huggingface import cache_name
-from .contenders import Contender, Job
+from .contenders import Contender, Race
 from .pairs import Models, weight_bytes
 
 
@@ -51,9 +51,6 @@ class Result:
     floor: float = 0.0
     peak_bytes: int = 0
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def wait(device: torch.device) -> None:
     if device.type == "cuda":
@@ -63,56 +60,44 @@ def wait(device: torch.device) -> None:
 class Meter:
     """Counts a model's forward calls, the places computed and the time inside, whoever makes them."""
 
-    def __init__(self, model: Any, device: torch.device) -> None:
-        self.model, self.device = model, device
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.passes = self.places = 0
         self.seconds = 0.0
 
     @contextmanager
-    def on(self) -> Iterator[Meter]:
-        def before(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
-            wait(self.device)
-            self.passes += 1
-            self.places += kwargs["input_ids"].numel()
-            self.start = time.perf_counter()
+    def counting(self, places: int) -> Iterator[None]:
+        """During one call; what kad's observer is given, as hooks would be compiled into the models."""
+        self.begin(places)
+        yield
+        self.end()
 
-        def after(module: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
-            wait(self.device)
-            self.seconds += time.perf_counter() - self.start
+    @contextmanager
+    def on(self, model: Any) -> Iterator[None]:
+        """Counting every call of the model, by hooks."""
+
+        def before(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+            self.begin(kwargs["input_ids"].numel())
 
         hooks = [
-            self.model.register_forward_pre_hook(before, with_kwargs=True),
-            self.model.register_forward_hook(after, with_kwargs=True),
+            model.register_forward_pre_hook(before, with_kwargs=True),
+            model.register_forward_hook(lambda *given: self.end()),
         ]
         try:
-            yield self
+            yield
         finally:
             for hook in hooks:
                 hook.remove()
 
-
-@dataclass
-class Spent:
-    """What one model's passes took: seconds, and places with their padding."""
-
-    seconds: float = 0.0
-    places: int = 0
-
-
-class Watch:
-    """Observes kad's passes by the model's role; hooks would be compiled into the models."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device, self.found = device, {"base": Spent(), "proxy": Spent()}
-
-    @contextmanager
-    def __call__(self, name: str, places: int) -> Iterator[None]:
+    def begin(self, places: int) -> None:
         wait(self.device)
-        start = time.perf_counter()
-        yield
+        self.passes += 1
+        self.places += places
+        self.start = time.perf_counter()
+
+    def end(self) -> None:
         wait(self.device)
-        self.found[name].seconds += time.perf_counter() - start
-        self.found[name].places += places
+        self.seconds += time.perf_counter() - self.start
 
 
 def bandwidth(device: torch.device, dtype: torch.dtype) -> float:
@@ -137,8 +122,6 @@ def seconds(call: Callable[[], object], device: torch.device, repeats: int) -> f
 @torch.no_grad()
 def cost_ratio(models: Models, repeats: int = 20) -> float:
     """c: a proxy pass over one token as a share of a base pass, with a prompt of 64 in the cache."""
-    from transformers.cache_utils import DynamicCache
-
     prompt, one = torch.ones(1, 64, dtype=torch.long), torch.ones(1, 1, dtype=torch.long)
     found = []
     for model in (models.base, models.proxy):
@@ -152,59 +135,59 @@ def cost_ratio(models: Models, repeats: int = 20) -> float:
     return found[1] / found[0]
 
 
+def metered(race: Race, contender: Contender) -> Result:
+    """One run with meters, after one that warms up."""
+    batch, device = len(race.prompts), race.models.device
+    contender.run(race)  # warm: allocator, kernels, compilation
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    base, proxy = Meter(device), Meter(device)
+    observed = race.compile and contender.name.startswith("kad")
+    if observed:
+        race = replace(race, observer=lambda name, places: {"base": base, "proxy": proxy}[name].counting(places))
+    with (
+        nullcontext() if observed else base.on(race.models.base),
+        nullcontext() if observed else proxy.on(race.models.proxy),
+    ):
+        start = time.perf_counter()
+        ids, trace = contender.run(race)
+        wait(device)
+        whole = time.perf_counter() - start
+    if ids.shape != (batch, race.tokens):
+        raise RuntimeError(f"{contender.name} emitted {tuple(ids.shape)} ids instead of {(batch, race.tokens)}.")
+    result = Result(contender.name, contender.window, batch, tokens=ids.numel())
+    result.base_passes, result.proxy_passes = base.passes, proxy.passes
+    result.base_places, result.proxy_places = base.places, proxy.places
+    result.outside = 1 - (base.seconds + proxy.seconds) / whole
+    result.base_fed, result.proxy_fed = base.places, proxy.places  # the peers pad nothing here
+    if trace is not None:
+        result.base_fed, result.proxy_fed = int(trace.base_fed.sum()), int(trace.proxy_fed.sum())
+        result.acceptance = trace.acceptance_rate if trace.drafted else None
+    if device.type == "cuda":
+        result.peak_bytes = torch.cuda.max_memory_allocated(device)
+    else:
+        result.peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return result
+
+
 def measure(
-    job: Job, who: list[Contender], rounds: int, bytes_per_second: float, told: Callable[[str], None]
+    race: Race, who: list[Contender], rounds: int, bytes_per_second: float, told: Callable[[str], None]
 ) -> list[Result]:
     """Every contender once with meters, then all in turn for so many rounds."""
-    batch, device = len(job.prompts), job.models.device
+    batch, models = len(race.prompts), race.models
     taking_part = [c for c in who if batch == 1 or not c.only_single]
     results = []
     for contender in taking_part:
-        result = Result(contender.name, contender.window, batch)
-        contender.run(job)  # warm: allocator, kernels, compilation
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        base, proxy = Meter(job.models.base, device), Meter(job.models.proxy, device)
-        hooked = not (job.compile and contender.name.startswith("kad"))
-        watch = Watch(device)
-        with contextlib.ExitStack() as stack:
-            for meter in (base, proxy) if hooked else ():
-                stack.enter_context(meter.on())
-            start = time.perf_counter()
-            ids, trace = contender.run(job if hooked else replace(job, observer=watch))
-            wait(device)
-            whole = time.perf_counter() - start
-        if ids.shape != (batch, job.tokens):
-            raise RuntimeError(f"{contender.name} emitted {tuple(ids.shape)} ids instead of {(batch, job.tokens)}.")
-        result.tokens = ids.numel()
-        if hooked or trace is None:
-            result.base_passes, result.proxy_passes = base.passes, proxy.passes
-            result.base_places, result.proxy_places = base.places, proxy.places
-            result.outside = 1 - (base.seconds + proxy.seconds) / whole
-        else:
-            result.base_passes, result.proxy_passes = trace.base_passes, trace.proxy_passes
-            result.base_places, result.proxy_places = watch.found["base"].places, watch.found["proxy"].places
-            result.outside = 1 - sum(spent.seconds for spent in watch.found.values()) / whole
-        result.base_fed, result.proxy_fed = result.base_places, result.proxy_places  # the peers pad nothing here
-        if trace is not None:
-            result.base_fed, result.proxy_fed = int(trace.base_fed.sum()), int(trace.proxy_fed.sum())
-        result.acceptance = trace.acceptance_rate if trace is not None and trace.drafted else None
-        cuda = device.type == "cuda"
-        result.peak_bytes = (
-            torch.cuda.max_memory_allocated(device)
-            if cuda
-            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        )
-        results.append(result)
+        results.append(metered(race, contender))
         told(f"batch {batch}: {contender.name} {'' if contender.window is None else contender.window}")
     for n in range(rounds):
         for contender, result in zip(taking_part, results, strict=True):
             start = time.perf_counter()
-            contender.run(job)
-            wait(device)
+            contender.run(race)
+            wait(models.device)
             result.seconds.append(time.perf_counter() - start)
         told(f"batch {batch}: round {n + 1} of {rounds}")
-    sizes = weight_bytes(job.models.base), weight_bytes(job.models.proxy)
+    sizes = weight_bytes(models.base), weight_bytes(models.proxy)
     for result in results:
         median = statistics.median(result.seconds)
         result.tokens_per_second = result.tokens / median

@@ -10,20 +10,14 @@ from transformers import Olmo2Config, Qwen3Config
 
 from ..loading import model_of
 
-# Shapes from the checkpoints' published configs: allenai/OLMo-2-1124-13B, OLMo-2-0425-1B, Qwen/Qwen3-14B, Qwen3-1.7B.
-OLMO2: list[dict[str, Any]] = [
-    {"hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layers": 40, "num_attention_heads": 40},
-    {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 16},
-]
-QWEN3: list[dict[str, Any]] = [
-    {"hidden_size": 5120, "intermediate_size": 17408, "num_hidden_layers": 40, "num_attention_heads": 40},
-    {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 28, "num_attention_heads": 16},
-]
-# The proportions of OLMo 2, small enough for a CPU: 134 M and 13 M parameters.
-SMALL: list[dict[str, Any]] = [
-    {"hidden_size": 832, "intermediate_size": 2240, "num_hidden_layers": 13, "num_attention_heads": 13},
-    {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 4, "num_attention_heads": 4},
-]
+SHAPE = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+# Of a base and a proxy, from the checkpoints' published configs: allenai/OLMo-2-1124-13B, OLMo-2-0425-1B, Qwen/Qwen3-14B,
+# Qwen3-1.7B; and the proportions of OLMo 2, small enough for a CPU: 134 M and 13 M parameters.
+PAIRS = {
+    "olmo2": [(5120, 13824, 40, 40), (2048, 8192, 16, 16)],
+    "qwen3": [(5120, 17408, 40, 40), (2048, 6144, 28, 16)],
+    "small": [(832, 2240, 13, 13), (256, 1024, 4, 4)],
+}
 COMMON = {"max_position_embeddings": 4096, "bos_token_id": None, "eos_token_id": None, "pad_token_id": 0}
 
 
@@ -45,17 +39,15 @@ class Models:
 
 
 def configs(name: str) -> list[Any]:
-    """The base's and the proxy's config."""
+    base, proxy = ({**COMMON, **dict(zip(SHAPE, shape, strict=True))} for shape in PAIRS[name])
     if name == "qwen3":
-        common = {**COMMON, "vocab_size": 151936, "num_key_value_heads": 8, "head_dim": 128}
-        return [Qwen3Config(**shape, **common, tie_word_embeddings=shape is QWEN3[1]) for shape in QWEN3]
-    shapes, size = (OLMO2, 100352) if name == "olmo2" else (SMALL, 32000)
-    return [
-        Olmo2Config(
-            **shape, **COMMON, vocab_size=size, num_key_value_heads=shape["num_attention_heads"],
-            tie_word_embeddings=name == "small",
-        ) for shape in shapes
-    ]  # fmt: skip
+        more = {"vocab_size": 151936, "num_key_value_heads": 8, "head_dim": 128}
+        return [
+            Qwen3Config(**base, **more, tie_word_embeddings=False),
+            Qwen3Config(**proxy, **more, tie_word_embeddings=True),
+        ]
+    more = {"vocab_size": 100352 if name == "olmo2" else 32000, "tie_word_embeddings": name == "small"}
+    return [Olmo2Config(**shape, **more, num_key_value_heads=shape["num_attention_heads"]) for shape in (base, proxy)]
 
 
 def build(name: str, device: str, dtype: torch.dtype, seed: int = 0) -> Models:
@@ -67,7 +59,7 @@ def build(name: str, device: str, dtype: torch.dtype, seed: int = 0) -> Models:
     >>> [config.num_hidden_layers for config in configs("olmo2")]
     [40, 16]
     """
-    if name not in ("small", "olmo2", "qwen3"):
+    if name not in PAIRS:
         raise ValueError(f"the pair must be small, olmo2 or qwen3, got {name!r}; or give --base and --proxy.")
     models = []
     for config in configs(name):

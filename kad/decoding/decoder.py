@@ -172,7 +172,7 @@ def sampling_of(ready: Ready, ids: Tensor, logits_processor: Any, config: Any) -
     if not request.keep_top_k:
         processors = without_unasked_top_k(processors, (ready.base, request.proxy))
     on_cpu = ids.device.type == "cpu"  # where NumPy's ways are faster than fused ones
-    arithmetic = arithmetic_of(ids) if request.options is None or on_cpu else fused(request.options)
+    arithmetic = arithmetic_of(ids) if request.options is None or on_cpu else fused(**request.options)
     both = request.target.placement != "models"
     return Sampling(bool(config.do_sample), processors, ready.forbidden, both, arithmetic)
 

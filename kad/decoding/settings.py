@@ -42,7 +42,7 @@ def settle_target(target: Any) -> Target:
     if not isinstance(target, Target):
         raise ValueError(f"target must be a kad.Target such as kad.dual(0.4), got {type(target).__name__}.")
     check_placement(target.placement)
-    if sentence := forgotten_classvar(target, ["reads_proxy"]):
+    if sentence := forgotten_classvar(target, Target):
         raise ValueError(f"{sentence[:-1]}, and run kad.testing.check_target.")
     if getattr(target.made_of.get("solver"), "per_row", False):
         raise ValueError(

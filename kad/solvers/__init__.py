@@ -1,7 +1,6 @@
-"""Deferral solvers, one file each."""
+"""Deferral solvers, a file for each kind."""
 
 from ..cut import Cut as Cut
-from .base import CLAIMS as CLAIMS
 from .base import Proof as Proof
 from .base import Solution as Solution
 from .base import Solver as Solver
@@ -9,9 +8,6 @@ from .base import solve as solve
 from .brute import Brute as Brute
 from .dual import Dual as Dual
 from .exact import Exact as Exact
-from .fractional import Fractional as Fractional
+from .greedy import Fractional as Fractional
+from .greedy import Primal as Primal
 from .or_tools import OrTools as OrTools
-from .parameters import entries as entries
-from .parameters import one_number as one_number
-from .parameters import parameter as parameter
-from .primal import Primal as Primal

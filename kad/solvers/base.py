@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -16,11 +15,10 @@ from ..arithmetic import each
 from ..arithmetic.plain import descending
 from ..checks import instance
 from ..cut import Cut
-from ..distributions import accumulation_dtype, check_distribution, check_same_shape, deferred_mass
-from .parameters import budget_of, budgets, shown, spread
+from ..distributions import accumulation_dtype, alpha_of, check_distribution, check_same_shape
+from .parameters import Parameter, budget_of, budgets, one_line, spread
 
 ROUNDING = 1e-9  # of sums of 150,000 float64 terms, relative to 1 + risk, with room to spare
-CLAIMS = ("feasible", "exact", "fills", "fractional")
 Status = Literal["OPTIMAL", "CERTIFIED_GAP", "TIME_LIMIT", "FEASIBLE", "OVER_BUDGET"]
 
 
@@ -84,6 +82,10 @@ class Solver(ABC):
     def prove(self, loss: Tensor, mass: Tensor) -> Proof | None:
         """The decision with a certificate of the solver's own; None (the default): the LP bound is its certificate."""
         return None
+
+    def deferred(self, loss: Tensor, p: Tensor, q: Tensor | None) -> Tensor | None:
+        """d where the losses are known, which a `Target` would find itself."""
+        return self.defer(loss, p)
 
     @property
     def limit(self) -> float | Tensor | None:
@@ -195,7 +197,7 @@ def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | Tensor | N
         asked, own = limit_of(budget, mass), solver.limit
         if own is not None and not torch.equal(asked, limit_of(own, mass)):
             raise ValueError(
-                f"budget={shown(budget)} differs from the budget {shown(own)} that {solver} works with; leave one of them out."
+                f"budget={one_line(budget)} differs from the budget {one_line(own)} that {solver} works with; leave one of them out."
             )
 
     return certify(loss, mass, solver, solver.prove(loss, mass) or solver.defer(loss, mass), budget)
@@ -203,10 +205,8 @@ def solve(loss: Tensor, mass: Tensor, solver: Solver, budget: float | Tensor | N
 
 def limit_of(budget: float | Tensor, mass: Tensor) -> Tensor:
     """The budget of every row, ``(*batch,)``, in the dtype of accumulation."""
-    found = budget_of(budget, mass)
-    if isinstance(found, Tensor):
-        return found
-    return mass.new_full(mass.shape[:-1], found, dtype=accumulation_dtype(mass))
+    found = torch.as_tensor(budget_of(budget, mass), dtype=accumulation_dtype(mass), device=mass.device)
+    return found.expand(mass.shape[:-1])
 
 
 def certify(
@@ -217,18 +217,16 @@ def certify(
     d = decided.d if isinstance(decided, Proof) else decided
     wide = accumulation_dtype(mass)
     loss, mass, dd = loss.to(wide), mass.to(wide), d.to(wide)
-    deferred = deferred_mass(mass, dd)
+    deferred, risk = alpha_of(mass, dd), risk_of(loss, mass, dd)
     given = budget if budget is not None else solver.limit
     limit = deferred if given is None else limit_of(given, mass)
-    risk = risk_of(loss, mass, dd)
     bound, price = linear_relaxation(loss, mass, limit)
-    scale = ROUNDING * (1 + risk)
-    over = deferred > limit + (1e-12 if d.dtype == torch.float64 else 1e-6)  # rounding of d and of the sum
     if proof:
         bound = torch.minimum(proof.lower_bound.to(risk), risk)
         return Solution(d, limit, deferred, risk, bound, risk - bound, price, proof.status, proof.engine)
     gap = risk - bound
-    optimal = (gap.abs() <= scale) & ~over
+    over = deferred > limit + (1e-12 if d.dtype == torch.float64 else 1e-6)  # rounding of d and of the sum
+    optimal = gap.abs() <= ROUNDING * (1 + risk)
     status: list[Status] = [
         "OVER_BUDGET" if o else "OPTIMAL" if best else "FEASIBLE"
         for o, best in zip(over.flatten().tolist(), optimal.flatten().tolist(), strict=True)
@@ -239,21 +237,27 @@ def certify(
 RowProof = tuple[NDArray[np.float64], float, Status, str]
 
 
-def by_rows(
-    prove_row: Callable[[NDArray[np.float64], NDArray[np.float64], float], RowProof],
-    loss: Tensor,
-    mass: Tensor,
-    budget: float | Tensor,
-) -> Proof:
-    """A `Proof` from a function of one row, in NumPy float64 on the CPU: (loss, mass, b) -> (d, bound, status, engine)."""
-    check_problem(loss, mass)
-    size = mass.shape[-1]
-    losses, masses = loss.reshape(-1, size), mass.reshape(-1, size)
-    limits = each(spread("budget", budget, mass) if isinstance(budget, Tensor) else budget, len(masses))
-    rows = [
-        prove_row(l.detach().double().cpu().numpy(), m.detach().double().cpu().numpy(), b)
-        for l, m, b in zip(losses, masses, limits, strict=True)
-    ]
-    d = torch.from_numpy(np.stack([row[0] for row in rows])).to(mass).reshape(mass.shape)
-    bound = torch.tensor([row[1] for row in rows], dtype=torch.float64, device=mass.device).reshape(mass.shape[:-1])
-    return Proof(d, bound, [row[2] for row in rows], [row[3] for row in rows])
+class RowSolver(Solver):
+    """A solver that proves its decisions, a row at a time, on the CPU."""
+
+    budget: Parameter
+
+    @abstractmethod
+    def prove_row(self, loss: NDArray[np.float64], mass: NDArray[np.float64], budget: float) -> RowProof:
+        """(d, certified lower bound, status, engine) of one row."""
+
+    def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
+        return self.prove(loss, mass).d
+
+    def prove(self, loss: Tensor, mass: Tensor) -> Proof:
+        check_problem(loss, mass)
+        size = mass.shape[-1]
+        losses, masses = loss.detach().reshape(-1, size), mass.detach().reshape(-1, size)
+        budget = spread("budget", self.budget, mass) if isinstance(self.budget, Tensor) else self.budget
+        rows = [
+            self.prove_row(l.double().cpu().numpy(), m.double().cpu().numpy(), b)
+            for l, m, b in zip(losses, masses, each(budget, len(masses)), strict=True)
+        ]
+        d = torch.from_numpy(np.stack([row[0] for row in rows])).to(mass).reshape(mass.shape)
+        bound = torch.tensor([row[1] for row in rows], dtype=torch.float64, device=mass.device).reshape(mass.shape[:-1])
+        return Proof(d, bound, [row[2] for row in rows], [row[3] for row in rows])

@@ -7,25 +7,16 @@ get fixed within a few nodes, and where the critical token is light the bound is
 
 from __future__ import annotations
 
-import heapq
 import math
-from itertools import count
-from typing import NamedTuple
 
 import numpy as np
 
-from .knapsack import Clock, Incumbent, Kept, Row
+from .knapsack import Frontier, Instance
 
 
-class Node(NamedTuple):
-    """Fixed tokens, ascending; of them ``kept`` are kept. Besides these, the LP keeps the free ones of [0, critical)."""
-
-    fixed: tuple[int, ...]
-    kept: tuple[int, ...]
-    critical: int
-
-
-def relax(row: Row, fixed: tuple[int, ...], kept: tuple[int, ...]) -> tuple[float, int, np.longdouble, np.longdouble]:
+def relax(
+    row: Instance, fixed: tuple[int, ...], kept: tuple[int, ...]
+) -> tuple[float, int, np.longdouble, np.longdouble]:
     """(LP bound, critical token, mass and cost of what is kept before it); the bound is infinite if nothing suffices."""
     mass, cost = row.mass[list(kept)].sum(), row.cost[list(kept)].sum()
     goal = row.relaxed - mass  # of free mass
@@ -44,49 +35,30 @@ def relax(row: Row, fixed: tuple[int, ...], kept: tuple[int, ...]) -> tuple[floa
     return float(cost + rest * row.cost[s] / row.mass[s]), s, mass, cost
 
 
-def ranges_of(row: Row, node: Node, stop: int) -> Kept | None:
-    """The kept set: free tokens of [0, stop), and the fixed ones that are kept."""
-    kept: Kept | None = None
-    start = 0
-    for token in node.fixed:
-        if token >= stop:
-            break
-        if token > start:
-            kept = (kept, start, token)
-        start = token + 1
-    if stop > start:
-        kept = (kept, start, stop)
-    for token in node.kept:
-        kept = (kept, token, token + 1)
-    return kept
-
-
-def search(best: Incumbent, clock: Clock) -> float:
-    """Improve ``best``, whose row stands by rising loss; a certified lower bound on the optimal risk."""
-    row, ticket = best.row, count()
-    heap: list[tuple[float, int, Node]] = []
-    floor = math.inf
+def search_by_relaxation(frontier: Frontier) -> float:
+    """Improve its ``best``, whose row stands by rising loss; a certified lower bound on the optimal risk."""
+    best, row = frontier.best, frontier.best.row
 
     def push(fixed: tuple[int, ...], kept: tuple[int, ...]) -> None:
-        nonlocal floor
+        """A node: the tokens ``fixed``, ascending, of which ``kept`` are kept; the LP keeps the free ones of [0, critical)."""
         bound, critical, mass, cost = relax(row, fixed, kept)
-        node = Node(fixed, kept, critical)
-        if critical < row.n:
-            extra = critical + 1 if critical >= 0 else 0
-            if critical >= 0:
-                mass, cost = mass + row.mass[critical], cost + row.cost[critical]
-            best.offer(cost, mass, ranges_of(row, node, extra))
-        if critical < 0 or bound >= best.cost:
-            floor = min(floor, bound)
+        if critical >= row.n:  # nothing suffices
+            return
+        if critical >= 0:
+            mass, cost = mass + row.mass[critical], cost + row.cost[critical]
+        if float(cost) < best.cost:
+            chosen = np.arange(row.n) <= critical
+            chosen[list(fixed)] = False
+            chosen[list(kept)] = True
+            best.offer(cost, mass, chosen)
+        if critical < 0:
+            frontier.set_aside(bound)
         else:
-            heapq.heappush(heap, (bound, next(ticket), node))
+            frontier.push(bound, (fixed, kept, critical))
 
     push((), ())
-    nodes = 0
-    while heap and not clock.enough(best.cost, min(floor, heap[0][0]), nodes):
-        node = heapq.heappop(heap)[2]
-        nodes += 1
-        fixed = tuple(sorted((*node.fixed, node.critical)))
-        push(fixed, (*node.kept, node.critical))
-        push(fixed, node.kept)
-    return min(floor, best.cost, heap[0][0] if heap else math.inf) - row.slack
+    for _, (fixed, kept, critical) in frontier:
+        both = tuple(sorted((*fixed, critical)))
+        push(both, (*kept, critical))
+        push(both, kept)
+    return min(frontier.least(), best.cost) - row.slack

@@ -9,15 +9,21 @@ import torch
 from torch import Tensor
 
 from ..distributions import accumulation_dtype, check_budget
-from .base import Proof, Solver, risk_of
+from .base import Proof, Solver, limit_of, risk_of
 from .parameters import one_number
 
 LARGEST = 16
 
 
-def every_decision(n: int) -> Tensor:
-    """All 0-1 vectors of length n, ``(2^n, n)``, in the order of their binary codes (token 0 is the lowest bit)."""
-    return torch.arange(2**n).unsqueeze(-1) >> torch.arange(n) & 1
+def every_decision(loss: Tensor, mass: Tensor, limit: Tensor) -> tuple[Tensor, Tensor]:
+    """All 0-1 vectors of length V, ``(2^V, V)``, in the order of their binary codes (token 0 is the lowest bit), and the risk
+    of each, ``(*batch, 2^V)``: infinite above the limit of its row, ``(*batch,)``."""
+    n = mass.shape[-1]
+    d = (torch.arange(2**n).unsqueeze(-1) >> torch.arange(n) & 1).to(mass)
+    mass, loss = mass.unsqueeze(-2), loss.unsqueeze(-2)
+    # With b = 1 everything may go, whatever the masses' rounded sum.
+    fits = (mass * d).sum(-1) <= torch.where(limit >= 1, torch.inf, limit).unsqueeze(-1)
+    return d, risk_of(loss, mass, d).masked_fill(~fits, torch.inf)
 
 
 @final
@@ -52,12 +58,8 @@ class Brute(Solver):
         if n > LARGEST:
             raise ValueError(f"Brute enumerates 2^V decisions and takes at most {LARGEST} tokens, got {n}.")
         wide = accumulation_dtype(mass)
-        d = every_decision(n).to(device=mass.device, dtype=wide)
-        rows, losses = mass.reshape(-1, 1, n).to(wide), loss.reshape(-1, 1, n).to(wide)
-        # With b = 1 everything may go, whatever the masses' rounded sum.
-        fits = (rows * d).sum(-1) <= (self.budget if self.budget < 1 else float("inf"))
-        risk = risk_of(losses.expand(-1, 2**n, -1), rows, d).masked_fill(~fits, float("inf"))
-        return d[risk.argmin(-1)].reshape(mass.shape).to(mass.dtype)
+        d, risk = every_decision(loss.to(wide), mass.to(wide), limit_of(self.budget, mass))
+        return d[risk.argmin(-1)].to(mass.dtype)
 
     def prove(self, loss: Tensor, mass: Tensor) -> Proof:
         d = self.defer(loss, mass)

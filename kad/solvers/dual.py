@@ -12,7 +12,7 @@ from ..arithmetic import arithmetic_of
 from ..cut import Cut
 from ..distributions import accumulation_dtype
 from .base import Solver
-from .parameters import Parameter, Parameters, entries, of_rows, parameter
+from .parameters import Parameter, Parameters, entries, of_rows, parameter, probability
 
 
 @final
@@ -45,16 +45,13 @@ class Dual(Parameters, Solver):
     def __post_init__(self) -> None:
         if (self.multiplier is None) == (self.threshold is None):
             raise ValueError("Dual takes exactly one of multiplier=μ and threshold=λ.")
-        if self.multiplier is not None:
-            object.__setattr__(self, "multiplier", parameter("Dual multiplier", self.multiplier))
-        if self.threshold is not None:
-            object.__setattr__(self, "threshold", parameter("Dual threshold", self.threshold))
-        for price in entries(self.multiplier) if self.multiplier is not None else []:
+        if self.multiplier is None:
+            object.__setattr__(self, "threshold", probability("Dual threshold", self.threshold))
+            return
+        object.__setattr__(self, "multiplier", parameter("Dual multiplier", self.multiplier))
+        for price in entries(self.multiplier):
             if not price >= 0:
                 raise ValueError(f"Dual multiplier must be a number ≥ 0, got {price}.")
-        for level in entries(self.threshold) if self.threshold is not None else []:
-            if not 0 <= level <= 1:
-                raise ValueError(f"Dual threshold must lie in [0, 1] (it is a probability), got {level}.")
 
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
         cut = self.cut(mass)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, final
 
 import numpy as np
-from torch import Tensor
 
-from . import branch, majorise
-from .base import Proof, RowProof, Solver, Status, by_rows
-from .knapsack import Clock, Floats, Incumbent, Row, first_incumbent, proved
+from .base import RowProof, RowSolver, Status
+from .branch import search_by_relaxation
+from .knapsack import Floats, Frontier, Incumbent, Instance, first_incumbent, proved
+from .majorise import match, search_by_majorisation
 from .parameters import Parameter, Parameters, budgets, setting
 
 DEAR = 100  # times the risk that is known: what all tokens together may cost
@@ -19,7 +19,7 @@ DEAR = 100  # times the risk that is known: what all tokens together may cost
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class Exact(Parameters, Solver):
+class Exact(Parameters, RowSolver):
     """The 0-1 knapsack by branch and bound, at the size of a real vocabulary.
 
     Where the cost of keeping a token, c(P_v) = P_v ℓ_v, is nearly a concave function of its mass, the bounds are those
@@ -63,36 +63,26 @@ class Exact(Parameters, Solver):
         if not (self.tolerance >= 0 and self.effort >= 0 and self.time_limit > 0):
             raise ValueError("Exact takes tolerance ≥ 0, effort ≥ 0 and time_limit > 0 seconds.")
 
-    def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
-        return self.prove(loss, mass).d
-
-    def prove(self, loss: Tensor, mass: Tensor) -> Proof:
-        return by_rows(partial(prove_row, self), loss, mass, self.budget)
-
-
-def prove_row(solver: Exact, loss: Floats, mass: Floats, budget: float) -> RowProof:
-    """(d, certified lower bound, status, engine) of one row."""
-    clock = Clock(solver.tolerance, solver.effort, solver.time_limit)
-    positive = np.flatnonzero(mass > 0)
-    order = positive[np.argsort(-mass[positive], kind="stable")]
-    row = Row(loss, mass, order, budget)
-    if budget >= 1 or row.demand <= 0:
-        return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
-    row = without_hopeless(row, loss)
-    matched = majorise.match(row)
-    if matched:
+    def prove_row(self, loss: Floats, mass: Floats, budget: float) -> RowProof:
+        deadline = time.monotonic() + self.time_limit
+        positive = np.flatnonzero(mass > 0)
+        order = positive[np.argsort(-mass[positive], kind="stable")]
+        row = Instance(loss, mass, order, budget)
+        if budget >= 1 or row.demand <= 0:
+            return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
+        row = without_hopeless(row, loss)
+        matched = match(row)
+        if not matched:
+            order = row.order[np.argsort(loss[row.order], kind="stable")]
+            row = Instance(loss, mass, order, budget, row.demand)
         best = first_incumbent(row, loss)
-        lower = majorise.search(best, *matched, clock)
-    else:
-        order = row.order[np.argsort(loss[row.order], kind="stable")]
-        row = Row(loss, mass, order, budget, row.demand)
-        best = first_incumbent(row, loss)
-        lower = branch.search(best, clock)
-    engine = "majorisation" if matched else "relaxation"
-    return conclude(best, lower, clock.expired, solver.tolerance, engine)
+        frontier = Frontier(best, self.tolerance, self.effort, deadline)
+        lower = search_by_majorisation(frontier, *matched) if matched else search_by_relaxation(frontier)
+        engine = "majorisation" if matched else "relaxation"
+        return conclude(best, lower, frontier.expired, self.tolerance, engine)
 
 
-def without_hopeless(row: Row, loss: Floats) -> Row:
+def without_hopeless(row: Instance, loss: Floats) -> Instance:
     """The row without the tokens that cost more than a whole decision that is known: no better one keeps any of them.
 
     They are taken out where they are so dear that the rounding of sums with them in it would drown what is to be proved.
@@ -102,7 +92,7 @@ def without_hopeless(row: Row, loss: Floats) -> Row:
     cost = first_incumbent(row, loss).cost
     if row.paid[-1] <= DEAR * (1 + cost):
         return row
-    return Row(loss, row.all_mass, row.order[row.cost <= cost * (1 + 1e-12)], row.budget, row.demand)
+    return Instance(loss, row.all_mass, row.order[row.cost <= cost * (1 + 1e-12)], row.budget, row.demand)
 
 
 def conclude(best: Incumbent, lower: float, expired: bool, tolerance: float, engine: str) -> RowProof:

@@ -7,16 +7,19 @@ at least D = Σ P − b at the least cost Σ_R P ℓ.
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .primal import Primal
+from .greedy import Primal
 
 Floats = NDArray[np.float64]
 Wide = NDArray[np.longdouble]
@@ -30,28 +33,12 @@ EPSILON = float(np.finfo(np.longdouble).eps)  # 1e-19 on x86, 2e-16 where the ma
 PROVED = 1e-11  # nats, or of the risk where that is larger: a gap that is rounding, not choice
 
 
-class Clock:
-    """When a search ends: at a proof; after ``effort`` nodes, once the gap is tolerated; or when time is up."""
-
-    def __init__(self, tolerance: float, effort: int, time_limit: float) -> None:
-        self.tolerance, self.effort = tolerance, effort
-        self.deadline, self.expired = time.monotonic() + time_limit, False
-
-    def enough(self, cost: float, bound: float, nodes: int) -> bool:
-        """Whether to stop, from the incumbent's cost and the least bound that is open."""
-        gap = cost - bound
-        if proved(gap, cost) or (nodes >= self.effort and gap <= self.tolerance):
-            return True
-        self.expired = nodes % 16 == 0 and time.monotonic() >= self.deadline
-        return self.expired
-
-
 def proved(gap: float, cost: float) -> bool:
     """Whether a gap above a bound is nothing but rounding."""
     return gap <= PROVED * max(1.0, cost)
 
 
-class Row:
+class Instance:
     """Masses, costs and their prefix sums, tokens in one order.
 
     Attributes:
@@ -70,9 +57,8 @@ class Row:
         self.all_mass = mass
         self.mass: Wide = mass[order].astype(np.longdouble)
         self.cost: Wide = self.mass * loss[order].astype(np.longdouble)
-        zero = np.zeros(1, np.longdouble)
-        self.through: Wide = np.concatenate([zero, np.cumsum(self.mass)])
-        self.paid: Wide = np.concatenate([zero, np.cumsum(self.cost)])
+        self.through: Wide = np.insert(np.cumsum(self.mass), 0, 0)
+        self.paid: Wide = np.insert(np.cumsum(self.cost), 0, 0)
         self.n = len(order)
         operations = 4 * self.n + 64  # two prefix sums, and a difference of them for each level of a search
         self.margin = operations * EPSILON + 4e-16  # the last term: the float64 that a sum is compared with
@@ -93,22 +79,17 @@ class Row:
         if isinstance(kept, np.ndarray):
             d[self.order[kept]] = 0
         else:
-            for start, stop in ranges(kept):
+            while kept is not None:
+                kept, start, stop = kept
                 d[self.order[start:stop]] = 0
         return d
-
-
-def ranges(kept: Kept | None) -> Iterator[tuple[int, int]]:
-    while kept is not None:
-        kept, start, stop = kept
-        yield start, stop
 
 
 @dataclass
 class Incumbent:
     """The cheapest decision so far. Only strictly cheaper ones that fit replace it."""
 
-    row: Row
+    row: Instance
     cost: float = math.inf
     kept: Kept | Mask | None = None
 
@@ -120,7 +101,45 @@ class Incumbent:
         self.offer(self.row.cost[kept].sum(), self.row.mass[kept].sum(), kept)
 
 
-def single_swap(row: Row, stop: int) -> tuple[int, int] | None:
+class Frontier:
+    """What is open in a best-first search for something cheaper than ``best``, and the least bound of what was set aside.
+
+    It ends at a proof; after ``effort`` nodes, once the gap is tolerated; or at the deadline, and then it is ``expired``.
+    """
+
+    def __init__(self, best: Incumbent, tolerance: float, effort: int, deadline: float) -> None:
+        self.best, self.tolerance, self.effort, self.deadline = best, tolerance, effort, deadline
+        self.heap, self.ticket = list[tuple[float, int, Any]](), count()
+        self.floor, self.expired = math.inf, False
+
+    def push(self, bound: float, item: Any) -> None:
+        if bound < self.best.cost:
+            heapq.heappush(self.heap, (bound, next(self.ticket), item))
+        else:
+            self.set_aside(bound)
+
+    def set_aside(self, bound: float) -> None:
+        self.floor = min(self.floor, bound)
+
+    def least(self) -> float:
+        """The least bound of anything that was pushed or set aside."""
+        return min(self.floor, self.heap[0][0] if self.heap else math.inf)
+
+    def __iter__(self) -> Iterator[tuple[float, Any]]:
+        """Bounds and items, the least bound first."""
+        for nodes in count():
+            gap = self.best.cost - self.least()
+            good_enough = proved(gap, self.best.cost) or (nodes >= self.effort and gap <= self.tolerance)
+            if not self.heap or good_enough:
+                return
+            self.expired = nodes % 16 == 0 and time.monotonic() >= self.deadline
+            if self.expired:
+                return
+            bound, _, item = heapq.heappop(self.heap)
+            yield bound, item
+
+
+def single_swap(row: Instance, stop: int) -> tuple[int, int] | None:
     """From the kept prefix [0, stop): the exchange of one kept for one deferred token that saves most and still fits.
 
     Sort the deferred tokens by mass; the cheapest at least as heavy as x is a suffix minimum, so every kept token
@@ -146,7 +165,7 @@ def single_swap(row: Row, stop: int) -> tuple[int, int] | None:
     return out, stop + int(partners[cost[partners].argmin()])
 
 
-def first_incumbent(row: Row, loss: Floats) -> Incumbent:
+def first_incumbent(row: Instance, loss: Floats) -> Incumbent:
     """The best of `Primal`, the shortest prefix of ``row`` that meets the demand, and its best single swap."""
     best = Incumbent(row)
     primal = Primal(row.budget).defer(torch.from_numpy(loss), torch.from_numpy(row.all_mass))

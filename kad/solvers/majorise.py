@@ -6,16 +6,14 @@ follow the names of `kad.theory.majorisation`; the derivation is on the document
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable
-from itertools import count
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .knapsack import Clock, Incumbent, Kept, Row
+from .knapsack import Frontier, Incumbent, Instance, Kept
 
 MATCHES = 1e-6  # nats: how far, weighted by mass, losses may lie from a concave cost and still be treated as one
 
@@ -38,7 +36,7 @@ def named_costs(top: float, square: float) -> list[Cost]:
     return [*costs, Cost(lambda x: x * (1 - x) ** 2, 1 / 3)] if top <= 2 / 3 else costs  # squared
 
 
-def envelope(row: Row) -> Cost:
+def envelope(row: Instance) -> Cost:
     """The least concave function through the origin and above the points (P_v, P_v ℓ_v): for a loss of any form.
 
     Andrew's monotone chain from the lightest token up. Of more than 20,000 tokens those within a factor of 1 + 5e-4
@@ -61,7 +59,7 @@ def envelope(row: Row) -> Cost:
     return Cost(lambda x: np.interp(np.asarray(x, dtype=np.float64), xs, ys), xs[int(np.argmax(ys))])
 
 
-def match(row: Row) -> tuple[Cost, float] | None:
+def match(row: Instance) -> tuple[Cost, float] | None:
     """The concave cost c that these losses are, and δ = Σ |c(P_v) − P_v ℓ_v|; None if they are far from any.
 
     Nothing is taken on trust. First the named costs, which are also right between the tokens; then the concave
@@ -92,7 +90,7 @@ class Node(NamedTuple):
 class Bounds:
     """The two lower bounds of S13 for a node; row sums in extended precision, demand relaxed by their rounding."""
 
-    def __init__(self, row: Row, cost: Cost, best: Incumbent) -> None:
+    def __init__(self, row: Instance, cost: Cost, best: Incumbent) -> None:
         self.row, self.cost, self.best = row, cost, best
         self.rising = -row.mass.astype(np.float64)  # what bisection wants
         self.run_ends = np.searchsorted(self.rising, self.rising, side="right")
@@ -163,52 +161,39 @@ class Bounds:
         return float(min(ends + self.cost.at(free), corners))
 
 
-def search(best: Incumbent, cost: Cost, deviation: float, clock: Clock) -> float:
-    """Improve ``best``, whose row stands by falling mass; a certified lower bound on the optimal risk."""
-    row = best.row
-    bounds, ticket = Bounds(row, cost, best), count()
-    # Entries: (bound, tie-break, node, j). j < 0: the node itself; else its children that first exclude token j,
-    # and after it those that first exclude j − 1, j − 2, ...: their first bounds only rise. (The second does not rise
-    # with falling j and must not end the row of siblings; what it proved of their parent holds for them all.)
-    heap: list[tuple[float, int, Node, int]] = []
-    floor = math.inf  # the least bound of anything that was set aside
+def search_by_majorisation(frontier: Frontier, cost: Cost, deviation: float) -> float:
+    """Improve its ``best``, whose row stands by falling mass; a certified lower bound on the optimal risk."""
+    best, row = frontier.best, frontier.best.row
+    bounds = Bounds(row, cost, best)
 
-    def push(bound: float, node: Node, j: int = -1) -> None:
-        nonlocal floor
-        if bound < best.cost:
-            heapq.heappush(heap, (bound, next(ticket), node, j))
-        else:
-            floor = min(floor, bound)
+    # Items: (node, j). j < 0: the node itself; else its children that first exclude token j, and after it those that
+    # first exclude j − 1, j − 2, ...: their first bounds only rise. (The second does not rise with falling j and must
+    # not end the row of siblings; what it proved of their parent holds for them all.)
+    def push(inherited: float, node: Node) -> None:
+        frontier.push(max(inherited, bounds.first(node), bounds.second(node)), (node, -1))
 
     def push_siblings(inherited: float, node: Node, j: int) -> None:
         if j >= node.start:
-            push(max(inherited, bounds.first(bounds.without(node, j, j + 1))), node, j)
+            frontier.push(max(inherited, bounds.first(bounds.without(node, j, j + 1))), (node, j))
 
-    root = Node(0, np.longdouble(0), np.longdouble(0), None)
-    push(max(bounds.first(root), bounds.second(root)), root)
-    nodes = 0
-    while heap and not clock.enough(best.cost, min(floor, heap[0][0]), nodes):
-        bound, _, node, j = heapq.heappop(heap)
-        nodes += 1
+    push(-math.inf, Node(0, np.longdouble(0), np.longdouble(0), None))
+    for bound, (node, j) in frontier:
         if j >= 0:
-            child = bounds.without(node, j, int(bounds.run_ends[j]))  # equal tokens are excluded as a run
-            push(max(bound, bounds.first(child), bounds.second(child)), child)
+            push(bound, bounds.without(node, j, int(bounds.run_ends[j])))  # equal tokens are excluded as a run
             push_siblings(bound, node, j - 1)
             continue
         s, rest = bounds.critical(node)
         if rest <= 0:  # what is kept already meets the relaxed demand
             best.offer(node.cost, node.mass, node.kept)
-            floor = min(floor, float(node.cost))
+            frontier.set_aside(float(node.cost))
             continue
         whole = bounds.without(node, s, s)
         # One token of [s, t] ends it: c is unimodal, so the cheapest is s or t.
         t, sure = max(s, bounds.lightest(rest)), max(s, bounds.lightest(rest + 2 * row.margin))
         for token in {s, t, sure}:
             best.offer(whole.cost + row.cost[token], whole.mass + row.mass[token], (whole.kept, token, token + 1))
-        floor = min(floor, float(whole.cost + min(row.cost[s], row.cost[t])))
+        frontier.set_aside(float(whole.cost + min(row.cost[s], row.cost[t])))
         if t + 1 < row.n:
-            lighter = whole._replace(start=t + 1)
-            push(max(bound, bounds.first(lighter), bounds.second(lighter)), lighter)
+            push(bound, whole._replace(start=t + 1))
         push_siblings(bound, node, s - 1)
-    lower = min(floor, best.cost, heap[0][0] if heap else math.inf)
-    return lower - deviation - row.slack
+    return min(frontier.least(), best.cost) - deviation - row.slack

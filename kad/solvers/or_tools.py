@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, final
 
 import numpy as np
-from torch import Tensor
 
 from ..checks import whole
 from ..distributions import check_budget
-from .base import Proof, RowProof, Solver, by_rows
+from .base import RowProof, RowSolver
 from .branch import relax
 from .exact import conclude
-from .knapsack import Floats, Incumbent, Mask, Order, Row, Wide, first_incumbent
+from .knapsack import Floats, Incumbent, Instance, Mask, Order, Wide, first_incumbent
 from .parameters import one_number, setting
 
-UNITS = 61  # all weights, and all profits, add up to less than 2^61 units: sums stay inside int64
+UNIT_BITS = 61  # all weights, and all profits, add up to less than 2^61 units: sums stay inside int64
 INT64_BOUND = 2.0**-44  # relative: OR-Tools computes the bounds of its search in float64
 
 
@@ -33,7 +31,7 @@ def knapsack_module() -> Any:
 
 @final
 @dataclass(frozen=True)
-class OrTools(Solver):
+class OrTools(RowSolver):
     """The 0-1 knapsack by OR-Tools' branch and bound, for any loss, with a certificate in real arithmetic.
 
     OR-Tools solves in integers. Rounded carelessly, a vocabulary's light tail vanishes and the "optimum" comes out
@@ -82,40 +80,32 @@ class OrTools(Solver):
         if not (self.tolerance >= 0 and self.core >= 1 and self.time_limit > 0):
             raise ValueError("OrTools takes tolerance ≥ 0, core ≥ 1 token and time_limit > 0 seconds.")
 
-    def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
-        return self.prove(loss, mass).d
-
-    def prove(self, loss: Tensor, mass: Tensor) -> Proof:
+    def prove_row(self, loss: Floats, mass: Floats, budget: float) -> RowProof:
         knapsack_module()
-        return by_rows(partial(prove_row, self), loss, mass, self.budget)
+        heavy = np.flatnonzero(mass > 0)
+        order = heavy[np.lexsort((-mass[heavy], loss[heavy]))]
+        row = Instance(loss, mass, order, budget)
+        if budget >= 1 or row.demand <= 0:
+            return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
+        best = first_incumbent(row, loss)
+        bound, critical, _, _ = relax(row, (), ())
+        lower, engine, expired = bound - row.slack, "relaxation", False
+        if best.cost - lower > 0 and critical >= 0:
+            reduced = np.abs(row.cost - row.mass * (row.cost[critical] / row.mass[critical]))
+            open_tokens = np.flatnonzero(reduced <= best.cost - lower + row.slack)
+            core = np.sort(open_tokens[np.argsort(-row.mass[open_tokens], kind="stable")][: self.core])
+            kept = np.arange(row.n) <= critical
+            kept[core] = False
+            upper = best.cost
+            proved = improve(self.time_limit, row, core, np.setdiff1d(open_tokens, core), kept, best)
+            expired = proved is None
+            # A decision that differs on a token that was fixed costs at least what the first incumbent did.
+            if proved is not None and min(proved, upper) > lower:
+                lower, engine = min(proved, upper), "or-tools"
+        return conclude(best, lower, expired, self.tolerance, engine)
 
 
-def prove_row(solver: OrTools, loss: Floats, mass: Floats, budget: float) -> RowProof:
-    """(d, certified lower bound, status, engine) of one row."""
-    heavy = np.flatnonzero(mass > 0)
-    order = heavy[np.lexsort((-mass[heavy], loss[heavy]))]
-    row = Row(loss, mass, order, budget)
-    if budget >= 1 or row.demand <= 0:
-        return np.ones_like(mass), 0.0, "OPTIMAL", "relaxation"
-    best = first_incumbent(row, loss)
-    bound, critical, _, _ = relax(row, (), ())
-    lower, engine, expired = bound - row.slack, "relaxation", False
-    if best.cost - lower > 0 and critical >= 0:
-        reduced = np.abs(row.cost - row.mass * (row.cost[critical] / row.mass[critical]))
-        open_tokens = np.flatnonzero(reduced <= best.cost - lower + row.slack)
-        core = np.sort(open_tokens[np.argsort(-row.mass[open_tokens], kind="stable")][: solver.core])
-        kept = np.arange(row.n) <= critical
-        kept[core] = False
-        upper = best.cost
-        proved = improve(solver.time_limit, row, core, np.setdiff1d(open_tokens, core), kept, best)
-        expired = proved is None
-        # A decision that differs on a token that was fixed costs at least what the first incumbent did.
-        if proved is not None and min(proved, upper) > lower:
-            lower, engine = min(proved, upper), "or-tools"
-    return conclude(best, lower, expired, solver.tolerance, engine)
-
-
-def improve(time_limit: float, row: Row, core: Order, light: Order, kept: Mask, best: Incumbent) -> float | None:
+def improve(time_limit: float, row: Instance, core: Order, light: Order, kept: Mask, best: Incumbent) -> float | None:
     """Offer what OR-Tools finds on the core; if it proves that, a lower bound over all decisions on open tokens.
 
     ``kept``: which tokens outside the core are kept. The bound lets the ``light`` open ones go at no weight.
@@ -141,8 +131,8 @@ def integers(
 ) -> tuple[Any, np.longdouble, bool]:
     """(chosen, an upper bound on their profit, proved): rounded outwards for a bound, inwards for a decision."""
     up, down = (np.floor, np.ceil) if outer else (np.ceil, np.floor)
-    by_weight = UNITS - math.frexp(float(weight.sum()))[1]
-    by_profit = UNITS - math.frexp(float(profit.sum()) or 1.0)[1]
+    by_weight = UNIT_BITS - math.frexp(float(weight.sum()))[1]
+    by_profit = UNIT_BITS - math.frexp(float(profit.sum()) or 1.0)[1]
     weights = up(np.ldexp(weight, by_weight)).astype(np.int64)
     profits = down(np.ldexp(profit, by_profit)).astype(np.int64)
     room_units = int(down(np.ldexp(min(max(room, np.longdouble(0)), weight.sum()), by_weight)))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     Parameter = float
 
-FEW = 8  # entries that are shown
+SHOWN_ENTRIES = 8  # entries that are shown
 
 
 def parameter(name: str, value: Any) -> float | Tensor:
@@ -39,14 +39,21 @@ def parameter(name: str, value: Any) -> float | Tensor:
         return float(value) if value.numel() == 1 else value
     if isinstance(value, Real) and not isinstance(value, bool):
         return float(value)
-    raise ValueError(f"{name} must be a number, or a tensor with one for every row, got {shown(value)}.")
+    raise ValueError(f"{name} must be a number, or a tensor with one for every row, got {one_line(value)}.")
+
+
+def probability(name: str, value: Any) -> float | Tensor:
+    found = parameter(name, value)
+    for x in entries(found):
+        if not 0 <= x <= 1:
+            raise ValueError(f"{name} must lie in [0, 1] (it is a probability), got {x}.")
+    return found
 
 
 def one_number(name: str, value: Any) -> float:
-    """A parameter that is one number for all rows."""
     found = parameter(name, value)
     if isinstance(found, Tensor):
-        raise ValueError(f"{name} must be one number for all rows, got {shown(found)}.")
+        raise ValueError(f"{name} must be one number for all rows, got {one_line(found)}.")
     return found
 
 
@@ -62,7 +69,7 @@ def setting(name: str, value: Any) -> float:
     if isinstance(value, (Tensor, np.ndarray)):
         return one_number(name, value)
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise ValueError(f"{name} must be a number, got {shown(value)}.")
+        raise ValueError(f"{name} must be a number, got {one_line(value)}.")
     return parameter(name, value)  # type: ignore[return-value]
 
 
@@ -75,7 +82,6 @@ def budgets(value: Any) -> float | Tensor:
 
 
 def entries(value: float | Tensor) -> list[float]:
-    """All numbers of a parameter."""
     return value.flatten().tolist() if isinstance(value, Tensor) else [value]
 
 
@@ -100,11 +106,10 @@ def spread(name: str, value: Tensor, mass: Tensor) -> Tensor:
         ) from None
 
 
-def shown(value: Any) -> str:
-    """A parameter on one line."""
+def one_line(value: Any) -> str:
     if not isinstance(value, Tensor):
         return " ".join(repr(value).split())
-    if value.numel() <= FEW:
+    if value.numel() <= SHOWN_ENTRIES:
         return f"tensor({value.tolist()})"
     return f"tensor of shape {tuple(value.shape)} from {float(value.min()):g} to {float(value.max()):g}"
 
@@ -129,7 +134,7 @@ class Parameters:
         return hash(self.key())
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={shown(value)}' for name, value in vars(self).items())})"
+        return f"{type(self).__name__}({', '.join(f'{name}={one_line(value)}' for name, value in vars(self).items())})"
 
     def key(self) -> tuple[Any, ...]:
         """Its class and its fields, tensors by shape and entries."""

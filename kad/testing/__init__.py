@@ -6,8 +6,6 @@ through the same suites in its tests.
 
 from .chances import check_chance as check_chance
 from .engines import check_engine as check_engine
-from .losses import check_loss as check_loss
-from .solvers import check_solver as check_solver
-from .targets import check_target as check_target
-
-__all__ = ["check_chance", "check_engine", "check_loss", "check_solver", "check_target"]
+from .values import check_loss as check_loss
+from .values import check_solver as check_solver
+from .values import check_target as check_target

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..chances import Chance
 from .claims import claim, distributions, right_kind
 
-DRAWS = 64  # of coins that are certain, so that one which errs half of the time passes with probability 2^-64
+COINS = 64  # of coins that are certain, so that one which errs half of the time passes with probability 2^-64
 
 
 def check_chance(chance: Chance, seed: int = 0) -> None:
@@ -30,28 +30,29 @@ def check_chance(chance: Chance, seed: int = 0) -> None:
     >>> check_chance(kad.Sampled(torch.Generator().manual_seed(0)))
     """
     right_kind(chance, Chance)
-    says = f"{type(chance).__name__}.greedy must be True or False, a property or an attribute, got {chance.greedy!r}."
-    claim(isinstance(chance.greedy, bool), says)
+    name, says = type(chance).__name__, f"must be True or False, a property or an attribute, got {chance.greedy!r}."
+    claim(isinstance(chance.greedy, bool), f"{name}.greedy {says}")
     check_pick(chance, seed)
     check_coin(chance)
     check_leading(chance)
     for value in (torch.tensor([True, False, True]), torch.tensor([0, 3, 7])):
         found = chance.settled(value.clone())
         good = isinstance(found, Tensor) and found.dtype == value.dtype and torch.equal(found, value)
-        claim(
-            good,
-            f"{type(chance).__name__}.settled must give back what it was given, got {shown(found)} for {value.tolist()}.",
-        )
+        given = f"got {returned(found)} for {value.tolist()}"
+        claim(good, f"{name}.settled must give back what it was given, {given}.")
 
 
-def asked(chance: Chance, rows: int, place: int, what: str) -> None:
+def announce(chance: Chance, rows: int, place: int, what: str) -> None:
     """Tell the source what the next decision is about, of every row."""
     every = torch.arange(rows)
     chance.about(every, torch.full_like(every, place), torch.ones(rows, dtype=torch.bool), what, 0)
 
 
-def shown(found: Any) -> str:
-    """What was returned, for a sentence."""
+def one_each(found: Any, rows: int, *dtypes: torch.dtype) -> bool:
+    return isinstance(found, Tensor) and found.shape == (rows,) and found.dtype in dtypes
+
+
+def returned(found: Any) -> str:
     return f"{found.dtype} {tuple(found.shape)} {found.tolist()}" if isinstance(found, Tensor) else repr(found)
 
 
@@ -63,11 +64,11 @@ def check_pick(chance: Chance, seed: int) -> None:
             weights = (scale * torch.stack([p, p.flip(0), p])).to(dtype)
             given = weights.clone()
             for place in range(4):
-                asked(chance, len(weights), place, "draft")
+                announce(chance, len(weights), place, "draft")
                 token = chance.pick(weights)
                 at = f"for the weights {given.tolist()}"
-                good = isinstance(token, Tensor) and token.shape == (len(weights),) and token.dtype == torch.long
-                claim(good, f"{name}.pick must return ids, torch.int64 ({len(weights)},), got {shown(token)}, {at}.")
+                good = one_each(token, len(weights), torch.long)
+                claim(good, f"{name}.pick must return ids, torch.int64 ({len(weights)},), got {returned(token)}, {at}.")
                 inside = ((token >= 0) & (token < len(p))).all()
                 claim(torch.equal(weights, given), f"{name}.pick changed the weights that it was given, {at}.")
                 claim(inside, f"{name}.pick must return ids in [0, {len(p)}), got {token.tolist()}, {at}.")
@@ -87,11 +88,13 @@ def check_coin(chance: Chance) -> None:
     name, size = type(chance).__name__, 3
     for probability in (torch.tensor([0.0, 1.0, 0.5]), torch.tensor([1.0, 0.0, 0.25], dtype=torch.float64)):
         at = f"for the probabilities {probability.tolist()}"
-        for place in range(DRAWS):
-            asked(chance, size, place, "keep")
+        for place in range(COINS):
+            announce(chance, size, place, "keep")
             coin = chance.coin(probability)
-            good = isinstance(coin, Tensor) and coin.shape == (size,) and coin.dtype == torch.bool
-            claim(good, f"{name}.coin must return torch.bool ({size},), got {shown(coin)}, {at}.")
+            claim(
+                one_each(coin, size, torch.bool),
+                f"{name}.coin must return torch.bool ({size},), got {returned(coin)}, {at}.",
+            )
             claim(not coin[probability == 0].any(), f"{name}.coin came up at probability 0, {at}.")
             claim(coin[probability == 1].all(), f"{name}.coin did not come up at probability 1, {at}.")
 
@@ -99,31 +102,17 @@ def check_coin(chance: Chance) -> None:
 def check_leading(chance: Chance) -> None:
     """A count that passes the certain coins at the front and stops at the first impossible one."""
     name = type(chance).__name__
-    rows: list[list[float]] = [
-        [1, 1, 1, 1],
-        [0, 1, 1, 1],
-        [1, 1, 0, 1],
-        [1, 0.5, 0, 1],
-        [0.5, 0.5, 0.5, 0.5],
-        [1, 1, 1, 0.5],
-    ]
-    for probability in (
-        torch.tensor(rows),
-        torch.tensor(rows, dtype=torch.float64),
-        torch.ones(3, 0),
-        torch.tensor([[1.0], [0.0]]),
-    ):
+    rows = torch.tensor([[1, 1, 1, 1], [0, 1, 1, 1], [1, 1, 0, 1], [1, 0.5, 0, 1], [0.5] * 4, [1, 1, 1, 0.5]])
+    for probability in (rows, rows.double(), torch.ones(3, 0), torch.tensor([[1.0], [0.0]])):
         count, n = probability.shape
         least = [next((i for i, x in enumerate(row) if x < 1), n) for row in probability.tolist()]
         most = [next((i for i, x in enumerate(row) if x == 0), n) for row in probability.tolist()]
         at = f"for the probabilities {probability.tolist()}"
-        for place in range(DRAWS // 4):
-            asked(chance, count, place, "accept")
+        for place in range(COINS // 4):
+            announce(chance, count, place, "accept")
             passed = chance.leading(probability)
-            good = (
-                isinstance(passed, Tensor) and passed.shape == (count,) and passed.dtype in (torch.int32, torch.int64)
-            )
-            claim(good, f"{name}.leading must return counts, torch.int64 ({count},), got {shown(passed)}, {at}.")
+            good = one_each(passed, count, torch.int32, torch.int64)
+            claim(good, f"{name}.leading must return counts, torch.int64 ({count},), got {returned(passed)}, {at}.")
             good = all(a <= x <= b for a, x, b in zip(least, passed.tolist(), most, strict=True))
             claim(
                 good,

@@ -11,7 +11,7 @@ from ..mixture import dual
 from ..target import Target
 from .claims import claim, right_kind
 
-NEW_TOKENS = 8
+TEXT_LENGTH = 8
 
 
 def check_engine(engine: Engine, prompts: Sequence[Sequence[int]], target: Target | None = None) -> None:
@@ -41,9 +41,9 @@ def check_engine(engine: Engine, prompts: Sequence[Sequence[int]], target: Targe
     claim(len(prompts) >= 3, "give three prompts or more.")
     unknown = sorted(engine.capabilities - set(CAPABILITIES))
     claim(not unknown, f"{name} claims {unknown}, which are none of kad.engines.CAPABILITIES.")
-    greedy = Settings(new_tokens=NEW_TOKENS)
-    drawn = Settings(new_tokens=NEW_TOKENS, temperature=1.0)
-    for settings, seeds in ((greedy, None), (drawn, [11, 12, 13, *range(14, 11 + len(prompts))][: len(prompts)])):
+    greedy = Settings(new_tokens=TEXT_LENGTH)
+    drawn = Settings(new_tokens=TEXT_LENGTH, temperature=1.0)
+    for settings, seeds in ((greedy, None), (drawn, [*range(11, 11 + len(prompts))])):
         out = engine.generate(prompts, target, settings, seeds)
         check_texts(engine, out, len(prompts))
         for order in ([*range(len(prompts))][::-1], [1]):
@@ -63,7 +63,7 @@ def check_texts(engine: Engine, out: Generations, count: int) -> None:
     claim(out.seconds >= 0, f"{name} says that it took {out.seconds} seconds.")
     for text in out.texts:
         n = len(text.ids)
-        claim(0 < n <= NEW_TOKENS, f"{name} returned {n} tokens where 1 to {NEW_TOKENS} were to be.")
+        claim(0 < n <= TEXT_LENGTH, f"{name} returned {n} tokens where 1 to {TEXT_LENGTH} were to be.")
         for capability, told in (("origins", text.origins), ("alphas", text.alphas)):
             claimed = capability in engine.capabilities
             claim((told is not None) == claimed, f"{name} {'claims' if claimed else 'does not claim'} {capability}.")

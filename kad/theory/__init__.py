@@ -20,8 +20,8 @@ The frontier: `optimal_risk` r*(b), `primal_risk`, `fractional_risk`, `dual_func
 its bounds at any size: `majorisation_bound`, `sized_majorisation_bound`. `family`: named distributions to try them on.
 """
 
-from .claims import Claim as Claim
 from .families import family as family
+from .knapsack import Claim as Claim
 from .knapsack import critical_loss as critical_loss
 from .knapsack import deferred_mass as deferred_mass
 from .knapsack import dual_function as dual_function

@@ -1,4 +1,4 @@
-"""S1 to S6: the knapsack of deferral, its dual, its greedy and its relaxation.
+"""What a claim is, and S1 to S6: the knapsack of deferral, its dual, its greedy and its relaxation.
 
 Notation: ℓ = ``loss``, P = ``mass``, g(d) = Σ P d, r(d) = Σ P ℓ (1 − d), r*(b) the least risk of a 0-1 decision with
 g(d) ≤ b. All functions are per row, ``(*batch, V) -> (*batch,)``, in float64.
@@ -7,15 +7,58 @@ g(d) ≤ b. All functions are per row, ``(*batch, V) -> (*batch,)``, in float64.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ..distributions import check_budget
 from ..solvers import Dual, Fractional, Primal
-from ..solvers.base import linear_relaxation, risk_of
+from ..solvers.base import check_problem, linear_relaxation, risk_of
 from ..solvers.brute import LARGEST, every_decision
-from .claims import Claim, knapsack, weighted
+
+
+@dataclass(frozen=True)
+class Claim:
+    """``left = right`` or ``left ≤ right``, one number per row.
+
+    Attributes:
+        left, right: the two sides, ``(*batch,)``.
+        relation: ``"="`` or ``"<="``.
+
+    >>> import kad, torch
+    >>> p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    >>> claim = kad.theory.weak_duality(kad.Logistic()(p), p, multiplier=1.0, budget=0.4)
+    >>> claim.holds(), [round(float(side), 4) for side in (claim.left, claim.right)]
+    (True, [0.4466, 0.6685])
+    """
+
+    left: Tensor
+    relation: Literal["=", "<="]
+    right: Tensor
+
+    @property
+    def slack(self) -> Tensor:
+        """right − left: zero for an equality, not negative for an inequality."""
+        return self.right - self.left
+
+    def holds(self, tolerance: float = 1e-9) -> bool:
+        """Whether it holds in every row, up to a tolerance relative to the size of the sides.
+
+        The default covers float64 sums of a few thousand terms; for 150,000 tokens take 1e-7.
+        """
+        scale = tolerance * (1 + self.left.abs() + self.right.abs())
+        short = self.slack < -scale
+        if self.relation == "=":
+            short |= self.slack > scale
+        return not bool(short.any())
+
+
+def knapsack(loss: Tensor, mass: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss and mass in float64, checked as `kad.solve` does."""
+    check_problem(loss, mass)
+    return loss.double(), mass.double()
 
 
 def deferred_mass(mass: Tensor, d: Tensor) -> Tensor:
@@ -41,11 +84,8 @@ def optimal_risk(loss: Tensor, mass: Tensor, budget: float | Tensor, slack: floa
     n = mass.shape[-1]
     if n > LARGEST:
         raise ValueError(f"the exact optimum is found by enumeration, for at most {LARGEST} tokens; got {n}.")
-    d = every_decision(n).to(mass)
-    limit = torch.as_tensor(budget, dtype=mass.dtype, device=mass.device)
-    limit = torch.where(limit >= 1, torch.inf, limit + slack).expand(mass.shape[:-1]).unsqueeze(-1)
-    fits = deferred_mass(mass.unsqueeze(-2), d) <= limit
-    return risk(loss.unsqueeze(-2), mass.unsqueeze(-2), d).masked_fill(~fits, torch.inf).amin(-1)
+    limit = torch.as_tensor(budget, dtype=mass.dtype, device=mass.device) + slack
+    return every_decision(loss, mass, limit.expand(mass.shape[:-1]))[1].amin(-1)
 
 
 def primal_risk(loss: Tensor, mass: Tensor, budget: float) -> Tensor:
@@ -70,7 +110,8 @@ def dual_function(loss: Tensor, mass: Tensor, multiplier: float | Tensor, budget
     """θ(μ) = Σ P_v min(ℓ_v, μ) − μ b, the minimum over d of the Lagrangian; concave in μ."""
     loss, mass = knapsack(loss, mass)
     mu = torch.as_tensor(multiplier, dtype=loss.dtype, device=loss.device)
-    return weighted(mass, torch.minimum(loss, mu.unsqueeze(-1) if mu.ndim else mu)) - mu * budget
+    capped = torch.minimum(loss, mu.unsqueeze(-1) if mu.ndim else mu)
+    return risk(capped, mass, torch.zeros_like(mass)) - mu * budget
 
 
 def lagrangian(loss: Tensor, mass: Tensor, d: Tensor, multiplier: float, budget: float) -> Tensor:
@@ -168,7 +209,7 @@ def half_of_the_saving(loss: Tensor, mass: Tensor, budget: float) -> Claim:
     Otherwise a token that can never go may stand first in the order and end the prefix before it begins.
     """
     loss, mass = knapsack(loss, mass)
-    everything = weighted(mass, loss)
+    everything = risk(loss, mass, torch.zeros_like(mass))
     optimum = everything - optimal_risk(loss, mass, budget)
     prefix = everything - primal_risk(loss, mass, budget)
     fits = (mass <= budget) & (mass > 0)

@@ -3,21 +3,17 @@
 Let P = p and let c(x) = x ℓ(x), the cost of keeping a token of mass x, be concave with c(0) = 0: −x log x for the
 logistic loss, x log(p_max / x) for the perceptron on log-probabilities. Keeping a set R of mass at least
 D = Σp − b costs Σ_R c(p_v). Sort the masses in descending order, q_1 ≥ q_2 ≥ ..., with prefix sums Q_m, and let
-Q_m < D ≤ Q_{m+1}, ρ = D − Q_m, H_m = c(q_1) + ... + c(q_m). Every set of mass S is majorised by (q_1, ..., q_k, S − Q_k)
-with Q_k < S ≤ Q_{k+1}, so by Karamata's inequality it costs at least H_k + c(S − Q_k). As a function of S this is
-concave between the Q_k and rises from one to the next, so over S ≥ D it is least at S = D or at S = Q_{m+1}:
+Q_m < D ≤ Q_{m+1}, ρ = D − Q_m, H_m = c(q_1) + ... + c(q_m). By Karamata's inequality
 
     r*(b) ≥ H_m + min(c(ρ), c(q_{m+1})).
 
-The LP relaxation charges only ρ ℓ(q_{m+1}), which is never more.
-
-Where ρ is lighter than every token (near-uniform p) that first bound charges for a token that does not exist. But a
-set of mass D holds at least k = m + 1 tokens, and among sets of k tokens and mass S the one that majorises them all
-has the j − 1 largest, one of a free size x and the k − j smallest. With T and U the mass and the cost of these others,
-x = S − T, so f(S) = U + c(S − T), concave between the corners S_j = (j largest) + (k − j smallest). Larger sets are
-majorised by these too (pad with zeros, c(0) = 0), so over S ≥ D:
+Where ρ is lighter than every token (near-uniform p) that charges for a token that does not exist. But a set of mass D
+holds at least k = m + 1 tokens. With j − 1 of the largest, k − j of the smallest and one of a free size x, of T and U the
+mass and the cost of these others, f(S) = U + c(S − T) between the corners S_j = (j largest) + (k − j smallest), and
 
     r*(b) ≥ min(f(D), f(S_j) for every corner S_j ≥ D).
+
+The proofs are on the documentation site (Theory, S13).
 """
 
 from __future__ import annotations
@@ -29,13 +25,10 @@ from torch import Tensor
 
 from ..distributions import check_budget, check_distribution
 from ..losses import Brier, Logistic, Loss, Perceptron, Squared
-from .claims import Claim
-from .knapsack import fractional_risk, optimal_risk
-
-Cost = Callable[[Tensor], Tensor]
+from .knapsack import Claim, fractional_risk, optimal_risk
 
 
-def cost_of(loss: Loss, p: Tensor) -> Cost:
+def cost_of(loss: Loss, p: Tensor) -> Callable[[Tensor], Tensor]:
     """c(x) = x ℓ(x) as a function of a token's mass, for the losses whose cost is concave on [0, max p].
 
     That is `Logistic`, both `Perceptron`, `Brier`, and `Squared` if no mass exceeds 2/3.
@@ -89,8 +82,8 @@ def majorisation_bound(loss: Loss, p: Tensor, budget: float) -> Tensor:
     rest = torch.minimum(rest.clamp_min(0), next_token)
     full = torch.where(whole, cost(q), torch.zeros_like(q)).sum(-1)
     tail = torch.minimum(cost(rest), cost(next_token)).squeeze(-1)
-    everything_may_go = (demand.squeeze(-1) <= 0) | torch.full_like(full, budget >= 1).bool()
-    return torch.where(everything_may_go, torch.zeros_like(full), full + tail)
+    everything_may_go = (demand.squeeze(-1) <= 0) | (budget >= 1)
+    return torch.where(everything_may_go, 0.0, full + tail)
 
 
 def sized_majorisation_bound(loss: Loss, p: Tensor, budget: float) -> Tensor:

@@ -9,18 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..distributions import check_distribution, check_same_shape, total_variation
+from ..distributions import check_distribution, check_distributions, total_variation
 from ..mixture import mix
 from ..solvers import Dual, Primal
-from .claims import Claim, knapsack
-from .knapsack import critical_loss, deferred_mass, optimal_risk, risk, unfilled_budget
+from .knapsack import Claim, critical_loss, deferred_mass, knapsack, optimal_risk, risk, unfilled_budget
 
 
 def pair(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-    """Two distributions in float64, checked."""
-    check_same_shape("p", p, "q", q)
-    check_distribution("p", p)
-    check_distribution("q", q)
+    check_distributions(p=p, q=q)
     return p.double(), q.double()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 import kad
 from kad.bench import command, pairs
-from kad.bench.contenders import Job, Synthetic, contenders
+from kad.bench.contenders import Race, Synthetic, contenders
 from kad.bench.measure import measure
 from kad.cli.main import main
 from kad.decoding.packed import PackedLinear
@@ -30,9 +31,9 @@ def models() -> pairs.Models:
     return pairs.Models("tiny", base, proxy)
 
 
-def job(models: pairs.Models, rows: int, **more) -> Job:
+def job(models: pairs.Models, rows: int, **more) -> Race:
     prompts = torch.randint(3, 32, (rows, PROMPT), generator=torch.Generator().manual_seed(0))
-    return Job(models, prompts, NEW, **{"sample": True, "target": kad.dual(0.4), **more})
+    return Race(models, prompts, NEW, **{"sample": True, "target": kad.dual(0.4), **more})
 
 
 @pytest.mark.parametrize("rows", [1, 3])
@@ -55,13 +56,13 @@ def test_all_emit_as_much_and_feed_what_they_must(models: pairs.Models, rows: in
             fed, places = getattr(r, f"{model}_fed"), getattr(r, f"{model}_places")
             assert fed <= places
             assert fed == places or (r.name.startswith("kad") and rows > 1)
-            assert set(r.as_dict()) >= {f"{model}_passes", f"{model}_fed", f"{model}_places"}
+            assert set(dataclasses.asdict(r)) >= {f"{model}_passes", f"{model}_fed", f"{model}_places"}
     for r in results:
         assert len(r.seconds) == 2
         assert 0 < r.outside < 1
         assert r.tokens_per_second > 0
         assert r.floor > 0
-    assert command.paired(results[0], results[0]) == [1.0, 1.0]
+    assert command.times_as_fast(results[0], results[0]) == [1.0, 1.0]
 
 
 def test_synthetic_verdicts_come_at_their_rate_on_both_sides(models: pairs.Models) -> None:
@@ -71,7 +72,7 @@ def test_synthetic_verdicts_come_at_their_rate_on_both_sides(models: pairs.Model
     assert float(leading) == pytest.approx(0.78 + 0.78**2 + 0.78**3, abs=0.03)
     assert chance.leading(torch.zeros(5, 3)).tolist() == [0] * 5  # places without a draft
     assert float(chance.coin(torch.ones(20_000)).float().mean()) == pytest.approx(0.8, abs=0.02)
-    long = Job(models, torch.tensor([[3, 4, 5]]), 400, True, kad.dual(0.4), 0.78, 0.2)
+    long = Race(models, torch.tensor([[3, 4, 5]]), 400, True, kad.dual(0.4), 0.78, 0.2)
     results = measure(long, [c for c in contenders([3]) if c.window == 3], 1, 1e9, lambda text: None)
     expected = 400 / (1 + 0.78 + 0.78**2 + 0.78**3)
     for r in results:

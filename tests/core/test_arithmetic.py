@@ -7,13 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kad.arithmetic import CPU, TORCH, Arithmetic, Reference, Weights, fused
+from kad.arithmetic import CPU, TORCH, Arithmetic, Weights, fused
 from kad.arithmetic.cpu import SORTED
 from kad.distributions import BLOCK
 
+from ..reference import Reference
 from .test_selection import KINDS, distribution
 
-MACHINES = {"torch": TORCH, "cpu": CPU, "traced": fused({"backend": "eager"})}
+MACHINES = {"torch": TORCH, "cpu": CPU, "traced": fused(backend="eager")}
 SIZES = [7, SORTED + 1, 4 * BLOCK + 5]
 REFERENCE = Reference()
 BUDGETS = (0.0, 0.05, 0.5, 0.9, 1.0, torch.tensor([0.3, 1.0], dtype=torch.float64))

@@ -8,7 +8,7 @@ import torch
 import kad
 from kad.arithmetic.cpu import SORTED
 from kad.decisions import Decision, Reading, decide
-from kad.distributions import deferred_mass
+from kad.distributions import alpha_of
 
 # One row for every way that a decision takes: sorted, by mass alone, over whole blocks and with a rest.
 SIZES = (3, 49, SORTED, SORTED + 1, 5 * SORTED, 40_000)
@@ -52,8 +52,8 @@ def test_all_is_exactly_one(size: int, dtype: torch.dtype) -> None:
         q = torch.softmax(-p, -1)
         pi = found.kept(p) + found.alpha.unsqueeze(-1) * q
         assert torch.equal(pi, q)
-    assert deferred_mass(p, torch.ones_like(p)).tolist() == [1.0] * len(p)
-    assert deferred_mass(p, torch.zeros_like(p)).tolist() == [0.0] * len(p)
+    assert alpha_of(p, torch.ones_like(p)).tolist() == [1.0] * len(p)
+    assert alpha_of(p, torch.zeros_like(p)).tolist() == [0.0] * len(p)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
@@ -72,7 +72,7 @@ def test_tokens_without_mass_need_not_be_deferred() -> None:
     """A truncated p: all of its mass goes to the proxy, though its zeros are kept."""
     p = torch.zeros(1, 49)
     p[0, :47] = 1 / 47
-    assert deferred_mass(p, (p > 0).float()).tolist() == [1.0]
+    assert alpha_of(p, (p > 0).float()).tolist() == [1.0]
 
 
 def test_a_certificates_budget_can_be_asked_for() -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import kad
 from kad.solvers import majorise
-from kad.solvers.knapsack import PROVED, Incumbent, Row, first_incumbent
+from kad.solvers.knapsack import PROVED, Incumbent, Instance, first_incumbent
 
 LOSSES: list[kad.Loss] = [
     kad.Logistic(), kad.Perceptron("log"), kad.Perceptron("probability"), kad.Brier(), kad.Squared(), kad.ZeroOne(),
@@ -147,13 +147,13 @@ def test_a_wrong_search_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) 
         without = bounds.without
         monkeypatch.setattr(bounds, "without", lambda self, n, j, start: without(self, n, j, start + (start > j)))
     else:
-        init = Row.__init__
+        init = Instance.__init__
 
         def tightened(self, *args) -> None:
             init(self, *args)
             self.relaxed = self.demand + 1e-3
 
-        monkeypatch.setattr(Row, "__init__", tightened)
+        monkeypatch.setattr(Instance, "__init__", tightened)
     assert next(mistakes(exact, 2000, 0), None) is not None
 
 
@@ -326,7 +326,7 @@ def test_the_search_starts_from_the_bounds_of_the_theory(loss: kad.Loss) -> None
         p = torch.softmax(spread * torch.randn(size, generator=g, dtype=torch.float64), -1)
         for budget in (0.1, 0.4, 0.8):
             values, order = loss(p).numpy(), np.argsort(-p.numpy(), kind="stable")
-            row = Row(values, p.numpy(), order, budget)
+            row = Instance(values, p.numpy(), order, budget)
             cost, deviation = majorise.match(row) or pytest.fail("no concave cost matched")
             assert deviation < 1e-14
             bounds = majorise.Bounds(row, cost, first_incumbent(row, values))
@@ -339,7 +339,7 @@ def test_the_search_starts_from_the_bounds_of_the_theory(loss: kad.Loss) -> None
 def test_incumbents_are_summed_exactly_where_rounding_decides() -> None:
     """0.1 + 0.2 exceeds 0.3 as float64 numbers add, but not the float64 that is nearest to their exact sum."""
     mass = np.array([0.7, 0.2, 0.1])
-    row = Row(-np.log(mass), mass, np.arange(3), 0.3)
+    row = Instance(-np.log(mass), mass, np.arange(3), 0.3)
     best = Incumbent(row)
     best.offer_mask(np.array([True, False, False]))
     assert (best.cost < math.inf) == (math.fsum([0.1, 0.2]) <= 0.3)

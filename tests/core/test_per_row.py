@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import kad
 from kad.arithmetic.cpu import SORTED
-from kad.arithmetic.rows import HEAVY
+from kad.arithmetic.selection import HEAVY
 from kad.cut import Cut
 
 LEVELS = torch.tensor([[0.0, 0.1, 0.3], [0.7, HEAVY / 2, 1.0]], dtype=torch.float64)  # .1 and .7 have no float32

@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kad
-from kad.arithmetic import CPU, rows
+from kad.arithmetic import CPU, selection
 from kad.arithmetic.cpu import SOME, SORTED, kept_tokens
-from kad.arithmetic.digits import prefix_by_digits
 from kad.arithmetic.plain import prefix_by_sorting
-from kad.arithmetic.rows import border_of_masses
+from kad.arithmetic.selection import border_of_masses, prefix_by_digits
 
 
 def distribution(kind: str, size: int, dtype: torch.dtype, seed: int = 0) -> torch.Tensor:
@@ -151,13 +150,13 @@ def test_any_masses_and_budgets(units: list[int], room: int) -> None:
     assert tied == bool((want.fits & (mass == value)).any())
 
 
-@pytest.mark.parametrize("bracket", ["heavy", "sampled", "everything"])
+@pytest.mark.parametrize("bracket", ["heavy", "sampled", "complete"])
 def test_every_bracket_counts_what_is_lighter(bracket: str) -> None:
     """Ids, masses in order, and the mass below: whether or not the border lies inside."""
     for kind in KINDS:
         for row in distribution(kind, 30_000, torch.float64).numpy():
             for budget in (0.05, 0.5, 0.9):
-                ids, members, below = getattr(rows, bracket)(row, budget)
+                ids, members, below = getattr(selection, bracket)(row, budget)
                 assert sorted(row[ids].tolist()) == members.tolist()
                 if len(ids):
                     assert below == pytest.approx(float(row[row < members[0]].sum()), abs=1e-13)
@@ -167,8 +166,8 @@ def test_most_flat_rows_need_no_full_sort(monkeypatch: pytest.MonkeyPatch) -> No
     """What makes it fast: the sample's bracket holds the border, at any flatness and budget."""
     g = torch.Generator().manual_seed(0)
     calls = []
-    right = rows.everything
-    monkeypatch.setattr(rows, "everything", lambda p, room: calls.append(0) or right(p, room))
+    right = selection.complete
+    monkeypatch.setattr(selection, "complete", lambda p, room: calls.append(0) or right(p, room))
     count = 0
     for spread in (0.001, 0.03, 0.5, 1.0, 2.0):
         p = torch.softmax(spread * torch.randn(20, 151_936, generator=g), -1)

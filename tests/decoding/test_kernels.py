@@ -48,7 +48,7 @@ def spread(choice: Weights) -> torch.Tensor:
 
 
 def compare(backend: dict[str, str], kinds: list[str]) -> None:
-    machine, u = fused(backend), torch.rand(3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    machine, u = fused(**backend), torch.rand(3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for kind in kinds:
         p, q = (machine.softmax(logits(kind, seed), 0.7) for seed in (0, 1))
         torch.testing.assert_close(p, CPU.softmax(logits(kind, 0), 0.7), atol=0, rtol=OF_ROW)
@@ -82,7 +82,7 @@ def test_by_the_real_compiler() -> None:
 @pytest.mark.parametrize("name", ["dual", "fractional", "confidence bet"])
 def test_the_law_with_fused_kernels(name: str) -> None:
     target, models, prompt = targets("models")[name], tables(9, 2), torch.tensor([1, 0])
-    machine = fused({"backend": "eager"})
+    machine = fused(backend="eager")
     got = emitted_law(lambda chance: decoder(target, models, prompt, 3, 2, chance, temperature=0.7, arithmetic=machine))
     want = chain_law(target, models, prompt, 3, 0.7, None)
     assert max(abs(got.get(key, 0.0) - want.get(key, 0.0)) for key in got.keys() | want.keys()) < 1e-10
@@ -92,7 +92,7 @@ def test_solvers_that_cannot_be_traced_run_as_they_are() -> None:
     p = torch.softmax(logits("random", 0, rows=1)[:, :2, :40].double(), -1)
     target = kad.Mixture(kad.Logistic(), kad.Exact(0.5))
     for _ in range(2):
-        decision = fused({"backend": "eager"}).call(decide, target, Reading(p, p), None)
+        decision = fused(backend="eager").call(decide, target, Reading(p, p), None)
         assert decision is not None
         assert torch.equal(decision.dense(), target.defer(p))
 
@@ -112,6 +112,6 @@ def test_a_target_without_a_hash_is_decided_too() -> None:
 
     p = torch.tensor([[0.5, 0.25, 0.25]])
     for _ in range(2):
-        decision = fused({"backend": "eager"}).call(decide, Thawed(), Reading(p, p), None)
+        decision = fused(backend="eager").call(decide, Thawed(), Reading(p, p), None)
         assert decision is not None
         assert decision.alpha.tolist() == [0.5]

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 import kad
-from kad.arithmetic import CPU, Arithmetic, Reference, Weights
+from kad.arithmetic import CPU, Arithmetic, Weights
 from kad.arithmetic.cpu import Cpu
 from kad.decisions import Decision
 from kad.laws import deferral, whole
 
+from ..reference import Reference
 from .enumeration import chain_law, decoder, emitted_law, tables
 
 

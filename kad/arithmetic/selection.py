@@ -1,4 +1,4 @@
-"""Where the budget runs out, by the digits of the losses: a radix selection on a CPU."""
+"""Where the budget runs out, on a CPU and without sorting the vocabulary: by the digits of the losses, or by the masses."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..distributions import accumulation_dtype
-from .machine import Prefix
-from .rows import each
+from ..distributions import accumulation_dtype, blockwise_sum
+from .machine import Prefix, each
 
 DIGIT = 12  # bits of a loss that are looked at at once: a histogram that stays in the nearest cache
-FEW = 256  # tokens that are sorted in the end
+SORTED_LAST = 256  # tokens that are sorted in the end
+HEAVY = 2.0**-12  # fewer than 4,096 tokens weigh more
+STRIDE = 32  # one token in so many is looked at to guess where the border lies
+MARGIN = 8  # looked-at tokens by which the bracket is wider than the guess says
 
 
 def prefix_by_digits(loss: Tensor, mass: Tensor, budget: float | Tensor) -> Prefix:
@@ -64,13 +66,70 @@ def border(key: Tensor, weight: Tensor, room: float) -> Border:
         members = torch.from_numpy(np.flatnonzero(digit.numpy() == chosen))
         low += chosen << shift
         high = low + (1 << shift) - 1
-        if shift and len(members) <= FEW:
+        if shift and len(members) <= SORTED_LAST:
             members = members[key[members].sort(descending=True, stable=True).indices]
         key, weight = key[members], weight[members]
         ids = members if ids is None else ids[members]
-        if not shift or len(ids) <= FEW:
+        if not shift or len(ids) <= SORTED_LAST:
             break
     running = weight.cumsum(-1)
     # Their sum exceeds the room, unless another order of addition rounds it down to it.
     inside = min(int(torch.searchsorted(running, room, right=True)), len(ids) - 1)
     return Border(high, ids[:inside].numpy(), int(ids[inside]), room - (float(running[inside - 1]) if inside else 0.0))
+
+
+Bracket = tuple[NDArray[np.int64], NDArray[np.floating], float]
+
+
+def border_of_masses(p: NDArray[np.floating], room: float) -> tuple[float, int, float, bool]:
+    """One row's critical mass and token, the mass of what goes before it, and whether equal tokens do.
+
+    Only the tokens of a bracket are sorted: the heavy ones, where the border lies if the distribution is peaked; then
+    those that a sample points at, where it lies if it is flat; in the end all of them.
+    """
+    for bracket in (heavy, sampled, complete):
+        ids, members, below = bracket(p, room)
+        running = members.cumsum(dtype=np.float64)
+        if len(ids) and below <= room < below + running[-1]:
+            break
+    else:
+        return 2.0, 0, float(running[-1]), False  # all of them fit
+    at = min(int(running.searchsorted(room - below, side="right")), len(ids) - 1)  # room - below is rounded
+    value = members[at]
+    equal = at - int(members.searchsorted(value))
+    critical = ids[p[ids] == value][equal]
+    return float(value), int(critical), below + (float(running[at - 1]) if at else 0.0), equal > 0
+
+
+# A bracket: the ids of all tokens whose mass lies in some interval, their masses in order (equal masses need no order
+# among themselves), and the mass of all that is lighter.
+
+
+def heavy(p: NDArray[np.floating], room: float) -> Bracket:
+    if p.max() <= HEAVY:
+        return np.empty(0, dtype=np.int64), p[:0], 0.0
+    ids = np.flatnonzero(p > HEAVY)
+    members = np.sort(p[ids])
+    return ids, members, float(blockwise_sum(torch.from_numpy(p))) - float(members.sum(dtype=np.float64))
+
+
+def sampled(p: NDArray[np.floating], room: float) -> Bracket:
+    """A sample guesses the border; the mass below that guess is summed, and the sample says how far to go from it."""
+    sample = np.sort(p[::STRIDE])
+    below = sample.cumsum()  # in the sample's units
+    last, unit = len(sample) - 1, float(below[-1])
+    guess = sample[min(int(below.searchsorted(room * unit)), last)]
+    # Σ min(p, guess) counts every token above the guess once as if it weighed so much.
+    above = np.count_nonzero(p > guess)
+    lighter = float(blockwise_sum(torch.from_numpy(p).clamp(max=float(guess)))) - float(guess) * above
+    far = int(below.searchsorted((room + 1.3 * (room - lighter)) * unit))  # densities are right to a few percent
+    if lighter <= room:
+        ids = np.flatnonzero((p > guess) & (p <= sample[min(far + MARGIN, last)]))
+        return ids, np.sort(p[ids]), lighter
+    ids = np.flatnonzero((p > sample[max(far - MARGIN, 0)]) & (p <= guess))
+    members = np.sort(p[ids])
+    return ids, members, lighter - float(members.sum(dtype=np.float64))
+
+
+def complete(p: NDArray[np.floating], room: float) -> Bracket:
+    return np.arange(len(p)), np.sort(p), 0.0

@@ -1,4 +1,4 @@
-"""The formulas in NumPy and float64, a row at a time: slow, and what the others are compared with."""
+"""The formulas of `kad.arithmetic` in NumPy and float64, a row at a time: slow, and what its machines are compared with."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..cut import Cut
-from .machine import Arithmetic, Prefix, Weights
-from .rows import each
+from kad.arithmetic import Arithmetic, Prefix, Weights, each
+from kad.cut import Cut
 
 Masses = NDArray[np.float64]
 
@@ -25,12 +24,12 @@ class Reference(Arithmetic):
         return torch.from_numpy(e / e.sum(-1, keepdims=True))
 
     def below(self, mass: Tensor, threshold: float | Tensor) -> Tensor:
-        found = [1.0 if (p < t).all() else p[p < t].sum() for p, t in rows(mass, threshold)]
+        found = [1.0 if (p < t).all() else p[p < t].sum() for p, t in with_numbers(mass, threshold)]
         return torch.tensor(found, dtype=torch.float64).view(mass.shape[:-1])
 
     def prefix(self, loss: Tensor, mass: Tensor, budget: float | Tensor) -> Prefix:
         fits, critical, left = [], [], []
-        for l, (p, b) in zip(double(loss).reshape(-1, mass.shape[-1]), rows(mass, budget), strict=True):
+        for l, (p, b) in zip(double(loss).reshape(-1, mass.shape[-1]), with_numbers(mass, budget), strict=True):
             order = np.argsort(-l, kind="stable")
             n, spent = longest(p[order], b)
             fits.append(np.isin(np.arange(len(p)), order[:n]))
@@ -41,22 +40,20 @@ class Reference(Arithmetic):
         return Prefix(given, torch.tensor(critical).view(shape), torch.tensor(left, dtype=torch.float64).view(shape))
 
     def lightest(self, mass: Tensor, budget: float | Tensor, fill: bool) -> Cut:
-        found = [lightest_of(p, b, fill) for p, b in rows(mass, budget)]
+        found = [lightest_of(p, b, fill) for p, b in with_numbers(mass, budget)]
         table = torch.tensor(found, dtype=torch.float64).view(*mass.shape[:-1], 4)
         value, alpha, critical, share = table.unbind(-1)
         return Cut(value, alpha, critical.long(), share, tied=True)
 
     def kept(self, cut: Cut, mass: Tensor) -> Tensor:
-        zero = torch.zeros_like(cut.value)
-        columns = (
-            x.reshape(-1).tolist()
-            for x in (zero if cut.critical is None else cut.critical, zero if cut.share is None else cut.share)
+        p, token = double(mass), np.arange(mass.shape[-1])
+        value, critical, share = (
+            np.zeros(1) if x is None else double(x)[..., None] for x in (cut.value, cut.critical, cut.share)
         )
-        given = zip(rows(mass, cut.value), *columns, strict=True)
-        found = [
-            kept_of(p, value, int(critical) if cut.tied or share else 0, share) for (p, value), critical, share in given
-        ]
-        return torch.from_numpy(np.stack(found)).view(mass.shape)
+        before = token < np.where(cut.tied | (share > 0), critical, 0)  # else ids are not compared
+        lighter = (p < value) | ((p == value) & before)
+        rest = 1 - share * ((token == critical) & (p == value))
+        return torch.from_numpy(np.where(lighter, 0, p * rest))
 
     def leftover(self, d: Tensor | Cut, p: Tensor, q: Tensor, alpha: Tensor) -> Weights:
         kept = self.kept(d, p).numpy() if isinstance(d, Cut) else double(p) * (1 - double(d))
@@ -66,7 +63,7 @@ class Reference(Arithmetic):
 
     def draw(self, weights: Tensor, uniform: Tensor) -> Tensor:
         found = []
-        for w, u in rows(weights, uniform):
+        for w, u in with_numbers(weights, uniform):
             running = w.cumsum()
             found.append(int(np.flatnonzero(running > min(u, 1 - 1e-15) * running[-1])[0]))
         return torch.tensor(found)
@@ -80,8 +77,7 @@ def double(x: Tensor) -> Masses:
     return found
 
 
-def rows(mass: Tensor, value: float | Tensor) -> list[tuple[Masses, float]]:
-    """Every row of masses with its number."""
+def with_numbers(mass: Tensor, value: float | Tensor) -> list[tuple[Masses, float]]:
     flat = double(mass).reshape(-1, mass.shape[-1])
     return list(zip(flat, each(value, len(flat)), strict=True))
 
@@ -104,10 +100,3 @@ def lightest_of(p: Masses, budget: float, fill: bool) -> tuple[float, float, int
     critical = int(order[n])
     share = min(1.0, max(0.0, (budget - spent) / p[critical])) if fill else 0.0
     return float(p[critical]), spent + share * float(p[critical]), critical, share
-
-
-def kept_of(p: Masses, value: float, critical: int, share: float) -> Masses:
-    """P_v (1 − d_v): what is heavier than the critical token, or as heavy and not before it, and the rest of that one."""
-    token = np.arange(len(p))
-    deferred = (p < value) | ((p == value) & (token < critical))
-    return np.where(deferred, 0, np.where((token == critical) & (p == value), p * (1 - share), p))
