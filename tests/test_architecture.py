@@ -11,7 +11,7 @@ from pathlib import Path
 import kad
 
 ORDER = [
-    "version", "started", "errors", "checks", "extras", "imports", "weights", "loading", "bounded", "terminal",
+    "version", "started", "errors", "checks", "extras", "imports", "loading", "bounded", "terminal",
     "distributions", "cut", "arithmetic", "losses", "cascades", "solvers", "target", "mixture", "gap", "decisions",
     "speculation", "looks", "chances", "origins", "laws", "theory", "vocabulary", "vocabulary_map", "decoding", "plots",
     "statistics", "demo", "checkpoints", "engines", "testing", "bench", "evaluation", "cli", "__main__",
