@@ -56,8 +56,7 @@ class Looker:
 
     def ask(self, name: str, *given: Tensor) -> Any:
         """Call a method on copies, and look whether it left them as they were."""
-        method = getattr(self.thing, name)
-        shown = "" if name == "__call__" else f".{name}"
+        method, shown = getattr(self.thing, name), f".{name}".removesuffix(".__call__")
         if said := missing(method, len(given)):
             raise self.fault(f"{shown} must take {len(given)} tensors by position, but there is: {said}")
         copies = [x.clone() for x in given]
@@ -68,18 +67,20 @@ class Looker:
             )
         return found
 
-    def without_proxy(self, name: str, p: Tensor) -> Any:
-        """Call a method with p alone, as ``reads_proxy = False`` says that it can be."""
+    def read(self, name: str, reads: tuple[Tensor, ...]) -> Any:
+        """Call a method with p and q*, or with p alone if ``reads_proxy = False`` says that it can be."""
         try:
-            return self.ask(name, p)
+            return self.ask(name, *reads)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
+            if self.thing.reads_proxy:
+                raise
             try:
-                getattr(self.thing, name)(p.clone(), p.clone())
+                getattr(self.thing, name)(*[reads[0].clone() for _ in range(2)])
             except Exception:
                 raise error from None  # it is not for want of q*
-            shown = "" if name == "__call__" else f".{name}"
+            shown = f".{name}".removesuffix(".__call__")
             raise self.fault(
                 f"{shown} fails without q*, but the class says reads_proxy = False; say reads_proxy = True"
             ) from error
@@ -125,7 +126,7 @@ class Looker:
                 "along the last axis, with no randomness"
             )
 
-    def cut(self, found: Any, p: Tensor, d: Tensor, of: str) -> None:
+    def cut(self, found: Any, p: Tensor, d: Tensor) -> None:
         """A cut says what d says."""
         if found is None:
             return
@@ -137,6 +138,6 @@ class Looker:
             raise self.fault(f".cut must have fields of the shape {tuple(shape)}, one number for every row")
         apart = (p * (found.dense(p) - d).abs()).sum(-1)
         if not bool((apart <= close(p)).all()):
-            raise self.fault(f".cut defers other tokens than {of}")
+            raise self.fault(".cut defers other tokens than its defer")
         if not bool(((found.alpha - deferred_mass(p, d)).abs() <= close(p)).all()):
             raise self.fault(".cut has an alpha that is not the mass that it defers")

@@ -26,10 +26,13 @@ class Lane:
         read: ``(B,)``, how many of them are in the model's memory.
         rows: ``(B,)``, their numbers in the original batch.
         passes, fed: model calls, and tokens fed per row ``(rows of the original batch,)``.
+        coverage: the share of the model's mass that counts; None if all of it does.
     """
 
+    coverage: float | None = None
+
     def __init__(self, model: Model, prompts: Sequence[Tensor], room: int) -> None:
-        self.model = model
+        self.model, self.name, self.fixed_rows = model, model.name, model.fixed_rows
         self.prompt = torch.tensor([len(p) for p in prompts])
         capacity = int(self.prompt.max()) + room
         self.tokens = torch.zeros(len(prompts), capacity, dtype=torch.long, device=model.device)
@@ -38,19 +41,6 @@ class Lane:
         self.known, self.read = self.prompt.clone(), torch.zeros_like(self.prompt)
         self.rows = torch.arange(len(prompts))
         self.passes, self.fed = 0, torch.zeros_like(self.prompt)
-
-    @property
-    def name(self) -> str:
-        return self.model.name
-
-    @property
-    def fixed_rows(self) -> bool:
-        return self.model.fixed_rows
-
-    @property
-    def coverage(self) -> float | None:
-        """The share of the model's mass that counts; None if all of it does."""
-        return None
 
     def append(self, token: Tensor, where: Tensor) -> None:
         """Tell the lane one more token of the rows ``where`` (a CPU mask)."""
@@ -95,8 +85,3 @@ class Lane:
         self.prompt, self.known, self.read = self.prompt[index], self.known[index], self.read[index]
         self.rows = self.rows[index]
         self.model.select(index)
-
-    def adopt(self, layers: Sequence[tuple[Tensor, Tensor]], read: Tensor) -> None:
-        """Begin with a cache's keys and values, of which ``read (B,)`` tokens of each row are meant."""
-        self.model.adopt(layers)
-        self.read = read

@@ -23,26 +23,22 @@ def lane_for(
     observer: Observer = unobserved,
 ) -> Lane:
     """The lane that fits the model; ``options`` are those of ``torch.compile``, None is without it."""
-    capacity = max(map(len, prompts)) + room
-    runs = model_for(name, model, len(prompts), capacity, vocabulary, options)
+    recurrent, capacity = is_recurrent(model), max(map(len, prompts)) + room
+    runs: Model
+    if options is None and recurrent:
+        runs = RecurrentModel(name, model, len(prompts), vocabulary)
+    elif options is None:
+        runs = HuggingFaceModel(name, model, capacity, vocabulary)
+    elif recurrent:
+        raise ValueError(f"the {name} ({type(model).__name__}) has a recurrent state; use compile=False.")
+    elif len(set((getattr(model, "hf_device_map", None) or {}).values())) > 1:
+        raise ValueError(f"the {name} lies on several devices (device_map), which moves its layers; use compile=False.")
+    else:
+        from .compiled import CompiledModel  # the compiler is slow to import
+
+        runs = CompiledModel(name, model, len(prompts), capacity, vocabulary, options)
     runs.observer = observer
     return Lane(runs, prompts, room)
-
-
-def model_for(
-    name: str, model: Any, rows: int, capacity: int, vocabulary: int, options: dict[str, Any] | None
-) -> Model:
-    if options is None:
-        if is_recurrent(model):
-            return RecurrentModel(name, model, rows, vocabulary)
-        return HuggingFaceModel(name, model, capacity, vocabulary)
-    if is_recurrent(model):
-        raise ValueError(f"the {name} ({type(model).__name__}) has a recurrent state; use compile=False.")
-    if len(set((getattr(model, "hf_device_map", None) or {}).values())) > 1:
-        raise ValueError(f"the {name} lies on several devices (device_map), which moves its layers; use compile=False.")
-    from .compiled import CompiledModel  # the compiler is slow to import
-
-    return CompiledModel(name, model, rows, capacity, vocabulary, options)
 
 
 def adopt(lane: Lane, cache: Any, width: int) -> None:
@@ -72,4 +68,5 @@ def adopt(lane: Lane, cache: Any, width: int) -> None:
     own = lane.model.layers
     if own and len(layers) != own:
         raise ValueError(f"the {lane.name}'s cache has {len(layers)} layers, the model {own}.")
-    lane.adopt(layers, torch.minimum((columns - pad).clamp_min(0), lane.prompt - 1))
+    lane.model.adopt(layers)
+    lane.read = torch.minimum((columns - pad).clamp_min(0), lane.prompt - 1)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..chances import Chance
 from ..decisions import Reading
-from ..laws import Case, Drafts, Fallen, Owed, Trial, law_for
+from ..laws import Asked, Case, Drafts, Fallen, Owed, Trial
 from ..laws.trial import align, here
 from ..origins import BASE, PROXY
 from ..target import Target
@@ -67,7 +67,7 @@ class Decoder:
         self.device = base.model.device  # where what is decided is computed
         self.sampling, self.chance, self.journal, self.watch = sampling, chance, journal, watch
         scores = journal.scores is not None
-        self.law = law_for(target, sampling.temperature, sampling.arithmetic, chance.greedy, scores)
+        self.law = Asked(target, sampling.temperature, sampling.arithmetic, chance.greedy, scores)
         self.pace = Constant(window) if isinstance(window, int) else window.pace(self.law.lazy, chance.settled)
         self.owed: Owed | None = None
 
@@ -128,7 +128,7 @@ class Decoder:
         if weights is not q.tempered:
             weights = torch.where(owed.where.to(weights.device).unsqueeze(-1), weights, q.tempered)
         token = self.chance.pick(weights)
-        origin = self.law.settled_by(owed, q, found, token)
+        origin = self.law.known.settled_by(owed, q, found, token)
         if found.pi is not None:
             self.journal.score(self.rows, found.pi, where)
         self.write(token, self.journal.length[self.rows], where)
@@ -153,13 +153,15 @@ class Decoder:
         p, r = trial.base.at(at), None if trial.reference is None else trial.reference.at(at)
         token, keep = torch.zeros_like(accepted), torch.zeros_like(ends)
         if self.law.lazy and bool(ends.any()):
-            token, keep = self.law.last(p, None if case.decision is None else case.decision.at(at), ends, self.ask)
+            token, keep = self.law.known.last(
+                p, None if case.decision is None else case.decision.at(at), ends, self.ask
+            )
         origin, fallen = torch.full_like(accepted, BASE, dtype=torch.int8), None
         if bool(replaced.any()):
             fallen = self.fallen(trial, case, p, accepted)
-            new = self.law.replacement(fallen).pick(self.ask("replace", replaced).pick)
+            new = self.law.known.replacement(fallen).pick(self.ask("replace", replaced).pick)
             token = torch.where(replaced.to(new.device), new, token.to(new.device))
-            origin = torch.where(replaced, self.law.replaced_by(fallen, token), origin)
+            origin = torch.where(replaced, self.law.known.replaced_by(fallen, token), origin)
 
         alpha = case.alpha.cpu()
         self.stand(drafts, case, accepted, alpha)

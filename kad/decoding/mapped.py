@@ -42,25 +42,14 @@ class MappedLane:
                 "with VocabularyMap.between(..., proxy_outputs=...)."
             )
         self.inner, self.map = inner, vocabulary_map
+        self.name, self.fixed_rows, self.fed = inner.name, inner.fixed_rows, inner.fed
         self.told = torch.zeros(len(inner.rows), dtype=torch.long)
         self.ends = torch.zeros(len(inner.rows), room + 1, dtype=torch.long)
         self.mass, self.draws = 0.0, 0
 
     @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def fixed_rows(self) -> bool:
-        return self.inner.fixed_rows
-
-    @property
     def passes(self) -> int:
         return self.inner.passes
-
-    @property
-    def fed(self) -> Tensor:
-        return self.inner.fed
 
     @property
     def coverage(self) -> float:

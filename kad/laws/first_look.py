@@ -20,29 +20,13 @@ from ..target import Target, mixed
 from .trial import Owed, Trial
 
 
-def look_at(target: Target) -> Trust:
+def look_at(target: Target) -> Look | None:
     """Who looks at a run's first position; nobody where all that decides is kad's own."""
-    return Look(target) if any(foreign(part) for part in target.made_of.values()) else Trust()
-
-
-class Trust:
-    """Looks at nothing; what a `Look` looks at."""
-
-    def at_trial(self, trial: Trial) -> None:
-        """The first position, at the first place of a round; without a draft there is no q* yet."""
-
-    def at_debt(self, owed: Owed, q: Reading) -> None:
-        """The first position, where it was owed."""
-
-    def decided(self, decision: Decision | None, where: Tensor) -> None:
-        """Every decision; ``where`` it counts, a mask of α's shape on the CPU."""
-
-    def sums(self, pi: Tensor, where: Tensor) -> None:
-        """Every π; ``where`` it counts, a mask on the CPU."""
+    return Look(target) if any(foreign(part) for part in target.made_of.values()) else None
 
 
 @dataclass
-class Look(Trust):
+class Look:
     """The look at one run's target.
 
     Attributes:
@@ -63,22 +47,22 @@ class Look(Trust):
         self.seen = Looker(self.target, "target")
 
     def at_debt(self, owed: Owed, q: Reading) -> None:
-        self.rows(owed.where, owed.base, q, owed.reference)
+        """The first position, where it was owed."""
+        self.first(owed.where, owed.base, q, owed.reference)
 
     def at_trial(self, trial: Trial) -> None:
+        """The first position, at the first place of a round; without a draft there is no q* yet."""
         first, proxy, running, drafts = (slice(None), 0), None, trial.running, trial.drafts
         if drafts.width:
             proxy, running = drafts.at(torch.zeros_like(drafts.count)), running & (drafts.count > 0)
-        self.rows(running, trial.base.at(first), proxy, trial.reference and trial.reference.at(first))
+        self.first(running, trial.base.at(first), proxy, trial.reference and trial.reference.at(first))
 
-    def rows(self, where: Tensor, base: Reading, proxy: Reading | None, reference: Reading | None) -> None:
-        """Look at the rows that count, until q* was known there."""
+    def first(self, where: Tensor, base: Reading, proxy: Reading | None, reference: Reading | None) -> None:
+        """Look at the rows that count of the first position, until q* was known there; readings ``(B, V)``."""
+        if self.done:
+            return
         at = where.to(base.plain.device)
-        if not self.done:
-            self.first(base.at(at), proxy and proxy.at(at), reference and reference.at(at))
-
-    def first(self, base: Reading, proxy: Reading | None, reference: Reading | None) -> None:
-        """Look at the first position, readings ``(R, V)``."""
+        base, proxy, reference = base.at(at), proxy and proxy.at(at), reference and reference.at(at)
         target, p = self.target, base.for_rule(self.target)
         q = None if proxy is None else proxy.for_rule(target)
         if self.mixture is None and (q is not None or not target.reads_proxy):
@@ -95,7 +79,7 @@ class Look(Trust):
     def decides(self, reads: tuple[Tensor, ...]) -> bool:
         """Look at ``defer`` and ``cut``; whether there is a decision."""
         seen, p, target = self.seen, reads[0], self.target
-        found = seen.ask("defer", *reads) if target.reads_proxy else seen.without_proxy("defer", p)
+        found = seen.read("defer", reads)
         cut = seen.ask("cut", p)
         if found is None:
             if cut is not None:
@@ -103,7 +87,7 @@ class Look(Trust):
             return False
         d = seen.decision(found, p, "defer")
         seen.again(target.defer, list(reads), d, p)
-        seen.cut(cut, p, d, "its defer")
+        seen.cut(cut, p, d)
         return True
 
     def whole(self, base: Reading, proxy: Reading, reference: Reading | None) -> None:
@@ -151,8 +135,7 @@ def look_at_parts(loss: Loss, solver: Solver, reads: tuple[Tensor, ...]) -> None
     p = reads[0]
     if foreign(loss):
         seen = Looker(loss, "loss")
-        values = seen.ask("__call__", *reads) if loss.reads_proxy else seen.without_proxy("__call__", p)
-        values = seen.per_token(values, p, "loss")
+        values = seen.per_token(seen.read("__call__", reads), p, "loss")
         if bool((values < 0).any()):
             raise seen.fault(f" is negative for some token, {float(values.min()):g}")
         seen.again(loss, list(reads), values, p)
@@ -164,7 +147,7 @@ def look_at_parts(loss: Loss, solver: Solver, reads: tuple[Tensor, ...]) -> None
         d = seen.decision(seen.ask("defer", values, p), p, "d")
         seen.again(solver.defer, [values, p], d, p)
         if loss.strict:
-            seen.cut(seen.ask("cut", p), p, d, "its defer")
+            seen.cut(seen.ask("cut", p), p, d)
 
 
 def rises(loss: Tensor, p: Tensor) -> bool:
