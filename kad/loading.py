@@ -87,7 +87,7 @@ def check_whole(model: Any, report: dict[str, Any], place: str | Path) -> None:
     if problem := flaw(model, report):
         raise ValueError(f"{problem}; a model with other weights than its checkpoint's is not used.")
     if strange := sorted(report["unexpected_keys"]):
-        logger.warning("%s: parts that a causal language model does not have are left out: %s", place, listed(strange))
+        logger.warning("%s: parts that a causal language model does not have are left out: %s", place, a_few(strange))
 
 
 def flaw(model: Any, report: dict[str, Any]) -> str | None:
@@ -95,18 +95,18 @@ def flaw(model: Any, report: dict[str, Any]) -> str | None:
     own = model.state_dict().keys()
     found = list[str]()
     if missing := sorted(report["missing_keys"]):
-        found.append(f"the checkpoint lacks {len(missing)} of {len(own)} tensors: {listed(missing)}")
+        found.append(f"the checkpoint lacks {len(missing)} of {len(own)} tensors: {a_few(missing)}")
     if other := sorted(report["mismatched_keys"]):
         shapes = [f"{name} ({list(there)} instead of {list(wanted)})" for name, there, wanted in other]
-        found.append(f"the checkpoint has tensors of other shapes than its config: {listed(shapes)}")
-    extra = sorted(name for name in report["unexpected_keys"] if missing or not beside(model, name))
+        found.append(f"the checkpoint has tensors of other shapes than its config: {a_few(shapes)}")
+    extra = sorted(name for name in report["unexpected_keys"] if missing or not elsewhere(model, name))
     if extra:
-        found.append(f"the checkpoint has tensors that its config has no place for: {listed(extra)}")
+        found.append(f"the checkpoint has tensors that its config has no place for: {a_few(extra)}")
     found += [" ".join(str(message).split()) for message in report["error_msgs"]]
     return "; ".join(found) or None
 
 
-def beside(model: Any, name: str) -> bool:
+def elsewhere(model: Any, name: str) -> bool:
     """Whether an unexpected tensor belongs to a part that the model does not have at all.
 
     A value head or a vision tower beside the language model is such a part. A bias, a norm or a layer that its config
@@ -119,10 +119,10 @@ def beside(model: Any, name: str) -> bool:
     return len(parts) > 1 and not hasattr(model, parts[0])
 
 
-def listed(names: Iterable[str]) -> str:
+def a_few(names: Iterable[str]) -> str:
     """The first dozen of them.
 
-    >>> listed(["a", "b"]), listed("abcdefghijklmn")
+    >>> a_few(["a", "b"]), a_few("abcdefghijklmn")
     ('a, b', 'a, b, c, d, e, f, g, h, i, j, k, l and 2 more')
     """
     every = list(names)

@@ -15,7 +15,7 @@ from .chance import Chance, passed
 METHODS = {"pick": 1, "coin": 1, "leading": 1, "about": 5, "settled": 1}  # and how many arguments each is given
 
 
-def shown(found: Any) -> str:
+def described(found: Any) -> str:
     return f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
 
 
@@ -49,7 +49,9 @@ class Looked(Chance):
     def answer(self, name: str, found: Any, like: Tensor, *dtypes: torch.dtype) -> Tensor:
         """One answer per row, of one of the dtypes, where the question is."""
         if not (isinstance(found, Tensor) and found.shape == like.shape[:1] and found.dtype in dtypes):
-            raise self.fault(f".{name} must return {dtypes[0]} ({len(like)},), one for every row, got {shown(found)}")
+            raise self.fault(
+                f".{name} must return {dtypes[0]} ({len(like)},), one for every row, got {described(found)}"
+            )
         return found.to(like.device)
 
     def counted(self, found: Tensor) -> Tensor:
@@ -95,5 +97,5 @@ class Looked(Chance):
     def settled(self, value: Tensor) -> Tensor:
         found = self.inner.settled(value)
         if not (isinstance(found, Tensor) and found.shape == value.shape and found.dtype == value.dtype):
-            raise self.fault(f".settled must give back what it was given, {shown(value)}, got {shown(found)}")
+            raise self.fault(f".settled must give back what it was given, {described(value)}, got {described(found)}")
         return found

@@ -20,7 +20,7 @@ HONOURED = (
 )  # fmt: skip
 
 # Memory and speed of Hugging Face's own loop, the ranking of beams, an encoder's companions, where a file came from.
-NEUTRAL = (
+IGNORED = (
     "use_cache", "cache_implementation", "cache_config", "max_cache_len", "prefill_chunk_size", "compile_config",
     "disable_compile", "continuous_batching_config", "low_memory", "num_assistant_tokens",
     "num_assistant_tokens_schedule", "assistant_confidence_threshold", "assistant_lookbehind", "target_lookbehind",
@@ -70,7 +70,7 @@ def check_fields(config: GenerationConfig) -> None:
         if value is not None and not any(value is x or (not isinstance(x, bool) and value == x) for x in neutral):
             raise ValueError(sentence.format(name=name) + ".")
     defaults = {**vars(GenerationConfig()), **config._get_default_generation_params()}
-    for name in defaults.keys() - {*HONOURED, *NEUTRAL, *REFUSED}:
+    for name in defaults.keys() - {*HONOURED, *IGNORED, *REFUSED}:
         asked: Any = getattr(config, name, None)
         if asked is not None and asked is not False and asked != defaults[name]:
             raise ValueError(f"kad does not know the setting {name}, which this version of transformers has; drop it.")

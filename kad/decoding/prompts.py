@@ -12,8 +12,6 @@ from ..checks import whole
 from .ids import Padding, joined, read_ids, unpad
 from .template import through_template
 
-KINDS = "text, a list of chat messages, token ids, what a tokenizer returns, or a list of these"
-
 
 def is_message(thing: Any) -> bool:
     return isinstance(thing, Mapping) and "input_ids" not in thing
@@ -63,7 +61,10 @@ def encode(
     if hasattr(prompt, "tolist"):  # a tensor or an array
         prompt = prompt.tolist()
     if not isinstance(prompt, str) and (isinstance(prompt, bytes) or not isinstance(prompt, Sequence)):
-        raise ValueError(f"prompt must be {KINDS}, got {type(prompt).__name__}.")
+        raise ValueError(
+            "prompt must be text, a list of chat messages, token ids, what a tokenizer returns, or a list of these, got "
+            f"{type(prompt).__name__}."
+        )
     single = isinstance(prompt, str) or is_chat(prompt) or is_row(prompt)
     prompts = [prompt] if single else list(prompt)
     if not prompts:
