@@ -24,10 +24,9 @@ from .journal import Journal, stack_scores
 from .loop import Decoder
 from .model import Observer, unobserved
 from .preparing import Ready, Request, lanes_of, prompts_of
-from .processors import settle_processors
+from .processors import knowing_stops, settle_processors
 from .sampling import Sampling
 from .settings import describe, pad_token, settle_target, settle_window, without_unasked_top_k
-from .stops import knowing_stops
 from .trace import Trace
 from .window import AutoWindow
 from .wrappers import unwrap

@@ -18,9 +18,8 @@ from ..vocabulary import usable_ids
 from .columns import StopStrings
 from .decoder import Output, decoder
 from .huggingface import inner_models
-from .ids import Padding, padding_of, read_ids
-from .inputs import TYPES, check_inputs
-from .mapped import map_of
+from .ids import TYPES, Padding, check_inputs, padding_of, read_ids
+from .lanes import map_of
 from .model import Observer, unobserved
 from .preparing import CACHE
 from .prompts import encode, is_text

@@ -25,10 +25,9 @@ from ..laws import Asked, Case, Drafts, Fallen, Owed, Trial
 from ..laws.trial import align, here
 from ..origins import BASE, PROXY
 from ..target import Target
-from .journal import Journal
+from .journal import Journal, Places
 from .lane import Lane
-from .mapped import MappedLane
-from .places import Places
+from .lanes import MappedLane
 from .sampling import Sampling
 from .trace import Trace
 from .window import AutoWindow, Constant

@@ -18,11 +18,9 @@ from ..vocabulary_map import VocabularyMap
 from .agreement import TOKENS, check_agreement
 from .capacity import check_capacity, check_rotation
 from .huggingface import begun, cache_name, inner_models, is_recurrent
-from .ids import Padding, padding_of, read_ids, unpad
-from .inputs import check_inputs
+from .ids import Padding, check_inputs, padding_of, read_ids, unpad
 from .lane import Lane
-from .lanes import adopt, lane_for
-from .mapped import MappedLane
+from .lanes import MappedLane, adopt, lane_for
 from .model import Observer
 from .settings import pad_token, proxy_stops, stop_tokens
 from .window import AutoWindow

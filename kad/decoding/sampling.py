@@ -11,7 +11,7 @@ from transformers import LogitsProcessor, TemperatureLogitsWarper
 
 from ..arithmetic import TORCH, Arithmetic
 from ..decisions import Reading
-from .places import Places
+from .journal import Places
 from .processors import PREFIX_FREE, ask
 
 

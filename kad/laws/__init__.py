@@ -8,7 +8,7 @@
 | `Mode` | greedy decoding of any of them | at every draft | the argmax where it is certain without q*, or owed (theory S11) |
 """
 
-from .asked import Asked as Asked
+from .law import Asked as Asked
 from .trial import Case as Case
 from .trial import Drafts as Drafts
 from .trial import Fallen as Fallen
