@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from .huggingface import cache_name, is_recurrent
-from .lane import Lane
+from .lanes import Lane
 from .wrappers import device_of, eagerly, forward_of, is_compiled, shells
 
 TOKENS, PROMPT = 6, 4  # compared, and how many of them are read at once

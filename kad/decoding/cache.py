@@ -98,7 +98,6 @@ class SlotCache(Cache):
             layer.step, layer.seen = step, step.used
 
     def select(self, index: Tensor) -> None:
-        """Keep only these rows."""
         for layer in self.layers:
             if layer.is_initialized:
                 at = index.to(layer.keys.device)

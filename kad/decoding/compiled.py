@@ -98,7 +98,6 @@ class CompiledModel(HuggingFaceModel):
         return self.chunk(tokens[:, last:], positions[:, last:], valid[:, last:], keep)
 
     def chunk(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
-        """One compiled pass."""
         width = up(tokens.shape[1])
         left = width - tokens.shape[1]
         seen = min(up(used_slots(positions, valid), SHORTEST), self.capacity)

@@ -58,13 +58,11 @@ def deferral_of(texts: Iterable[tuple[Sequence[float | None], str]]) -> Deferral
     everywhere, letters = list[float](), list[str]()
     tenths: list[list[float]] = [[] for _ in range(PARTS)]
     first: list[list[float]] = [[] for _ in range(FIRST)]
-    count = 0
     for alphas, origins in texts:
         if len(alphas) != len(origins) or set(origins) - set("bqt"):
             raise ValueError(
                 f"a text needs one origin (b, q or t) a position; got {len(alphas)} α and {origins[:20]!r}."
             )
-        count += 1
         letters.append(origins)
         for place, alpha in enumerate(alphas):
             if alpha is None or math.isnan(alpha):
@@ -76,7 +74,7 @@ def deferral_of(texts: Iterable[tuple[Sequence[float | None], str]]) -> Deferral
     told = "".join(letters)
     origin = told.count("q") / len(told) if told and "t" not in told else None
     places = tuple(mean_alpha(x) for x in tenths), tuple(mean_alpha(x) for x in first)
-    return DeferralShare(count, len(told), mean_alpha(everywhere), origin, *places)
+    return DeferralShare(len(letters), len(told), mean_alpha(everywhere), origin, *places)
 
 
 def mean_alpha(values: Sequence[float]) -> float | None:

@@ -43,20 +43,13 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {  # values that ask for no
     "assistant_early_exit": ((), "kad drafts with the proxy; drop {name}, window=... is the number of drafts"),
     "assistant_ensemble_weight": ((), "a constant mixture is target=kad.Ensemble(w); drop assistant_ensemble_weight"),
     "guidance_scale": (
-        (1,),
-        "guidance_scale keeps a second text beside the one that is decoded, which drafts cannot take back; drop it",
+        (1,), "guidance_scale keeps a second text beside the one that is decoded, which drafts cannot take back; drop it",
     ),
     "token_healing": ((False,), "kad does not rewrite prompts; drop token_healing"),
     "is_assistant": ((False,), "is_assistant ends drafts of Hugging Face's own assisted decoding early; drop it"),
-    "output_attentions": (
-        (False,), "kad does not return attentions; drop output_attentions=True (output_scores=True gives log π)",
-    ),
-    "output_hidden_states": (
-        (False,), "kad does not return hidden states; drop output_hidden_states=True (output_scores=True gives log π)",
-    ),
-    "output_logits": (
-        (False,), "kad does not return raw logits; drop output_logits=True (output_scores=True gives log π)",
-    ),
+    "output_attentions": ((False,), "kad does not return attentions; drop {name}=True (output_scores=True gives log π)"),
+    "output_hidden_states": ((False,), "kad does not return hidden states; drop {name}=True (output_scores=True gives log π)"),
+    "output_logits": ((False,), "kad does not return raw logits; drop {name}=True (output_scores=True gives log π)"),
 }  # fmt: skip
 
 

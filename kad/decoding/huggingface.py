@@ -104,16 +104,10 @@ class HuggingFaceModel(Model):
         used = used_slots(positions, valid)
         self.cache.start(Slots(positions, valid, used, self.capacity, self.device))
         positions = positions.to(self.device)
-        extra = {"logits_to_keep": keep} if self.keeps else {}
+        options = {self.cache_name: self.cache} | ({"logits_to_keep": keep} if self.keeps else {})
         with eagerly(self.compiled), self.observer(self.name, tokens.numel()):
-            out = self.model(
-                input_ids=tokens,
-                attention_mask=self.masks(positions, used),
-                position_ids=positions,
-                use_cache=True,
-                **{self.cache_name: self.cache},
-                **extra,
-            )
+            mask = self.masks(positions, used)
+            out = self.model(input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=True, **options)
         logits: Tensor = out.logits[:, -keep:]
         return logits
 

@@ -6,7 +6,7 @@ Of everything else that a model would read, what kad cannot hand on is refused, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +118,6 @@ def padded(rows: Sequence[Any], mask: Any, name: str, pad: int) -> tuple[Any, An
 
 
 def as_tensor(ids: Any, name: str) -> Tensor:
-    """Ids as a tensor of whole numbers, in whatever they came."""
     if isinstance(ids, Tensor):
         return ids
     if isinstance(ids, (list, tuple)) and not any(hasattr(row, "__len__") for row in ids):
@@ -134,7 +133,6 @@ def as_tensor(ids: Any, name: str) -> Tensor:
 
 
 def as_mask(mask: Any, name: str) -> Tensor:
-    """A mask of zeros and ones as a tensor of whole numbers."""
     found = mask if isinstance(mask, Tensor) else torch.as_tensor(np.asarray(mask))
     if found.is_complex() or not bool(((found == 0) | (found == 1)).all()):
         raise ValueError(f"the attention mask of {name} must hold zeros (padding) and ones alone.")
@@ -147,11 +145,8 @@ def check_ids(ids: Any, name: str) -> None:
         kind = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
         raise ValueError(f"{name} must be a tensor of token ids, whole numbers, got {kind}.")
     if ids.ndim != 2 or ids.shape[1] == 0 or ids.shape[0] == 0:
-        raise ValueError(
-            f"{name} must be token ids of shape (batch, length ≥ 1), got {tuple(ids.shape)} (embeddings alone are no prompt)."
-            if ids.ndim == 2 and ids.shape[0]
-            else f"{name} must be token ids of shape (batch, length ≥ 1), got {tuple(ids.shape)}."
-        )
+        remark = " (embeddings alone are no prompt)" if ids.ndim == 2 and ids.shape[0] else ""
+        raise ValueError(f"{name} must be token ids of shape (batch, length ≥ 1), got {tuple(ids.shape)}{remark}.")
 
 
 def unpad(ids: Tensor, mask: Tensor | None, name: str) -> list[Tensor]:
@@ -178,13 +173,6 @@ def unpad(ids: Tensor, mask: Tensor | None, name: str) -> list[Tensor]:
     return rows
 
 
-def joined(rows: Iterable[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """``(ids, mask)``, each ``(B, L)``, of rows of ids, none of them padding."""
-    ids, mask = padded([list(row) for row in rows], None, "prompt", pad)
-    found = torch.tensor(ids, dtype=torch.long)
-    return found, torch.ones_like(found) if mask is None else torch.tensor(mask, dtype=torch.long)
-
-
 def check_inputs(given: Mapping[str, Any], ids: Tensor, mask: Tensor | None, whose: str) -> None:
     """Look at what came with ``ids (B, L)``, from Hugging Face's ``generate`` or a tokenizer.
 
@@ -209,9 +197,8 @@ def check_inputs(given: Mapping[str, Any], ids: Tensor, mask: Tensor | None, who
         if name == "position_ids":
             check_positions(value, ids, mask, whose)
             continue
-        what = (
-            f"{' and '.join(value)} inputs" if name == "mm_encoder_outputs" else name
-        )  # encoded by Hugging Face already
+        encoded = name == "mm_encoder_outputs"  # by Hugging Face already
+        what = f"{' and '.join(value)} inputs" if encoded else name
         raise ValueError(
             f"{whose} was given {what}, which kad does not hand on to a model: it reads text as token ids alone; drop it."
         )

@@ -21,13 +21,12 @@ from torch import Tensor
 
 from ..chances import Chance
 from ..decisions import Reading
-from ..laws import Asked, Case, Drafts, Fallen, Owed, Trial
-from ..laws.trial import align, here
+from ..laws.law import Asked
+from ..laws.trial import Case, Drafts, Fallen, Owed, Trial, align, here
 from ..origins import BASE, PROXY
 from ..target import Target
 from .journal import Journal, Places
-from .lane import Lane
-from .lanes import MappedLane
+from .lanes import Lane, MappedLane
 from .sampling import Sampling
 from .trace import Trace
 from .window import AutoWindow, Constant

@@ -19,8 +19,7 @@ from .agreement import TOKENS, check_agreement
 from .capacity import check_capacity, check_rotation
 from .huggingface import begun, cache_name, inner_models, is_recurrent
 from .ids import Padding, check_inputs, padding_of, read_ids, unpad
-from .lane import Lane
-from .lanes import MappedLane, adopt, lane_for
+from .lanes import Lane, MappedLane, adopt, lane_for
 from .model import Observer
 from .settings import pad_token, proxy_stops, stop_tokens
 from .window import AutoWindow

@@ -15,14 +15,9 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor
-from transformers import (
-    ExponentialDecayLengthPenalty,
-    LogitsProcessor,
-    MinLengthLogitsProcessor,
-    MinNewTokensLengthLogitsProcessor,
-    NoBadWordsLogitsProcessor,
-    PrefixConstrainedLogitsProcessor,
-)
+from transformers import LogitsProcessor, NoBadWordsLogitsProcessor, PrefixConstrainedLogitsProcessor
+from transformers import MinLengthLogitsProcessor as MinLength
+from transformers import MinNewTokensLengthLogitsProcessor as MinNewTokens
 
 # These look at the scores alone: they take all places of all rows in one call.
 PREFIX_FREE = tuple(
@@ -34,7 +29,7 @@ PREFIX_FREE = tuple(
     )
     if hasattr(transformers, name)
 )  # fmt: skip
-HOLD_STOPS = (MinLengthLogitsProcessor, MinNewTokensLengthLogitsProcessor, ExponentialDecayLengthPenalty)
+HOLD_STOPS = (MinLength, MinNewTokens, transformers.ExponentialDecayLengthPenalty)
 GUIDANCE = "runs a model over a second text beside the one that is decoded"
 # By name and module, since some are neither exported nor installed everywhere.
 STATEFUL = {
@@ -89,9 +84,9 @@ def knowing_stops(processors: list[Any], config: Any, stops: list[int], prompts:
     device, width, ends = prompts.device, prompts.shape[1], torch.tensor(stops, device=prompts.device)
     wanted: list[Any] = []
     if (config.min_length or 0) > 0:
-        wanted.append(MinLengthLogitsProcessor(config.min_length, ends, device=str(device)))
+        wanted.append(MinLength(config.min_length, ends, device=str(device)))
     if (config.min_new_tokens or 0) > 0:
-        wanted.append(MinNewTokensLengthLogitsProcessor(width, config.min_new_tokens, ends, device=str(device)))
+        wanted.append(MinNewTokens(width, config.min_new_tokens, ends, device=str(device)))
     there = {type(processor) for processor in processors}
     found = []
     for processor in processors:

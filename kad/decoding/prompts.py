@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ..checks import whole
-from .ids import Padding, joined, read_ids, unpad
+from .ids import Padding, read_ids, unpad
 from .template import through_template
 
 
@@ -69,13 +69,13 @@ def encode(
     prompts = [prompt] if single else list(prompt)
     if not prompts:
         raise ValueError("prompt is empty; give at least one prompt.")
-    return joined((encode_one(p, tokenizer, row, padding, variables) for row, p in enumerate(prompts)), padding.token)
+    rows = [encode_one(p, tokenizer, row, padding, variables) for row, p in enumerate(prompts)]
+    return read_ids(rows, [[1] * len(row) for row in rows], name, padding)
 
 
 def encode_one(
     prompt: Any, tokenizer: Any, row: int, padding: Padding, variables: Mapping[str, Any] | None = None
 ) -> list[int]:
-    """The ids of one prompt."""
     if isinstance(prompt, str) or is_chat(prompt):
         if tokenizer is None:
             raise ValueError("a text prompt needs tokenizer=... (the aligned model's); or pass input_ids.")

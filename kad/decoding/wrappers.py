@@ -185,10 +185,7 @@ NOISE = ("drop", "jitter", "noise")  # parts of the names of what is random in t
 
 
 def check_mode(model: Any, name: str) -> None:
-    """Raise a ValueError if the model is in train mode and computes something else there than when it is evaluated.
-
-    Raises:
-        ValueError: gradient checkpointing, which keeps no cache, or dropout.
+    """Raise a ValueError if the model is in train mode with gradient checkpointing, which keeps no cache, or with dropout.
 
     >>> import kad
     >>> check_mode(kad.demo.load().base, "base")

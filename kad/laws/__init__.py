@@ -7,10 +7,3 @@
 | `Whole` | any other π, and where its scores are wanted | at every draft | owed |
 | `Mode` | greedy decoding of any of them | at every draft | the argmax where it is certain without q*, or owed (theory S11) |
 """
-
-from .law import Asked as Asked
-from .trial import Case as Case
-from .trial import Drafts as Drafts
-from .trial import Fallen as Fallen
-from .trial import Owed as Owed
-from .trial import Trial as Trial

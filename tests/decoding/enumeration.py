@@ -13,7 +13,7 @@ import kad
 from kad.arithmetic import CPU, Arithmetic
 from kad.chances import Chance
 from kad.decoding.journal import Journal
-from kad.decoding.lane import Lane
+from kad.decoding.lanes import Lane
 from kad.decoding.loop import Decoder
 from kad.decoding.model import Model
 from kad.decoding.sampling import Sampling

@@ -14,8 +14,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast, TemperatureLogi
 
 import kad
 from kad.decoding.journal import Journal
-from kad.decoding.lane import Lane
-from kad.decoding.lanes import MappedLane
+from kad.decoding.lanes import Lane, MappedLane
 from kad.decoding.loop import Decoder
 from kad.decoding.sampling import Sampling
 from kad.vocabulary_map import byte_alphabet, plain_bytes, segments
