@@ -10,8 +10,9 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -81,8 +82,7 @@ def pack_weights(model: AnyModel) -> AnyModel:
 
 def choose(model: nn.Module) -> tuple[list[str], set[str]]:
     """The names of the layers that can be packed, and of those among them whose weight others have too."""
-    layers = [(name, module) for name, module in model.named_modules() if type(module) is nn.Linear]
-    candidates = [(name, layer) for name, layer in layers if packable(layer)]
+    candidates = [(name, layer) for name, layer in model.named_modules() if packable(layer)]
     found = [(name, layer) for name, layer in candidates if layer.weight.dtype == torch.float32 or packs_bfloat16()]
     if candidates and not found:
         raise RuntimeError(
@@ -93,10 +93,7 @@ def choose(model: nn.Module) -> tuple[list[str], set[str]]:
         raise ValueError(
             f"{type(model).__name__} has no linear layer on a CPU, in float32 or bfloat16, that is not packed yet."
         )
-    owners: dict[int, int] = {}
-    for module in model.modules():
-        for parameter in module.parameters(recurse=False):
-            owners[id(parameter)] = owners.get(id(parameter), 0) + 1
+    owners = Counter(id(weight) for module in model.modules() for weight in module.parameters(recurse=False))
     return [name for name, _ in found], {name for name, layer in found if owners[id(layer.weight)] > 1}
 
 
@@ -227,13 +224,12 @@ def packs_bfloat16() -> bool:
     return True
 
 
-def packable(layer: nn.Linear) -> bool:
-    """On the CPU, of a dtype that oneDNN's kernels take, and its call is its own: no hooks (``device_map``, ``tp_plan``)."""
-    kinds = (torch.float32, torch.bfloat16)
-    own = not (
-        layer._forward_hooks or layer._forward_pre_hooks or hasattr(layer, "_hf_hook") or "forward" in vars(layer)
-    )
-    return own and layer.weight.device.type == "cpu" and layer.weight.dtype in kinds
+def packable(layer: nn.Module) -> TypeGuard[nn.Linear]:
+    """A plain linear layer on the CPU, of a dtype that oneDNN's kernels take, and its call is its own: no hooks (``device_map``, ``tp_plan``)."""
+    if type(layer) is not nn.Linear or hasattr(layer, "_hf_hook") or "forward" in vars(layer):
+        return False
+    hooks = layer._forward_hooks or layer._forward_pre_hooks
+    return not hooks and layer.weight.device.type == "cpu" and layer.weight.dtype in TOLERANCE
 
 
 class PackedLinear(nn.Linear):

@@ -74,7 +74,7 @@ def encode(
 
 
 def encode_one(
-    prompt: Any, tokenizer: Any, row: int, padding: Padding, variables: Mapping[str, Any] | None = None
+    prompt: Any, tokenizer: Any, row: int, padding: Padding, variables: Mapping[str, Any] | None
 ) -> list[int]:
     if isinstance(prompt, str) or is_chat(prompt):
         if tokenizer is None:
