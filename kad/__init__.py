@@ -14,13 +14,13 @@ from .decoding.decoder import decoder as decoder
 from .decoding.deferral import DeferralShare as DeferralShare
 from .decoding.fields import Options as Options
 from .decoding.generate import generate as generate
-from .decoding.kept import release as release
 from .decoding.packed import pack_weights as pack_weights
 from .decoding.pair import Pair as Pair
 from .decoding.rounds import Round as Round
 from .decoding.trace import TokenTrace as TokenTrace
 from .decoding.trace import Trace as Trace
 from .decoding.window import AutoWindow as AutoWindow
+from .decoding.wrappers import release as release
 from .distributions import softmax as softmax
 from .distributions import total_variation as total_variation
 from .gap import Gap as Gap

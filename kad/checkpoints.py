@@ -5,16 +5,16 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from . import demo
 from .errors import said
 from .loading import model_at, tokenizer_at
 
-Found = TypeVar("Found")
 SAMPLED = 4096  # numbers of each weight that its fingerprint reads
 
 
@@ -77,13 +77,14 @@ def load_checkpoints(places: Mapping[str, str | None], dtype: str = "auto", devi
         check_place(role, place)
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    proxy, base = given["proxy"], given["base"]
-    tokenizer = attempt("the proxy's tokenizer", proxy, lambda: tokenizer_at(proxy))
-    of_base = attempt("the base's tokenizer", base, lambda: tokenizer_at(base))
-    models = {
-        role: attempt(f"the {role}", place, lambda p=place: model_at(p, dtype).to(device))  # type: ignore[misc]
-        for role, place in given.items()
-    }
+    with attempt("the proxy's tokenizer", given["proxy"]):
+        tokenizer = tokenizer_at(given["proxy"])
+    with attempt("the base's tokenizer", given["base"]):
+        of_base = tokenizer_at(given["base"])
+    models = {}
+    for role, place in given.items():
+        with attempt(f"the {role}", place):
+            models[role] = model_at(place, dtype).to(device)
     if of_base.get_vocab() == tokenizer.get_vocab():
         return Checkpoints(models, tokenizer)
     return Checkpoints(models, of_base, tokenizer)
@@ -103,10 +104,11 @@ def check_place(role: str, place: str) -> None:
         raise ValueError(f"the folder {place} holds no model for the {role} (no config.json).")
 
 
-def attempt(what: str, place: str, action: Callable[[], Found]) -> Found:
-    """Run a loader; its failure becomes one sentence that says what could not be loaded, and from where."""
+@contextmanager
+def attempt(what: str, place: str) -> Iterator[None]:
+    """A loader's failure becomes one sentence that says what could not be loaded, and from where."""
     try:
-        return action()
+        yield
     except Exception as error:
         raise ValueError(f"cannot load {what} from {place}: {said(error)}") from error
 
@@ -133,16 +135,9 @@ def fingerprint(model: Any) -> str:
     return state.hexdigest()[:16]
 
 
-UNREAD = (
-    "transformers_version",
-    "architectures",
-    "dtype",
-    "torch_dtype",
-    "use_cache",
-    "name_or_path",
-    "id2label",
-    "label2id",
-)
+UNREAD = {
+    "transformers_version", "architectures", "dtype", "torch_dtype", "use_cache", "name_or_path", "id2label", "label2id",
+}  # fmt: skip
 
 
 def settings(model: Any) -> str:

@@ -1,21 +1,24 @@
-"""The one place where checkpoints are read: as data. Code that comes with a checkpoint is never run, and nobody is asked.
+"""The one place where checkpoints are read: as data, and whole or not at all.
 
-Weights are read from safetensors, or from pickles by torch's reader for weights alone.
+Code that comes with a checkpoint is never run, and nobody is asked. Weights are read from safetensors, or from pickles by
+torch's reader for weights alone. Hugging Face's loader fills what a checkpoint lacks with random numbers and reports it in a
+log. A model of which one layer was drawn at random still writes text, and still gets a row in a table of accuracies, so
+here its report is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from .weights import check_whole
-
-Found = TypeVar("Found")
-Place = str | Path
+logger = logging.getLogger(__name__)
+NAMED = 12  # tensors that a sentence names
 
 
-def config_at(place: Place) -> Any:
+def config_at(place: str | Path) -> Any:
     """The configuration in a folder or on the hub.
 
     Raises:
@@ -23,10 +26,11 @@ def config_at(place: Place) -> Any:
     """
     from transformers import AutoConfig
 
-    return without_code(lambda: AutoConfig.from_pretrained(place, trust_remote_code=False))
+    with without_code():
+        return AutoConfig.from_pretrained(place, trust_remote_code=False)
 
 
-def tokenizer_at(place: Place) -> Any:
+def tokenizer_at(place: str | Path) -> Any:
     """The tokenizer; errors as for `config_at`.
 
     >>> from kad.demo import MODELS
@@ -35,20 +39,17 @@ def tokenizer_at(place: Place) -> Any:
     """
     from transformers import AutoTokenizer
 
-    return without_code(lambda: AutoTokenizer.from_pretrained(place, trust_remote_code=False))
+    with without_code():
+        return AutoTokenizer.from_pretrained(place, trust_remote_code=False)
 
 
-def model_at(place: Place, dtype: Any) -> Any:
+def model_at(place: str | Path, dtype: Any) -> Any:
     """The causal language model, to be evaluated; errors as for `config_at`, and a ValueError if it is not whole."""
     from transformers import AutoModelForCausalLM
 
-    options = {"dtype": dtype, "trust_remote_code": False, "weights_only": True}
-    model, report = without_code(
-        # Tensors of other shapes are in the report, where we read them.
-        lambda: AutoModelForCausalLM.from_pretrained(
-            place, output_loading_info=True, ignore_mismatched_sizes=True, **options
-        )
-    )
+    options = {"dtype": dtype, "trust_remote_code": False, "weights_only": True, "output_loading_info": True}
+    with without_code():  # tensors of other shapes are in the report, where we read them
+        model, report = AutoModelForCausalLM.from_pretrained(place, ignore_mismatched_sizes=True, **options)
     check_whole(model, report, place)
     return model.eval()
 
@@ -58,13 +59,15 @@ def model_of(config: Any, dtype: Any = None) -> Any:
     from transformers import AutoModelForCausalLM
 
     options = {} if dtype is None else {"dtype": dtype}
-    return without_code(lambda: AutoModelForCausalLM.from_config(config, trust_remote_code=False, **options))
+    with without_code():
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False, **options)
 
 
-def without_code(action: Callable[[], Found]) -> Found:
-    """Run a loader that was told to trust no code; say so in a sentence of ours where it would have needed some."""
+@contextmanager
+def without_code() -> Iterator[None]:
+    """A loader runs that was told to trust no code; say so in a sentence of ours where it would have needed some."""
     try:
-        return action()
+        yield
     except ValueError as error:
         if "trust_remote_code" not in str(error):
             raise
@@ -72,3 +75,56 @@ def without_code(action: Callable[[], Found]) -> Found:
             "it needs code of its own (auto_map), which kad never runs; take a checkpoint that transformers knows, or load "
             "this one yourself in Python, if you trust it, and give the models to kad.generate."
         ) from error
+
+
+def check_whole(model: Any, report: dict[str, Any], place: str | Path) -> None:
+    """Look at a model that was just loaded, with the loader's own report (``output_loading_info=True``).
+
+    Raises:
+        ValueError: tensors that the checkpoint lacks, has in another shape, or has where its config says there are
+            none; one sentence that names them. Weights that are tied to others need not be there.
+    """
+    if problem := flaw(model, report):
+        raise ValueError(f"{problem}; a model with other weights than its checkpoint's is not used.")
+    if strange := sorted(report["unexpected_keys"]):
+        logger.warning("%s: parts that a causal language model does not have are left out: %s", place, a_few(strange))
+
+
+def flaw(model: Any, report: dict[str, Any]) -> str | None:
+    """What is wrong with the weights that were loaded, from the loader's own report; None if nothing is."""
+    own = model.state_dict().keys()
+    found = list[str]()
+    if missing := sorted(report["missing_keys"]):
+        found.append(f"the checkpoint lacks {len(missing)} of {len(own)} tensors: {a_few(missing)}")
+    if other := sorted(report["mismatched_keys"]):
+        shapes = [f"{name} ({list(there)} instead of {list(wanted)})" for name, there, wanted in other]
+        found.append(f"the checkpoint has tensors of other shapes than its config: {a_few(shapes)}")
+    extra = sorted(name for name in report["unexpected_keys"] if missing or not elsewhere(model, name))
+    if extra:
+        found.append(f"the checkpoint has tensors that its config has no place for: {a_few(extra)}")
+    found += [" ".join(str(message).split()) for message in report["error_msgs"]]
+    return "; ".join(found) or None
+
+
+def elsewhere(model: Any, name: str) -> bool:
+    """Whether an unexpected tensor belongs to a part that the model does not have at all.
+
+    A value head or a vision tower beside the language model is such a part. A bias, a norm or a layer that its config
+    does not mention, inside a part that is there, means that something else would be computed than what was trained.
+    """
+    parts = name.split(".")
+    if model.base_model_prefix == parts[0] and len(parts) > 2:
+        parts = parts[1:]
+        model = model.base_model
+    return len(parts) > 1 and not hasattr(model, parts[0])
+
+
+def a_few(names: Iterable[str]) -> str:
+    """The first dozen of them.
+
+    >>> a_few(["a", "b"]), a_few("abcdefghijklmn")
+    ('a, b', 'a, b, c, d, e, f, g, h, i, j, k, l and 2 more')
+    """
+    every = list(names)
+    rest = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
+    return ", ".join(every[:NAMED]) + rest

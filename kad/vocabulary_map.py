@@ -50,14 +50,9 @@ class VocabularyMap:
 
     @staticmethod
     def between(
-        base: Any,
-        proxy: Any,
-        proxy_stops: set[int] | None = None,
-        *,
-        outputs: int | None = None,
-        proxy_outputs: int | None = None,
-        base_stops: Iterable[int] = (),
-    ) -> VocabularyMap:
+        base: Any, proxy: Any, proxy_stops: set[int] | None = None, *, outputs: int | None = None,
+        proxy_outputs: int | None = None, base_stops: Iterable[int] = (),
+    ) -> VocabularyMap:  # fmt: skip
         """The map of two Hugging Face tokenizers.
 
         Args:
@@ -76,14 +71,14 @@ class VocabularyMap:
         ours = {i: surface for i, surface in surfaces(base).items() if i < size}
         theirs = {i: surface for i, surface in surfaces(proxy).items() if i < own}
         id_of = {surface: i for i, surface in sorted(theirs.items(), reverse=True)}  # of equals the first
-        stops = set(proxy_stops if proxy_stops is not None else [i for i in [proxy.eos_token_id] if i is not None])
-        stops = {i for i in stops if i < own}
-        proxy_of, taken = torch.full((size,), -1), dict[int, int]()
+        taken = dict[int, int]()  # the base's id of each of the proxy's that it has
         for i, surface in sorted(ours.items()):
-            other = id_of.get(surface)
-            if other is not None and other not in taken:
-                proxy_of[i] = other
-                taken[other] = i
+            if surface in id_of:
+                taken.setdefault(id_of[surface], i)
+        proxy_of = torch.full((size,), -1)
+        proxy_of[list(taken.values())] = torch.tensor(list(taken), dtype=torch.long)
+        ends = {proxy.eos_token_id} - {None} if proxy_stops is None else proxy_stops
+        stops = {i for i in ends if i < own}
         lost = sorted(stops - taken.keys())
         stop = base.eos_token_id if lost else None
         if lost and (stop is None or stop >= size):
@@ -92,22 +87,9 @@ class VocabularyMap:
             if int(proxy_of[stop]) >= 0:
                 lost.append(int(proxy_of[stop]))
             proxy_of[stop] = -1
-        words = [i for i, surface in sorted(theirs.items()) if isinstance(surface, bytes) and len(surface) > 1]
-        weights = {i: 1 / (rank + 1) for rank, i in enumerate(words)}
-        coverage = sum(w for i, w in weights.items() if i in taken) / max(sum(weights.values()), 1e-30)
-        if coverage < COVERAGE:
-            raise ValueError(
-                f"the vocabularies share too little: {coverage:.0%} of the proxy's tokens, weighted by frequency, exist in "
-                f"the base's ({COVERAGE:.0%} are needed, or q* would be another model's); choose a proxy whose tokenizer "
-                "is closer to the base's."
-            )
-        longest = max((len(s) for s in id_of), default=0)
-        unknown = proxy.unk_token_id if proxy.unk_token_id in theirs else None
-        pieces = {
-            i: segments(surface, id_of, longest, unknown)
-            for i, surface in ours.items()
-            if int(proxy_of[i]) < 0 and i != stop
-        }
+        coverage = share_mapped(theirs, taken)
+        lacking = {i: surface for i, surface in ours.items() if int(proxy_of[i]) < 0 and i != stop}
+        pieces = spellings(lacking, id_of, proxy.unk_token_id if proxy.unk_token_id in theirs else None)
         known = sorted({taken[s] for s in stops if s in taken} | ({stop} if stop is not None else set()))
         return VocabularyMap(proxy_of, stop, lost, pieces, known, coverage)
 
@@ -142,6 +124,20 @@ def surfaces(tokenizer: Any) -> dict[int, bytes | str]:
     return found
 
 
+def share_mapped(theirs: dict[int, bytes | str], taken: dict[int, int]) -> float:
+    """`VocabularyMap.coverage`; a ValueError where it is too little."""
+    words = [i for i, surface in sorted(theirs.items()) if isinstance(surface, bytes) and len(surface) > 1]
+    weights = {i: 1 / (rank + 1) for rank, i in enumerate(words)}
+    coverage = sum(w for i, w in weights.items() if i in taken) / max(sum(weights.values()), 1e-30)
+    if coverage < COVERAGE:
+        raise ValueError(
+            f"the vocabularies share too little: {coverage:.0%} of the proxy's tokens, weighted by frequency, exist in "
+            f"the base's ({COVERAGE:.0%} are needed, or q* would be another model's); choose a proxy whose tokenizer "
+            "is closer to the base's."
+        )
+    return coverage
+
+
 def plain_bytes(token: str, byte_level: bool) -> bytes:
     """The bytes of one entry: of a byte-level vocabulary, or of one that marks spaces as ▁ and bytes as <0xNN>."""
     if byte_level:
@@ -156,6 +152,12 @@ def byte_alphabet() -> dict[str, int]:
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     rest = [b for b in range(256) if b not in printable]
     return {chr(b): b for b in printable} | {chr(0x100 + n): b for n, b in enumerate(rest)}
+
+
+def spellings(lacking: dict[int, bytes | str], id_of: dict[Any, int], unknown: int | None) -> dict[int, list[int]]:
+    """`segments` of all these tokens."""
+    longest = max((len(s) for s in id_of), default=0)
+    return {i: segments(surface, id_of, longest, unknown) for i, surface in lacking.items()}
 
 
 def segments(surface: bytes | str, id_of: dict[Any, int], longest: int, unknown: int | None) -> list[int]:

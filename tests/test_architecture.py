@@ -11,9 +11,9 @@ from pathlib import Path
 import kad
 
 ORDER = [
-    "version", "defaults", "started", "errors", "checks", "extras", "imports", "weights", "loading", "bounded", "terminal",
+    "version", "defaults", "started", "errors", "checks", "extras", "imports", "loading", "bounded", "terminal",
     "distributions", "cut", "arithmetic", "losses", "cascades", "solvers", "target", "mixture", "gap", "decisions",
-    "speculation", "looks", "chances", "origins", "laws", "theory", "vocabulary", "vocabulary_map", "decoding", "plots",
+    "speculation", "chances", "origins", "laws", "theory", "vocabulary", "vocabulary_map", "decoding", "plots",
     "statistics", "demo", "checkpoints", "engines", "testing", "bench", "evaluation", "cli", "__main__",
 ]  # fmt: skip
 ROOT = Path(kad.__file__).parent

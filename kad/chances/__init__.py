@@ -3,8 +3,8 @@
 from .chance import Chance as Chance
 from .chance import passed as passed
 from .looked import Looked as Looked
-from .per_row import PerRow as PerRow
-from .per_row import seed_from as seed_from
 from .sampled import Agreed as Agreed
 from .sampled import Greedy as Greedy
+from .sampled import PerRow as PerRow
 from .sampled import Sampled as Sampled
+from .sampled import seed_from as seed_from

@@ -1,4 +1,4 @@
-"""A source of somebody else's, looked at."""
+"""How a decoder looks at what a class that is not kad's own answers; here at a source of chance."""
 
 from __future__ import annotations
 
@@ -8,14 +8,29 @@ import torch
 from torch import Tensor
 
 from ..arithmetic import mode
-from ..checks import missing
-from ..looks import wrong
+from ..checks import called, missing
 from .chance import Chance, passed
 
 METHODS = {"pick": 1, "coin": 1, "leading": 1, "about": 5, "settled": 1}  # and how many arguments each is given
 
 
-def shown(found: Any) -> str:
+def foreign(thing: object) -> bool:
+    """Whether its class is not kad's own.
+
+    >>> import kad
+    >>> foreign(kad.dual(0.4)), foreign([])
+    (False, True)
+    """
+    return not (type(thing).__module__ + ".").startswith("kad.")
+
+
+def wrong(thing: Any, suite: str, what: str) -> ValueError:
+    """The sentence: whose class, what is wrong, and the suite that shows it on small inputs."""
+    kind = type(thing)
+    return ValueError(f"{kind.__name__}{what}; kad.testing.check_{suite}({called(kind)}) shows it on small inputs.")
+
+
+def described(found: Any) -> str:
     return f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
 
 
@@ -49,12 +64,10 @@ class Looked(Chance):
     def answer(self, name: str, found: Any, like: Tensor, *dtypes: torch.dtype) -> Tensor:
         """One answer per row, of one of the dtypes, where the question is."""
         if not (isinstance(found, Tensor) and found.shape == like.shape[:1] and found.dtype in dtypes):
-            raise self.fault(f".{name} must return {dtypes[0]} ({len(like)},), one for every row, got {shown(found)}")
+            raise self.fault(
+                f".{name} must return {dtypes[0]} ({len(like)},), one for every row, got {described(found)}"
+            )
         return found.to(like.device)
-
-    def counted(self, found: Tensor) -> Tensor:
-        """The rows whose decision counts."""
-        return self.where.to(found.device)
 
     def pick(self, weights: Tensor) -> Tensor:
         if self.mode:  # where everything is deferred nothing is kept, and no answer counts
@@ -64,7 +77,7 @@ class Looked(Chance):
         if not torch.equal(given, weights):
             raise self.fault(".pick changes the weights that it is given: let it work on a copy")
         self.fresh = False
-        where, size = self.counted(token), weights.shape[-1]
+        where, size = self.where.to(token.device), weights.shape[-1]
         outside = where & ((token < 0) | (token >= size))
         if bool(outside.any()):
             raise self.fault(f".pick must return ids in [0, {size}), got {int(token[outside][0])}")
@@ -83,7 +96,7 @@ class Looked(Chance):
 
     def leading(self, probability: Tensor) -> Tensor:
         count = self.answer("leading", self.inner.leading(probability), probability, torch.int64, torch.int32).long()
-        where, most = self.counted(count), passed(probability > 0)
+        where, most = self.where.to(count.device), passed(probability > 0)
         beyond = where & ((count < 0) | (count > most))
         if bool(beyond.any()):
             raise self.fault(
@@ -95,5 +108,5 @@ class Looked(Chance):
     def settled(self, value: Tensor) -> Tensor:
         found = self.inner.settled(value)
         if not (isinstance(found, Tensor) and found.shape == value.shape and found.dtype == value.dtype):
-            raise self.fault(f".settled must give back what it was given, {shown(value)}, got {shown(found)}")
+            raise self.fault(f".settled must give back what it was given, {described(value)}, got {described(found)}")
         return found

@@ -1,4 +1,4 @@
-"""Whether a model computes through a lane what it computes by itself: asked once, over a handful of tokens.
+"""Short passes, compared: whether a model computes through a lane what it computes by itself, asked once.
 
 A lane gives a model token ids, positions and a causal mask, and takes tokens back. That is not all that some models read:
 adapters put virtual tokens in front, attention may look ahead within a prompt, a state may grow where no cache shows it. A
@@ -7,21 +7,22 @@ list of such models would always lack the next one, so every model is compared w
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+from collections.abc import Iterator
 from typing import Any
 from weakref import WeakSet
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .huggingface import cache_name, is_recurrent
-from .lane import Lane
-from .probe import running
-from .wrappers import device_of, eagerly, forward_of, is_compiled
+from .lanes import Lane
+from .wrappers import device_of, eagerly, forward_of, is_compiled, shells
 
 TOKENS, PROMPT = 6, 4  # compared, and how many of them are read at once
 # Of the logits' spread: rounding and quantised activations stay far below it, another computation does not.
-TOLERANCE = 0.1
+SLACK = 0.1
 LOOKS_AHEAD = "looks ahead in a prompt (bidirectional attention)"
 READS_MORE = "reads or adds more than that, or places tokens otherwise"
 AGREED: WeakSet[Any] = WeakSet()
@@ -46,9 +47,9 @@ def check_agreement(name: str, model: Any, prompt: Tensor, make: Any) -> None:
     try:
         with running(model), eagerly(is_compiled(model)):
             own, ours = by_itself(model, ids), through_lane(make, ids, is_recurrent(model))
-            alike = all(close(own, place, logits) for place, logits in ours)
+            alike = all(agrees(own, place, logits) for place, logits in ours)
             ahead = (
-                len(own) == TOKENS and not alike and not close(own, slice(0, PROMPT), by_itself(model, ids[:PROMPT]))
+                len(own) == TOKENS and not alike and not agrees(own, slice(0, PROMPT), by_itself(model, ids[:PROMPT]))
             )
     except torch.OutOfMemoryError:
         raise
@@ -99,7 +100,7 @@ def through_lane(make: Any, ids: Tensor, forward_only: bool) -> list[tuple[slice
     return [*found, (slice(PROMPT, TOKENS), lane.logits(first, 2)[0])]
 
 
-def close(own: Tensor, place: slice, logits: Tensor) -> bool:
+def agrees(own: Tensor, place: slice, logits: Tensor) -> bool:
     """Whether logits agree with the model's own there; not where those are NaN, of which the decoder will tell."""
     want, got = own[place].float(), logits.float()
     if want.shape[0] != got.shape[0]:
@@ -108,4 +109,60 @@ def close(own: Tensor, place: slice, logits: Tensor) -> bool:
     spread = want - want.mean(-1, keepdim=True)
     if not bool(torch.isfinite(spread.norm())):
         return True
-    return float((want - got).norm()) <= TOLERANCE * float(spread.norm()) + 1e-6
+    return float((want - got).norm()) <= SLACK * float(spread.norm()) + 1e-6
+
+
+@torch.no_grad()
+def short_pass(model: Any) -> list[Tensor]:
+    """What the model says after a few tokens, and after one more with its memory of them, each ``(1, n, V)``.
+
+    Some models take other ways for a single token.
+    """
+    *_, model = shells(model)
+    table, function, options = model.get_input_embeddings(), forward_of(model), dict[str, Any]()
+    rows = getattr(table, "num_embeddings", None) or table.weight.shape[0]  # of a quantised table weight is a method
+    parameters = inspect.signature(function).parameters
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    if open_ended or "use_cache" in parameters:
+        options["use_cache"] = True
+    ids = torch.arange(1, TOKENS + 2, device=device_of(model)).remainder(rows).unsqueeze(0)
+    memory = cache_name(function)
+    with running(model), eagerly(is_compiled(model)), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        if getattr(model.config, "is_encoder_decoder", False):
+            return [model(input_ids=ids, decoder_input_ids=ids, **options)[0]]
+        out = model(input_ids=ids[:, :-1], **options)
+        found, state = [out[0]], getattr(out, memory, None)
+        if state is not None:
+            found.append(model(input_ids=ids[:, -1:], **options, **{memory: state})[0])
+    return found
+
+
+@contextlib.contextmanager
+def running(model: nn.Module) -> Iterator[None]:
+    """Without dropout for a while; every module is then in the mode that it was in.
+
+    The flags themselves: ``train`` and ``eval`` may do more than that (adapters merge).
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    for module, _ in modes:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def alike(before: list[Tensor], after: list[Tensor], tolerance: float) -> bool:
+    """Whether two passes agree, up to rounding: the norm of the difference, relative to that of the logits' spread."""
+    if [x.shape for x in before] != [x.shape for x in after]:
+        return False
+    for old, new in zip(before, after, strict=True):
+        real = old.isfinite()
+        if not torch.equal(real, new.isfinite()):
+            return False
+        a, b = old[real].double(), new[real].double()
+        if len(a) and float((a - b).norm()) > tolerance * float((a - a.mean()).norm()) + 1e-6:
+            return False
+    return True

@@ -36,17 +36,21 @@ class Slots:
 
 
 class SlotLayer(CacheLayerMixin):
-    """Keys and values of one layer, ``(B, heads, slots, head_dim)``, growing by amortised reallocation."""
+    """Keys and values of one layer, ``(B, heads, slots, head_dim)``, growing by amortised reallocation.
+
+    Attributes:
+        step: where the pass in progress writes.
+        seen: how many slots it sees.
+        size: how many there are before the first.
+    """
 
     is_sliding = False
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.step: Slots | None = None
+    step: Slots | None = None
+    seen = size = 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        self.keys = key_states.new_zeros(*key_states.shape[:2], 0, key_states.shape[-1])
-        self.values = value_states.new_zeros(*value_states.shape[:2], 0, value_states.shape[-1])
+        states = key_states, value_states
+        self.keys, self.values = (x.new_zeros(*x.shape[:2], self.size, x.shape[-1]) for x in states)
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
@@ -54,20 +58,20 @@ class SlotLayer(CacheLayerMixin):
         assert step is not None, "SlotCache.start must be called before every pass"
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        self.keys, self.values = written(self.keys, key_states, step), written(self.values, value_states, step)
-        return self.keys[:, :, : step.used], self.values[:, :, : step.used]
+        self.keys, self.values = placed(self.keys, key_states, step), placed(self.values, value_states, step)
+        return self.keys[:, :, : self.seen], self.values[:, :, : self.seen]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.get_seq_length(), 0
+        return self.seen, 0
 
     def get_seq_length(self) -> int:
-        return self.step.used if self.step is not None else 0
+        return self.seen
 
     def get_max_length(self) -> int:
         return -1
 
 
-def written(store: Tensor, new: Tensor, step: Slots) -> Tensor:
+def placed(store: Tensor, new: Tensor, step: Slots) -> Tensor:
     """``store`` with the pass's states in their slots, in place unless it had to grow."""
     if step.used > store.shape[2]:
         slots = min(step.used + max(GROWTH, step.used // 2), step.capacity)
@@ -91,10 +95,9 @@ class SlotCache(Cache):
     def start(self, step: Slots) -> None:
         """Announce where the tokens of the next pass go."""
         for layer in self.layers:
-            layer.step = step
+            layer.step, layer.seen = step, step.used
 
     def select(self, index: Tensor) -> None:
-        """Keep only these rows."""
         for layer in self.layers:
             if layer.is_initialized:
                 at = index.to(layer.keys.device)

@@ -15,9 +15,7 @@ from .trace import Trace
 
 # Blue and orange keep apart for colour-blind readers; the underline keeps apart without any colour.
 STYLES = {"base": "dodger_blue1", "proxy": "dark_orange underline", "target": "green"}
-LEGEND = Text.assemble(
-    ("kept from the base", STYLES["base"]), "   ", ("from the proxy", STYLES["proxy"]),
-)  # fmt: skip
+LEGEND = Text.assemble(("kept from the base", STYLES["base"]), "   ", ("from the proxy", STYLES["proxy"]))
 
 
 class Pieces:
@@ -36,7 +34,6 @@ class Pieces:
         self.tokenizer, self.ids, self.parts, self.text = tokenizer, list[int](), list[str](), ""
 
     def add(self, token: int) -> None:
-        """One more token."""
         self.ids.append(token)
         self.parts.append("")
         self.settle(self.tokenizer.decode(self.ids, skip_special_tokens=True).rstrip("\ufffd"))
@@ -116,7 +113,6 @@ class ColourStreamer:
         self.show(max(text.rfind(" "), 0) if self.cleans else len(text))
 
     def show(self, end: int) -> None:
-        """Print up to this character."""
         at = 0
         for part, origin in zip(self.pieces.parts, self.origins, strict=True):
             new = part[max(self.shown - at, 0) : max(end - at, 0)]

@@ -13,7 +13,7 @@ from ..vocabulary import special_ids
 from .journal import Journal
 
 
-def frontier(lengths: Tensor, done: Tensor) -> int:
+def reached(lengths: Tensor, done: Tensor) -> int:
     """How many columns every running row has reached; when none is running, all columns."""
     return int(lengths.max() if bool(done.all()) else lengths[~done].min())
 
@@ -30,7 +30,7 @@ class Columns:
 
     def __call__(self, journal: Journal) -> Tensor | None:
         lengths, stopped = journal.length.clone(), torch.zeros_like(journal.done)
-        while self.shown < frontier(lengths, journal.done | stopped):
+        while self.shown < reached(lengths, journal.done | stopped):
             column, alive = journal.width + self.shown, lengths > self.shown
             journal.text[(~alive).nonzero().squeeze(-1).to(journal.text.device), column] = self.pad
             self.shown += 1

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._inductor.exc import InductorError
-from transformers.cache_utils import Cache, CacheLayerMixin
+from transformers.cache_utils import Cache, DynamicCache
 
 from ..errors import said
+from .cache import SlotLayer
 from .huggingface import HuggingFaceModel, cache_name, used_slots
-from .kept import kept_for
-from .wrappers import eagerly, forward_of, is_compiled
+from .wrappers import eagerly, forward_of, is_compiled, kept_for
 
 CHUNK = 256  # tokens of a prompt that are read at once
 SHORTEST = 128  # slots of the shortest cache that attention reads; the next ones double
@@ -36,25 +36,24 @@ def up(n: int, least: int = 1) -> int:
     return max(least, 1 << (n - 1).bit_length())
 
 
-class StaticLayer(CacheLayerMixin):
-    """Keys and values of one layer, ``(B, heads, capacity + 1, head_dim)``; the last slot takes the padding."""
+class StaticLayer(SlotLayer):
+    """A layer that is allocated once; the last slot takes the padding.
 
-    is_sliding = False
+    Attributes:
+        slots: where the pass in progress writes, ``(B, W)``.
+    """
+
     is_compileable = True
+    slots: Tensor | None = None
 
     def __init__(self, capacity: int) -> None:
         super().__init__()
-        self.capacity = capacity
-        self.slots: Tensor | None = None
-        self.seen = 0
+        self.size = capacity + 1
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        shape = (*key_states.shape[:2], self.capacity + 1)
-        self.keys = key_states.new_zeros(*shape, key_states.shape[-1])
-        self.values = value_states.new_zeros(*shape, value_states.shape[-1])
+        super().lazy_initialization(key_states, value_states)
         torch._dynamo.mark_static_address(self.keys)  # CUDA graphs then write to it in place
         torch._dynamo.mark_static_address(self.values)
-        self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         assert self.slots is not None, "the lane says where a pass goes before it begins"
@@ -63,14 +62,8 @@ class StaticLayer(CacheLayerMixin):
         self.values.scatter_(2, at.expand_as(value_states), value_states)
         return self.keys[:, :, : self.seen], self.values[:, :, : self.seen]
 
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.seen, 0
-
-    def get_seq_length(self) -> int:
-        return self.seen
-
     def get_max_length(self) -> int:
-        return self.capacity
+        return self.size - 1
 
 
 class CompiledModel(HuggingFaceModel):
@@ -105,7 +98,6 @@ class CompiledModel(HuggingFaceModel):
         return self.chunk(tokens[:, last:], positions[:, last:], valid[:, last:], keep)
 
     def chunk(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
-        """One compiled pass."""
         width = up(tokens.shape[1])
         left = width - tokens.shape[1]
         seen = min(up(used_slots(positions, valid), SHORTEST), self.capacity)
@@ -133,43 +125,14 @@ class CompiledModel(HuggingFaceModel):
 
 def allocated(model: Any, rows: int, capacity: int, device: torch.device) -> Cache:
     """A static cache, made outside of any graph, of the shapes that one throw-away pass shows."""
-    probe = Probe(model.config.get_text_config().num_hidden_layers)
+    shown = DynamicCache()
     one = torch.zeros(1, 1, dtype=torch.long, device=device)
     with torch.no_grad(), eagerly(is_compiled(model)):
-        model(input_ids=one, position_ids=one, use_cache=True, **{cache_name(forward_of(model)): probe})
-    layers = []
-    for seen in probe.layers:
-        layer = StaticLayer(capacity)
-        layer.lazy_initialization(*(x.expand(rows, -1, -1, -1) for x in seen.shapes))
-        layers.append(layer)
+        model(input_ids=one, position_ids=one, use_cache=True, **{cache_name(forward_of(model)): shown})
+    layers = [StaticLayer(capacity) for _ in shown.layers]
+    for layer, seen in zip(layers, shown.layers, strict=True):
+        layer.lazy_initialization(*(x.expand(rows, -1, -1, -1) for x in (seen.keys, seen.values)))
     return Cache(layers=layers)
-
-
-class Probe(Cache):
-    """A cache that keeps nothing but the shapes of what it is given."""
-
-    def __init__(self, layers: int) -> None:
-        super().__init__(layers=[ProbeLayer() for _ in range(layers)])
-
-
-class ProbeLayer(CacheLayerMixin):
-    is_sliding = False
-
-    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        self.is_initialized = True
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        self.shapes = (key_states, value_states)
-        return key_states, value_states
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return query_length, 0
-
-    def get_seq_length(self) -> int:
-        return 0
-
-    def get_max_length(self) -> int:
-        return -1
 
 
 def compiled(model: Any, options: dict[str, Any]) -> Any:
@@ -184,12 +147,7 @@ def compiled(model: Any, options: dict[str, Any]) -> Any:
 
     def step(tokens: Tensor, positions: Tensor, mask: Any, cache: Cache, extra: dict[str, int]) -> Tensor:
         out = model(
-            input_ids=tokens,
-            position_ids=positions,
-            attention_mask=mask,
-            use_cache=True,
-            **{name: cache},
-            **extra,
+            input_ids=tokens, position_ids=positions, attention_mask=mask, use_cache=True, **{name: cache}, **extra
         )
         logits: Tensor = out.logits
         return logits

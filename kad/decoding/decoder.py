@@ -21,11 +21,10 @@ from .generator import source
 from .journal import Journal, stack_scores
 from .loop import Decoder
 from .preparing import Ready, Request, lanes_of, prompts_of
-from .processors import settle_processors
+from .processors import knowing_stops, settle_processors
 from .rounds import Round
 from .sampling import Sampling
 from .settings import describe, pad_token, without_unasked_top_k
-from .stops import knowing_stops
 from .trace import Trace
 from .window import AutoWindow
 

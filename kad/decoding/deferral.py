@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 PARTS, FIRST = 10, 8  # parts of a text, and tokens at its beginning, that are looked at by themselves
 Means = tuple[float | None, ...]
@@ -40,7 +41,7 @@ class DeferralShare:
     @property
     def opening(self) -> float | None:
         """Mean α over the first tokens, each place counted once."""
-        return mean([x for x in self.first if x is not None])
+        return mean_alpha([x for x in self.first if x is not None])
 
 
 def deferral_of(texts: Iterable[tuple[Sequence[float | None], str]]) -> DeferralShare:
@@ -57,13 +58,11 @@ def deferral_of(texts: Iterable[tuple[Sequence[float | None], str]]) -> Deferral
     everywhere, letters = list[float](), list[str]()
     tenths: list[list[float]] = [[] for _ in range(PARTS)]
     first: list[list[float]] = [[] for _ in range(FIRST)]
-    count = 0
     for alphas, origins in texts:
         if len(alphas) != len(origins) or set(origins) - set("bqt"):
             raise ValueError(
                 f"a text needs one origin (b, q or t) a position; got {len(alphas)} α and {origins[:20]!r}."
             )
-        count += 1
         letters.append(origins)
         for place, alpha in enumerate(alphas):
             if alpha is None or math.isnan(alpha):
@@ -74,10 +73,10 @@ def deferral_of(texts: Iterable[tuple[Sequence[float | None], str]]) -> Deferral
                 first[place].append(alpha)
     told = "".join(letters)
     origin = told.count("q") / len(told) if told and "t" not in told else None
-    places = tuple(mean(x) for x in tenths), tuple(mean(x) for x in first)
-    return DeferralShare(count, len(told), mean(everywhere), origin, *places)
+    places = tuple(mean_alpha(x) for x in tenths), tuple(mean_alpha(x) for x in first)
+    return DeferralShare(len(letters), len(told), mean_alpha(everywhere), origin, *places)
 
 
-def mean(values: Sequence[float]) -> float | None:
+def mean_alpha(values: Sequence[float]) -> float | None:
     """None of nothing."""
-    return math.fsum(values) / len(values) if values else None
+    return fmean(values) if values else None

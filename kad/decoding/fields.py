@@ -121,7 +121,7 @@ HONOURED = tuple(Fields.__annotations__)
 BESIDE = frozenset(Options.__annotations__.keys() - Fields.__annotations__.keys())
 
 # Memory and speed of Hugging Face's own loop, the ranking of beams, an encoder's companions, where a file came from.
-NEUTRAL = (
+IGNORED = (
     "use_cache", "cache_implementation", "cache_config", "max_cache_len", "prefill_chunk_size", "compile_config",
     "disable_compile", "continuous_batching_config", "low_memory", "num_assistant_tokens",
     "num_assistant_tokens_schedule", "assistant_confidence_threshold", "assistant_lookbehind", "target_lookbehind",
@@ -144,20 +144,13 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {  # values that ask for no
     "assistant_early_exit": ((), "kad drafts with the proxy; drop {name}, window=... is the number of drafts"),
     "assistant_ensemble_weight": ((), "a constant mixture is target=kad.Ensemble(w); drop assistant_ensemble_weight"),
     "guidance_scale": (
-        (1,),
-        "guidance_scale keeps a second text beside the one that is decoded, which drafts cannot take back; drop it",
+        (1,), "guidance_scale keeps a second text beside the one that is decoded, which drafts cannot take back; drop it",
     ),
     "token_healing": ((False,), "kad does not rewrite prompts; drop token_healing"),
     "is_assistant": ((False,), "is_assistant ends drafts of Hugging Face's own assisted decoding early; drop it"),
-    "output_attentions": (
-        (False,), "kad does not return attentions; drop output_attentions=True (output_scores=True gives log π)",
-    ),
-    "output_hidden_states": (
-        (False,), "kad does not return hidden states; drop output_hidden_states=True (output_scores=True gives log π)",
-    ),
-    "output_logits": (
-        (False,), "kad does not return raw logits; drop output_logits=True (output_scores=True gives log π)",
-    ),
+    "output_attentions": ((False,), "kad does not return attentions; drop {name}=True (output_scores=True gives log π)"),
+    "output_hidden_states": ((False,), "kad does not return hidden states; drop {name}=True (output_scores=True gives log π)"),
+    "output_logits": ((False,), "kad does not return raw logits; drop {name}=True (output_scores=True gives log π)"),
 }  # fmt: skip
 
 
@@ -171,7 +164,7 @@ def check_fields(config: GenerationConfig) -> None:
         if value is not None and not any(value is x or (not isinstance(x, bool) and value == x) for x in neutral):
             raise ValueError(sentence.format(name=name) + ".")
     defaults = {**vars(GenerationConfig()), **config._get_default_generation_params()}
-    for name in defaults.keys() - {*HONOURED, *NEUTRAL, *REFUSED}:
+    for name in defaults.keys() - {*HONOURED, *IGNORED, *REFUSED}:
         asked: Any = getattr(config, name, None)
         if asked is not None and asked is not False and asked != defaults[name]:
             raise ValueError(f"kad does not know the setting {name}, which this version of transformers has; drop it.")

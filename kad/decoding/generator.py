@@ -9,9 +9,9 @@ import torch
 
 from ..arithmetic import Arithmetic
 from ..chances import Agreed, Chance, Greedy, Looked, PerRow, Sampled
+from ..chances.looked import foreign
 from ..checks import instance
 from ..checks import seed as check_seed
-from ..looks import foreign
 from .huggingface import is_parallel
 
 

@@ -29,18 +29,19 @@ def check_model(model: Any, name: str) -> None:
         raise ValueError(f"the {name} is an encoder-decoder; kad decodes with causal language models.")
 
 
-def inner_model(model: Any, name: str) -> Any:
-    """The model that a lane calls for the one that was given, as it is now; a ValueError, in one sentence, if none can."""
-    inner = unwrap(model, name)
-    check_model(inner, name)
-    check_mode(inner, name)
-    return inner
-
-
 def inner_models(base: Any, proxy: Any, reference: Any = None) -> dict[str, Any]:
-    """`inner_model` of every model of a run, by its role; of the reference where there is one."""
+    """The models that lanes call for those that were given, as they are now, by role; of the reference where there is one.
+
+    Raises:
+        ValueError: one sentence, if none can be called.
+    """
     given = {"base": base, "proxy": proxy} | ({"reference": reference} if reference is not None else {})
-    return {role: inner_model(model, role) for role, model in given.items()}
+    inner = {}
+    for role, model in given.items():
+        inner[role] = unwrap(model, role)
+        check_model(inner[role], role)
+        check_mode(inner[role], role)
+    return inner
 
 
 def cache_name(function: Callable[..., Any]) -> str:
@@ -68,7 +69,7 @@ class HuggingFaceModel(Model):
 
     Args:
         name: its role.
-        model: as `inner_model` gives it.
+        model: as `inner_models` gives it.
         capacity: tokens that a row can ever have.
         vocabulary: logits that count.
 
@@ -103,16 +104,10 @@ class HuggingFaceModel(Model):
         used = used_slots(positions, valid)
         self.cache.start(Slots(positions, valid, used, self.capacity, self.device))
         positions = positions.to(self.device)
-        extra = {"logits_to_keep": keep} if self.keeps else {}
+        options = {self.cache_name: self.cache} | ({"logits_to_keep": keep} if self.keeps else {})
         with eagerly(self.compiled), self.observer(self.name, tokens.numel()):
-            out = self.model(
-                input_ids=tokens,
-                attention_mask=self.masks(positions, used),
-                position_ids=positions,
-                use_cache=True,
-                **{self.cache_name: self.cache},
-                **extra,
-            )
+            mask = self.masks(positions, used)
+            out = self.model(input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=True, **options)
         logits: Tensor = out.logits[:, -keep:]
         return logits
 

@@ -1,9 +1,12 @@
-"""Token ids and masks as they are given: tensors, arrays, lists, or a tokenizer's encoding of a batch."""
+"""Token ids and masks as they are given: tensors, arrays, lists, or a tokenizer's encoding of a batch.
+
+Of everything else that a model would read, what kad cannot hand on is refused, never dropped.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +15,16 @@ import torch
 from torch import Tensor
 
 from ..checks import whole
-from .inputs import check_inputs
 from .settings import stop_tokens
 
 logger = logging.getLogger(__name__)
+# What only names, counts or asks for things; caches are taken over or refused where lanes are made.
+NO_INPUT = {
+    "input_ids", "attention_mask", "past_key_values", "cache", "cache_params", "cache_position", "use_cache", "labels",
+    "return_dict", "logits_to_keep", "num_logits_to_keep", "special_tokens_mask", "offset_mapping", "length", "num_truncated_tokens",
+    "overflowing_tokens", "overflow_to_sample_mapping",
+}  # fmt: skip
+TYPES = ("token_type_ids", "mm_token_type_ids", "moe_mm_token_type_ids")
 
 
 @dataclass(frozen=True)
@@ -109,7 +118,6 @@ def padded(rows: Sequence[Any], mask: Any, name: str, pad: int) -> tuple[Any, An
 
 
 def as_tensor(ids: Any, name: str) -> Tensor:
-    """Ids as a tensor of whole numbers, in whatever they came."""
     if isinstance(ids, Tensor):
         return ids
     if isinstance(ids, (list, tuple)) and not any(hasattr(row, "__len__") for row in ids):
@@ -125,7 +133,6 @@ def as_tensor(ids: Any, name: str) -> Tensor:
 
 
 def as_mask(mask: Any, name: str) -> Tensor:
-    """A mask of zeros and ones as a tensor of whole numbers."""
     found = mask if isinstance(mask, Tensor) else torch.as_tensor(np.asarray(mask))
     if found.is_complex() or not bool(((found == 0) | (found == 1)).all()):
         raise ValueError(f"the attention mask of {name} must hold zeros (padding) and ones alone.")
@@ -138,11 +145,8 @@ def check_ids(ids: Any, name: str) -> None:
         kind = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
         raise ValueError(f"{name} must be a tensor of token ids, whole numbers, got {kind}.")
     if ids.ndim != 2 or ids.shape[1] == 0 or ids.shape[0] == 0:
-        raise ValueError(
-            f"{name} must be token ids of shape (batch, length ≥ 1), got {tuple(ids.shape)} (embeddings alone are no prompt)."
-            if ids.ndim == 2 and ids.shape[0]
-            else f"{name} must be token ids of shape (batch, length ≥ 1), got {tuple(ids.shape)}."
-        )
+        remark = " (embeddings alone are no prompt)" if ids.ndim == 2 and ids.shape[0] else ""
+        raise ValueError(f"{name} must be token ids of shape (batch, length ≥ 1), got {tuple(ids.shape)}{remark}.")
 
 
 def unpad(ids: Tensor, mask: Tensor | None, name: str) -> list[Tensor]:
@@ -153,31 +157,63 @@ def unpad(ids: Tensor, mask: Tensor | None, name: str) -> list[Tensor]:
             with no token.
     """
     check_ids(ids, name)
-    rows = real_rows(ids, mask, name)
+    rows = list(ids.long())
+    if mask is not None:
+        if mask.shape != ids.shape:
+            raise ValueError(f"the attention mask of {name} has shape {tuple(mask.shape)}, the ids {tuple(ids.shape)}.")
+        mask = mask.bool().cpu()
+        empty = (~mask).all(-1)
+        if bool(empty.any()):
+            raise ValueError(f"row {int(empty.int().argmax())} of {name} is empty (all padding).")
+        if bool((mask[:, :-1] & ~mask[:, 1:]).any()):
+            raise ValueError(f"{name} must be padded on the left; set tokenizer.padding_side = 'left'.")
+        rows = [row[len(row) - n :] for row, n in zip(rows, mask.sum(-1).tolist(), strict=True)]
     if (smallest := min(int(row.min()) for row in rows)) < 0:
         raise ValueError(f"{name} holds the id {smallest}, which is no token; labels mark places so, prompts do not.")
     return rows
 
 
-def real_rows(ids: Tensor, mask: Tensor | None, name: str) -> list[Tensor]:
-    """`unpad`, of ids of the right kind and shape."""
-    ids = ids.long()
-    if mask is None:
-        return list(ids)
-    if mask.shape != ids.shape:
-        raise ValueError(f"the attention mask of {name} has shape {tuple(mask.shape)}, the ids {tuple(ids.shape)}.")
-    mask = mask.bool().cpu()
-    empty = (~mask).all(-1)
-    if bool(empty.any()):
-        raise ValueError(f"row {int(empty.int().argmax())} of {name} is empty (all padding).")
-    if bool((mask[:, :-1] & ~mask[:, 1:]).any()):
-        raise ValueError(f"{name} must be padded on the left; set tokenizer.padding_side = 'left'.")
-    lengths = mask.sum(-1).tolist()
-    return [row[len(row) - n :] for row, n in zip(ids, lengths, strict=True)]
+def check_inputs(given: Mapping[str, Any], ids: Tensor, mask: Tensor | None, whose: str) -> None:
+    """Look at what came with ``ids (B, L)``, from Hugging Face's ``generate`` or a tokenizer.
+
+    Args:
+        given: by name; Hugging Face's own positions and a text's token types, all zero, are no reason to refuse.
+        ids: the prompts.
+        mask: 1 where they are no padding.
+        whose: for the message: "the base", "proxy_input_ids".
+
+    Raises:
+        ValueError: an input that kad does not hand on, such as images, embeddings, or positions of one's own.
+
+    >>> check_inputs({"pixel_values": torch.zeros(1, 3, 2, 2)}, torch.tensor([[5]]), None, "the base")
+    Traceback (most recent call last):
+    ValueError: the base was given pixel_values, which kad does not hand on to a model: it reads text as token ids alone; drop it.
+    """
+    for name, value in given.items():
+        if name in NO_INPUT or value is None or value is False or (isinstance(value, (Mapping, list)) and not value):
+            continue
+        if name in TYPES and not torch.as_tensor(value).any():
+            continue
+        if name == "position_ids":
+            check_positions(value, ids, mask, whose)
+            continue
+        encoded = name == "mm_encoder_outputs"  # by Hugging Face already
+        what = f"{' and '.join(value)} inputs" if encoded else name
+        raise ValueError(
+            f"{whose} was given {what}, which kad does not hand on to a model: it reads text as token ids alone; drop it."
+        )
 
 
-def joined(rows: Iterable[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """``(ids, mask)``, each ``(B, L)``, of rows of ids, none of them padding."""
-    ids, mask = padded([list(row) for row in rows], None, "prompt", pad)
-    found = torch.tensor(ids, dtype=torch.long)
-    return found, torch.ones_like(found) if mask is None else torch.tensor(mask, dtype=torch.long)
+def check_positions(positions: Any, ids: Tensor, mask: Tensor | None, whose: str) -> None:
+    """Raise a ValueError unless the positions, ``(..., B or 1, L)``, are those that follow from the mask."""
+    known = torch.ones_like(ids) if mask is None else mask.to(ids.device).long()
+    expected, given = known.cumsum(-1) - 1, torch.as_tensor(positions).to(ids.device)
+    try:
+        alike = bool(((given == expected) | (known == 0)).all())
+    except RuntimeError:  # shapes that do not go together
+        alike = False
+    if not alike:
+        raise ValueError(
+            f"{whose} was given position_ids other than those that follow from the attention mask; kad places tokens by the "
+            "mask, drop them."
+        )

@@ -21,14 +21,12 @@ from torch import Tensor
 
 from ..chances import Chance
 from ..decisions import Reading
-from ..laws import Case, Drafts, Fallen, Owed, Trial, law_for
-from ..laws.trial import align, here
+from ..laws.law import Asked
+from ..laws.trial import Case, Drafts, Fallen, Owed, Trial, align, here
 from ..origins import BASE, PROXY
 from ..target import Target
-from .journal import Journal
-from .lane import Lane
-from .mapped import MappedLane
-from .places import Places
+from .journal import Journal, Places
+from .lanes import Lane, MappedLane
 from .rounds import Round
 from .sampling import Sampling
 from .trace import Trace
@@ -68,9 +66,10 @@ class Decoder:
         self.device = base.model.device  # where what is decided is computed
         self.sampling, self.chance, self.journal, self.watch = sampling, chance, journal, watch
         scores = journal.scores is not None
-        self.law = law_for(target, sampling.temperature, sampling.arithmetic, chance.greedy, scores)
+        self.law = Asked(target, sampling.temperature, sampling.arithmetic, chance.greedy, scores)
         self.pace = Constant(window) if isinstance(window, int) else window.pace(self.law.lazy, chance.settled)
         self.owed: Owed | None = None
+        self.asked = target, sampling.temperature
         self.seen: list[Round] | None = None  # rounds, where somebody looks at them
         self.settled: Tensor | None = None  # the tokens that this round settled
 
@@ -142,7 +141,7 @@ class Decoder:
         if weights is not q.tempered:
             weights = torch.where(owed.where.to(weights.device).unsqueeze(-1), weights, q.tempered)
         token = self.chance.pick(weights)
-        origin = self.law.settled_by(owed, q, found, token)
+        origin = self.law.known.settled_by(owed, q, found, token)
         if found.pi is not None:
             self.journal.score(self.rows, found.pi, where)
         self.settled = token.cpu().where(where, -1) if self.seen is not None else None
@@ -168,13 +167,15 @@ class Decoder:
         p, r = trial.base.at(at), None if trial.reference is None else trial.reference.at(at)
         token, keep = torch.zeros_like(accepted), torch.zeros_like(ends)
         if self.law.lazy and bool(ends.any()):
-            token, keep = self.law.last(p, None if case.decision is None else case.decision.at(at), ends, self.ask)
+            token, keep = self.law.known.last(
+                p, None if case.decision is None else case.decision.at(at), ends, self.ask
+            )
         origin, fallen = torch.full_like(accepted, BASE, dtype=torch.int8), None
         if bool(replaced.any()):
             fallen = self.fallen(trial, case, p, accepted)
-            new = self.law.replacement(fallen).pick(self.ask("replace", replaced).pick)
+            new = self.law.known.replacement(fallen).pick(self.ask("replace", replaced).pick)
             token = torch.where(replaced.to(new.device), new, token.to(new.device))
-            origin = torch.where(replaced, self.law.replaced_by(fallen, token), origin)
+            origin = torch.where(replaced, self.law.known.replaced_by(fallen, token), origin)
 
         alpha = case.alpha.cpu()
         self.stand(drafts, case, accepted, alpha)
@@ -189,7 +190,7 @@ class Decoder:
         if self.seen is not None:
             settled = torch.full_like(accepted, -1) if self.settled is None else self.settled
             last = token.cpu().where(replaced | keep, -1)
-            self.seen.append(Round(self.law, trial, case, self.rows, settled, accepted, last, owes))
+            self.seen.append(Round(*self.asked, trial, case, self.rows, settled, accepted, last, owes))
         self.pace.verified(time.perf_counter() - start, drafts.width + 1)
         self.pace.judged(drafts.chances[running], count[running], accepted[running], alpha_here[running])
 

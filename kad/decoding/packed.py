@@ -8,18 +8,29 @@ does not. A speculative base pass over γ + 1 tokens, and a batch, are such prod
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import Any, TypeVar
+import inspect
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from ..errors import said
-from .kept import release
-from .probe import alike, is_language_model, replaceable, short_pass
+from .agreement import alike, short_pass
+from .wrappers import forward_of, release, shells
 
 AnyModel = TypeVar("AnyModel", bound=nn.Module)
 TOLERANCE = {torch.float32: 0.01, torch.bfloat16: 0.3}  # of `alike`; a wrong weight changes the logits altogether
+# What may be asked of a weight that is only a shape.
+METADATA = {
+    "shape", "dtype", "device", "layout", "ndim", "size", "dim", "numel", "nelement", "stride", "is_floating_point",
+    "is_complex", "is_contiguous", "is_cuda", "is_cpu", "is_meta", "is_quantized", "is_sparse", "is_mkldnn", "is_mps", "is_xpu",
+    "requires_grad", "is_leaf", "itemsize", "element_size",
+}  # fmt: skip
 
 
 def pack_weights(model: AnyModel) -> AnyModel:
@@ -56,34 +67,22 @@ def pack_weights(model: AnyModel) -> AnyModel:
     names, tied = choose(model)
     before = None
     if is_language_model(model):
-        try:
-            called, before = replaceable(model, {name: linear(model, name) for name in names}, tied)
-        except Exception as error:
-            raise ValueError(
-                f"cannot pack {type(model).__name__}: a pass over a few tokens fails ({said(error)}); use the model as it is."
-            ) from error
-        names = [name for name in names if name in called]
-        if not names:
-            raise ValueError(f"{type(model).__name__} calls none of its linear layers; use the model as it is.")
-    tolerance = max(TOLERANCE[linear(model, name).weight.dtype] for name in names)
+        names, before = replaceable(model, names, tied)
     try:
         for name in names:  # each plain weight is let go before the next is packed
             put(model, name, PackedLinear(linear(model, name), name in tied))
-        wrong = "" if before is None else difference(model, before, tolerance)
+        if before is not None:
+            check_same(model, names, before)
     except BaseException:
         unpack(model, names)
         raise
-    if wrong:
-        unpack(model, names)
-        raise ValueError(f"{type(model).__name__} {wrong} with packed weights; it is as it was, use it so.")
     release(model)  # passes that were compiled with the plain weights
     return model
 
 
 def choose(model: nn.Module) -> tuple[list[str], set[str]]:
     """The names of the layers that can be packed, and of those among them whose weight others have too."""
-    layers = [(name, module) for name, module in model.named_modules() if type(module) is nn.Linear]
-    candidates = [(name, layer) for name, layer in layers if packable(layer)]
+    candidates = [(name, layer) for name, layer in model.named_modules() if packable(layer)]
     found = [(name, layer) for name, layer in candidates if layer.weight.dtype == torch.float32 or packs_bfloat16()]
     if candidates and not found:
         raise RuntimeError(
@@ -94,11 +93,95 @@ def choose(model: nn.Module) -> tuple[list[str], set[str]]:
         raise ValueError(
             f"{type(model).__name__} has no linear layer on a CPU, in float32 or bfloat16, that is not packed yet."
         )
-    owners: dict[int, int] = {}
-    for module in model.modules():
-        for parameter in module.parameters(recurse=False):
-            owners[id(parameter)] = owners.get(id(parameter), 0) + 1
+    owners = Counter(id(weight) for module in model.modules() for weight in module.parameters(recurse=False))
     return [name for name, _ in found], {name for name, layer in found if owners[id(layer.weight)] > 1}
+
+
+def is_language_model(model: Any) -> bool:
+    """Whether a few token ids are an input for it: a Hugging Face model with ``input_ids``."""
+    *_, model = shells(model)
+    known = hasattr(model, "config") and hasattr(model, "get_input_embeddings")
+    return known and "input_ids" in inspect.signature(forward_of(model)).parameters
+
+
+def replaceable(model: Any, names: Sequence[str], tied: set[str]) -> tuple[list[str], list[Tensor]]:
+    """Of these layers those that the model calls and whose weights nobody else reads, and what `short_pass` returned.
+
+    A layer may be replaced only if the model calls it. Mamba multiplies by ``dt_proj.weight`` without calling ``dt_proj``,
+    and an adapter may add to its base layer's weight: such a weight has to stay what it is. What is found of one layer holds
+    for all in the same place of other blocks, so also for experts that no token reached.
+
+    Args:
+        model: a Hugging Face language model.
+        names: of the layers.
+        tied: those whose weights stay in any case; others may read them.
+    """
+    try:
+        with Reads({name: linear(model, name) for name in names}) as reads:
+            before = short_pass(model)
+    except Exception as error:
+        raise ValueError(
+            f"cannot pack {type(model).__name__}: a pass over a few tokens fails ({said(error)}); use the model as it is."
+        ) from error
+    called = {place(model, name) for name in reads.called}
+    read = {place(model, name) for name in reads.read - tied}
+    found = [name for name in names if place(model, name) in called - read]
+    if not found:
+        raise ValueError(f"{type(model).__name__} calls none of its linear layers; use the model as it is.")
+    return found, before
+
+
+class Reads(TorchFunctionMode):
+    """Notes which of some layers' weights are read outside these layers' own calls.
+
+    Attributes:
+        called: names of the layers that were called.
+        read: names of those whose weights somebody else read.
+    """
+
+    def __init__(self, layers: Mapping[str, nn.Linear]) -> None:
+        super().__init__()
+        self.layers, self.name_of = layers, {id(layer.weight): name for name, layer in layers.items()}
+        self.called, self.read = set[str](), set[str]()
+        self.inside: list[str] = []
+
+    def __enter__(self) -> Reads:
+        self.hooks = []
+        for name, layer in self.layers.items():
+            self.hooks.append(layer.register_forward_pre_hook(functools.partial(self.begin, name)))
+            self.hooks.append(layer.register_forward_hook(self.end))
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        for hook in self.hooks:
+            hook.remove()
+
+    def begin(self, name: str, module: nn.Module, given: Any) -> None:
+        self.called.add(name)
+        self.inside.append(name)
+
+    def end(self, module: nn.Module, given: Any, result: Any) -> None:
+        self.inside.pop()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if what_is_asked(func) not in METADATA:
+            names = {self.name_of.get(id(thing)) for thing in tree_leaves((args, kwargs))}
+            self.read |= {name for name in names if name is not None and name not in self.inside}
+        return func(*args, **(kwargs or {}))
+
+
+def what_is_asked(func: Any) -> str:
+    """A function's name; of a property's getter the property's."""
+    name = str(getattr(func, "__name__", ""))
+    return str(getattr(getattr(func, "__self__", None), "__name__", "")) if name == "__get__" else name
+
+
+def place(model: nn.Module, name: str) -> tuple[type, str]:
+    """The same for the same layer in every block, and in every expert: the kind of its parent, and its path."""
+    parent = model.get_submodule(name.rpartition(".")[0])
+    return type(parent), re.sub(r"(?<![^.])\d+(?![^.])", "*", name)
 
 
 def put(model: nn.Module, name: str, layer: nn.Module) -> None:
@@ -120,13 +203,15 @@ def unpack(model: nn.Module, names: Sequence[str]) -> None:
             put(model, name, layer.plain())
 
 
-def difference(model: nn.Module, before: list[Tensor], tolerance: float) -> str:
-    """What is wrong with the packed model, as the middle of a sentence; empty if nothing is."""
+def check_same(model: nn.Module, names: Sequence[str], before: list[Tensor]) -> None:
+    """Raise a ValueError unless the packed model says what it said before, up to rounding."""
+    tolerance = max(TOLERANCE[linear(model, name).weight.dtype] for name in names)
     try:
-        after = short_pass(model)
+        wrong = "" if alike(before, short_pass(model), tolerance) else "says something else"
     except Exception as error:
-        return f"cannot be run ({said(error)})"
-    return "" if alike(before, after, tolerance) else "says something else"
+        wrong = f"cannot be run ({said(error)})"
+    if wrong:
+        raise ValueError(f"{type(model).__name__} {wrong} with packed weights; it is as it was, use it so.")
 
 
 @functools.cache
@@ -139,13 +224,12 @@ def packs_bfloat16() -> bool:
     return True
 
 
-def packable(layer: nn.Linear) -> bool:
-    """On the CPU, of a dtype that oneDNN's kernels take, and its call is its own: no hooks (``device_map``, ``tp_plan``)."""
-    kinds = (torch.float32, torch.bfloat16)
-    own = not (
-        layer._forward_hooks or layer._forward_pre_hooks or hasattr(layer, "_hf_hook") or "forward" in vars(layer)
-    )
-    return own and layer.weight.device.type == "cpu" and layer.weight.dtype in kinds
+def packable(layer: nn.Module) -> TypeGuard[nn.Linear]:
+    """A plain linear layer on the CPU, of a dtype that oneDNN's kernels take, and its call is its own: no hooks (``device_map``, ``tp_plan``)."""
+    if type(layer) is not nn.Linear or hasattr(layer, "_hf_hook") or "forward" in vars(layer):
+        return False
+    hooks = layer._forward_hooks or layer._forward_pre_hooks
+    return not hooks and layer.weight.device.type == "cpu" and layer.weight.dtype in TOLERANCE
 
 
 class PackedLinear(nn.Linear):

@@ -20,9 +20,8 @@ from .decoder import Output, Run, begin
 from .fields import BESIDE, Options
 from .generator import seeded
 from .huggingface import inner_models
-from .ids import Padding, padding_of, read_ids
-from .inputs import TYPES, check_inputs
-from .mapped import map_of
+from .ids import TYPES, Padding, check_inputs, padding_of, read_ids
+from .lanes import map_of
 from .preparing import CACHE, Request
 from .prompts import encode, is_text
 from .rounds import Round

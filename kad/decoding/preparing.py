@@ -18,11 +18,8 @@ from ..vocabulary_map import VocabularyMap
 from .agreement import TOKENS, check_agreement
 from .capacity import check_capacity, check_rotation
 from .huggingface import begun, cache_name, check_model, inner_models, is_recurrent
-from .ids import Padding, padding_of, read_ids, unpad
-from .inputs import check_inputs
-from .lane import Lane
-from .lanes import adopt, lane_for
-from .mapped import MappedLane
+from .ids import Padding, check_inputs, padding_of, read_ids, unpad
+from .lanes import Lane, MappedLane, adopt, lane_for
 from .model import Observer, unobserved
 from .settings import pad_token, proxy_stops, settle_target, settle_window, stop_tokens
 from .wrappers import unwrap

@@ -8,13 +8,16 @@ themselves at the first place.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 import transformers
 from torch import Tensor
-from transformers import LogitsProcessor, PrefixConstrainedLogitsProcessor
+from transformers import LogitsProcessor, NoBadWordsLogitsProcessor, PrefixConstrainedLogitsProcessor
+from transformers import MinLengthLogitsProcessor as MinLength
+from transformers import MinNewTokensLengthLogitsProcessor as MinNewTokens
 
 # These look at the scores alone: they take all places of all rows in one call.
 PREFIX_FREE = tuple(
@@ -26,6 +29,7 @@ PREFIX_FREE = tuple(
     )
     if hasattr(transformers, name)
 )  # fmt: skip
+HOLD_STOPS = (MinLength, MinNewTokens, transformers.ExponentialDecayLengthPenalty)
 GUIDANCE = "runs a model over a second text beside the one that is decoded"
 # By name and module, since some are neither exported nor installed everywhere.
 STATEFUL = {
@@ -57,6 +61,42 @@ def settle_processors(processors: Iterable[Any]) -> list[Any]:
             processor = AllowedTokens(processor._prefix_allowed_tokens_fn, processor._num_beams)
         settled.append(processor)
     return settled
+
+
+def knowing_stops(processors: list[Any], config: Any, stops: list[int], prompts: Tensor) -> list[Any]:
+    """The processors with the union of both models' stop tokens, and those that were not built for want of any.
+
+    Hugging Face builds them before it has heard of the proxy's stop tokens.
+
+    Args:
+        processors: as Hugging Face's generate made them; copied where they change.
+        config: the generation config that they were made from.
+        stops: all stop tokens.
+        prompts: ``(B, L)``, for their length and their device.
+
+    >>> from transformers import GenerationConfig
+    >>> made = knowing_stops([], GenerationConfig(min_new_tokens=3), [9], torch.zeros(1, 2))
+    >>> made[0].eos_token_id.tolist()
+    [9]
+    """
+    if not stops:
+        return processors
+    device, width, ends = prompts.device, prompts.shape[1], torch.tensor(stops, device=prompts.device)
+    wanted: list[Any] = []
+    if (config.min_length or 0) > 0:
+        wanted.append(MinLength(config.min_length, ends, device=str(device)))
+    if (config.min_new_tokens or 0) > 0:
+        wanted.append(MinNewTokens(width, config.min_new_tokens, ends, device=str(device)))
+    there = {type(processor) for processor in processors}
+    found = []
+    for processor in processors:
+        if isinstance(processor, HOLD_STOPS):
+            processor = copy.copy(processor)
+            processor.eos_token_id = ends
+        elif type(processor) is NoBadWordsLogitsProcessor and config.bad_words_ids is not None:
+            processor = NoBadWordsLogitsProcessor(config.bad_words_ids, ends)  # a stop token alone is no bad word
+        found.append(processor)
+    return [one for one in wanted if type(one) not in there] + found
 
 
 class AllowedTokens(LogitsProcessor):

@@ -9,10 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from ..checks import whole
-from .ids import Padding, joined, read_ids, unpad
+from .ids import Padding, read_ids, unpad
 from .template import through_template
-
-KINDS = "text, a list of chat messages, token ids, what a tokenizer returns, or a list of these"
 
 
 def is_message(thing: Any) -> bool:
@@ -63,18 +61,21 @@ def encode(
     if hasattr(prompt, "tolist"):  # a tensor or an array
         prompt = prompt.tolist()
     if not isinstance(prompt, str) and (isinstance(prompt, bytes) or not isinstance(prompt, Sequence)):
-        raise ValueError(f"prompt must be {KINDS}, got {type(prompt).__name__}.")
+        raise ValueError(
+            "prompt must be text, a list of chat messages, token ids, what a tokenizer returns, or a list of these, got "
+            f"{type(prompt).__name__}."
+        )
     single = isinstance(prompt, str) or is_chat(prompt) or is_row(prompt)
     prompts = [prompt] if single else list(prompt)
     if not prompts:
         raise ValueError("prompt is empty; give at least one prompt.")
-    return joined((encode_one(p, tokenizer, row, padding, variables) for row, p in enumerate(prompts)), padding.token)
+    rows = [encode_one(p, tokenizer, row, padding, variables) for row, p in enumerate(prompts)]
+    return read_ids(rows, [[1] * len(row) for row in rows], name, padding)
 
 
 def encode_one(
-    prompt: Any, tokenizer: Any, row: int, padding: Padding, variables: Mapping[str, Any] | None = None
+    prompt: Any, tokenizer: Any, row: int, padding: Padding, variables: Mapping[str, Any] | None
 ) -> list[int]:
-    """The ids of one prompt."""
     if isinstance(prompt, str) or is_chat(prompt):
         if tokenizer is None:
             raise ValueError("a text prompt needs tokenizer=... (the aligned model's); or pass input_ids.")

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..laws import Case, Law, Trial
+from ..decisions import pi_of
 from ..laws.terms import first
+from ..laws.trial import Case, Trial
+from ..target import Target
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Round:
     Of rows that do not run any more nothing counts. ``B`` is the number of rows in the loop, ``n`` the longest draft.
 
     Attributes:
-        law: how tokens are decided.
+        target, temperature: what is sampled; T is 1 where decoding is greedy.
         trial: what was read.
         case: what follows for the drafts.
         rows: ``(B,)``, the rows' numbers in the batch.
@@ -27,7 +29,8 @@ class Round:
         owed: ``(B,)``, rows whose next token waits for q*.
     """
 
-    law: Law
+    target: Target
+    temperature: float
     trial: Trial
     case: Case
     rows: Tensor
@@ -59,12 +62,12 @@ class Round:
     @property
     def p(self) -> Tensor:
         """The base's distribution as it is mixed, at every draft's place and the one behind, ``(B, n + 1, V)``."""
-        return self.trial.base.for_mixture(self.law.terms.target)
+        return self.trial.base.for_mixture(self.target)
 
     @property
     def q(self) -> Tensor | None:
         """The proxy's at every draft's place, ``(B, n, V)``; None without drafts."""
-        return self.trial.drafts.reading().for_mixture(self.law.terms.target) if self.drafts.shape[1] else None
+        return self.trial.drafts.reading().for_mixture(self.target) if self.drafts.shape[1] else None
 
     @property
     def d(self) -> Tensor | None:
@@ -79,4 +82,4 @@ class Round:
             return self.case.pi
         reference = None if trial.reference is None else trial.reference.at(here)
         known = None if decision is None else decision.at(here)
-        return self.law.terms.pi(trial.base.at(here), trial.drafts.reading(), reference, known)
+        return pi_of(self.target, trial.base.at(here), trial.drafts.reading(), reference, self.temperature, known)

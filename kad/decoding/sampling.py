@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from transformers import LogitsProcessor, TemperatureLogitsWarper
 
 from ..arithmetic import TORCH, Arithmetic
 from ..decisions import Reading
-from .places import Places
+from .journal import Places
 from .processors import PREFIX_FREE, ask
 
 
@@ -37,11 +38,8 @@ class Sampling:
 
     @property
     def temperature(self) -> float:
-        value = 1.0
-        for processor in self.processors:
-            if isinstance(processor, TemperatureLogitsWarper):
-                value *= float(processor.temperature)
-        return value if self.sample else 1.0
+        heats = (float(p.temperature) for p in self.processors if isinstance(p, TemperatureLogitsWarper))
+        return math.prod(heats, start=1.0) if self.sample else 1.0
 
     @property
     def reads_prefix(self) -> bool:

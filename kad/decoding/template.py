@@ -16,15 +16,9 @@ from ..checks import number
 from ..errors import said
 
 SECONDS, CHARACTERS, BYTES = 10.0, 10_000_000, 2**31
-TAKEN = (
-    "messages",
-    "conversation",
-    "tokenize",
-    "add_generation_prompt",
-    "chat_template",
-    "return_tensors",
-    "return_dict",
-)
+TAKEN = {
+    "messages", "conversation", "tokenize", "add_generation_prompt", "chat_template", "return_tensors", "return_dict",
+}  # fmt: skip
 CHECK = 1000  # steps between two looks at the clock
 ONE_AT_A_TIME = threading.RLock()  # the limit of memory is the whole process's
 

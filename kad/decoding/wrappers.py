@@ -185,10 +185,7 @@ NOISE = ("drop", "jitter", "noise")  # parts of the names of what is random in t
 
 
 def check_mode(model: Any, name: str) -> None:
-    """Raise a ValueError if the model is in train mode and computes something else there than when it is evaluated.
-
-    Raises:
-        ValueError: gradient checkpointing, which keeps no cache, or dropout.
+    """Raise a ValueError if the model is in train mode with gradient checkpointing, which keeps no cache, or with dropout.
 
     >>> import kad
     >>> check_mode(kad.demo.load().base, "base")
@@ -210,3 +207,22 @@ def rates(layer: nn.Module) -> Iterator[float]:
             for rate in value.values() if isinstance(value, dict) else [value]:
                 if isinstance(rate, float):
                     yield rate
+
+
+ATTRIBUTE = "_kad_kept"  # in the model, so that it goes when the model goes: the graphs refer to the model
+
+
+def kept_for(model: Any) -> dict[Any, Any]:
+    """Compiled passes by their options, idle caches by rows and capacity."""
+    store: dict[Any, Any] = model.__dict__.setdefault(ATTRIBUTE, {})
+    return store
+
+
+def release(model: Any) -> None:
+    """Let go of the graphs and caches that ``compile=True`` has left on a model; its next run compiles anew.
+
+    >>> import kad
+    >>> kad.release(kad.demo.load().base)
+    """
+    for shell in shells(model):
+        shell.__dict__.pop(ATTRIBUTE, None)

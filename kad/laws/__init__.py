@@ -7,16 +7,3 @@
 | `Whole` | any other π, and where its scores are wanted | at every draft | owed |
 | `Mode` | greedy decoding of any of them | at every draft | the argmax where it is certain without q*, or owed (theory S11) |
 """
-
-from .asked import law_for as law_for
-from .deferral import Deferral as Deferral
-from .deferral import Lazy as Lazy
-from .law import Law as Law
-from .trial import Case as Case
-from .trial import Drafts as Drafts
-from .trial import Fallen as Fallen
-from .trial import Owed as Owed
-from .trial import Settlement as Settlement
-from .trial import Trial as Trial
-from .whole import Mode as Mode
-from .whole import Whole as Whole

@@ -11,8 +11,8 @@ from ..arithmetic import Arithmetic, Weights
 from ..decisions import Decision, Reading, decide, pi_of
 from ..origins import BASE, PROXY, TARGET
 from ..target import Target
-from .first_look import Trust
-from .trial import Owed, Trial
+from .first_look import Look
+from .trial import Trial
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Terms:
         target: what is sampled.
         temperature: T; 1 where decoding is greedy.
         arithmetic: the machine's.
-        look: who looks at the answers of classes that are not kad's own.
+        look: who looks at the answers of classes that are not kad's own; None where there is none.
         asks: whether the target is asked for a decision; one that has said that it is no mixture is not asked again.
     """
 
     target: Target
     temperature: float
     arithmetic: Arithmetic
-    look: Trust
+    look: Look | None
     asks: bool = True
 
     @property
@@ -43,7 +43,8 @@ class Terms:
         if not self.asks:
             return None
         found = self.arithmetic.call(decide, self.target, base, q)
-        self.look.decided(found, where)
+        if self.look is not None:
+            self.look.decided(found, where)
         return found
 
     def known(self, trial: Trial) -> tuple[Decision | None, Tensor]:
@@ -58,9 +59,14 @@ class Terms:
             alpha[:, : found.alpha.shape[1]] = found.alpha
         return found, alpha
 
-    def pi(self, base: Reading, q: Reading | None, reference: Reading | None, d: Decision | None) -> Tensor:
-        """π, with the temperature where its placement says."""
-        return pi_of(self.target, base, q, reference, self.temperature, d)
+    def pi(
+        self, base: Reading, q: Reading | None, reference: Reading | None, d: Decision | None, where: Tensor
+    ) -> Tensor:
+        """π, with the temperature where its placement says; ``where`` (on the CPU) counts."""
+        pi = pi_of(self.target, base, q, reference, self.temperature, d)
+        if self.look is not None:
+            self.look.sums(pi, where)
+        return pi
 
     def drafted(self, trial: Trial, decision: Decision | None) -> Tensor:
         """π at the drafts, ``(B, n, V)``."""
@@ -68,15 +74,7 @@ class Terms:
         d = None if decision is None else decision.at(here)
         deferred = d is None or not self.arithmetic.asks or bool(d.alpha.any())
         q = trial.drafts.reading() if deferred else None  # with the target Base, say, π = p
-        pi = self.pi(trial.base.at(here), q, trial.reference and trial.reference.at(here), d)
-        self.look.sums(pi, trial.places[:, 1:])
-        return pi
-
-    def owed(self, owed: Owed, q: Reading, decision: Decision | None) -> Tensor:
-        """π where a token was owed, ``(B, V)``."""
-        pi = self.pi(owed.base, q, owed.reference, decision)
-        self.look.sums(pi, owed.where)
-        return pi
+        return self.pi(trial.base.at(here), q, trial.reference and trial.reference.at(here), d, trial.places[:, 1:])
 
     def leftover(self, decision: Decision, base: Reading, q: Reading) -> Weights:
         """(π − q*)₊ of a mixture."""

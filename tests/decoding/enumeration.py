@@ -13,15 +13,45 @@ import kad
 from kad.arithmetic import CPU, Arithmetic
 from kad.chances import Chance
 from kad.decoding.journal import Journal
-from kad.decoding.lane import Lane
+from kad.decoding.lanes import Lane
 from kad.decoding.loop import Decoder
-from kad.decoding.model import TableModel
+from kad.decoding.model import Model
 from kad.decoding.sampling import Sampling
 
 DOUBLE = torch.float64
 
 
 TOGETHER = 256  # outcomes that are run in one batch
+
+
+class TableModel(Model):
+    """A tabular model: the next-token logits depend on the last ``order`` tokens. Its law can be enumerated.
+
+    Attributes:
+        table: ``(V,) * order + (V,)`` logits; contexts before the beginning count as token 0.
+        seen: ``(B, n)``, the tokens read so far.
+    """
+
+    def __init__(self, name: str, table: Tensor, rows: int) -> None:
+        super().__init__(name, table.device, table.shape[-1])
+        self.table, self.order = table, table.ndim - 1
+        self.seen = torch.zeros(rows, 0, dtype=torch.long, device=table.device)
+
+    def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
+        longer = int(positions.max()) + 1 - self.seen.shape[1]
+        self.seen = torch.nn.functional.pad(self.seen, (0, max(0, longer)))
+        self.seen[valid.nonzero(as_tuple=True)[0], positions[valid]] = tokens[valid]
+        context = []
+        for back in range(self.order):
+            at = positions[:, -keep:] - back
+            context.append(torch.where(at >= 0, self.seen.gather(1, at.clamp_min(0)), 0))
+        return self.table[tuple(reversed(context))]
+
+    def rollback(self, read: Tensor) -> None:
+        pass
+
+    def select(self, index: Tensor) -> None:
+        self.seen = self.seen[index]
 
 
 class Script(Chance):

@@ -10,8 +10,8 @@ import torch
 import kad
 from kad.decoding import compiled
 from kad.decoding.compiled import CompiledModel, up
-from kad.decoding.kept import kept_for
 from kad.decoding.lanes import lane_for
+from kad.decoding.wrappers import kept_for
 
 from ..models import NO_COMPILER, ragged, tiny
 from .reference import continuation

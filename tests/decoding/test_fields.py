@@ -9,7 +9,7 @@ import torch
 from transformers import GenerationConfig, WatermarkingConfig
 
 import kad
-from kad.decoding.fields import HONOURED, NEUTRAL, REFUSED
+from kad.decoding.fields import HONOURED, IGNORED, REFUSED
 
 from ..models import ragged, tiny
 
@@ -44,8 +44,8 @@ def pair() -> tuple[Any, Any]:
 
 def test_the_table_knows_every_field() -> None:
     installed = set(vars(GenerationConfig()))
-    assert installed <= {*HONOURED, *NEUTRAL, *REFUSED}
-    assert len({*HONOURED, *NEUTRAL, *REFUSED}) == len(HONOURED) + len(NEUTRAL) + len(REFUSED)
+    assert installed <= {*HONOURED, *IGNORED, *REFUSED}
+    assert len({*HONOURED, *IGNORED, *REFUSED}) == len(HONOURED) + len(IGNORED) + len(REFUSED)
     assert installed <= {*ASKED, *SHAPE, *INERT}, "the tests below leave a field out"
 
 
@@ -111,7 +111,7 @@ def test_refused_inside_hugging_face(pair, name: str) -> None:
 def test_neutral(pair, window: int) -> None:
     options: dict[str, Any] = {"target": TARGET, "window": window, "max_new_tokens": 12}
     want = kad.generate(*pair, [ROW], **options).sequences
-    for name in NEUTRAL:
+    for name in IGNORED:
         if name in ASKED:
             got = kad.generate(*pair, [ROW], **options, **{name: ASKED[name]}).sequences
             assert torch.equal(got, want), name

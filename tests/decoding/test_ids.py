@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 import kad
 from kad.cli.main import main
 from kad.cli.solve import of_model
-from kad.decoding.mapped import map_of
+from kad.decoding.lanes import map_of
 from kad.engines.full_pass import full_pass
 from kad.vocabulary import id_bound, shared_vocabulary, usable_ids
 

@@ -9,7 +9,7 @@ import kad
 from kad.arithmetic import CPU, Arithmetic, Weights
 from kad.arithmetic.cpu import Cpu
 from kad.decisions import Decision
-from kad.laws import deferral, whole
+from kad.laws import law
 
 from ..reference import Reference
 from .enumeration import chain_law, decoder, emitted_law, tables
@@ -66,7 +66,7 @@ class OneBudget(Cpu):
 @pytest.mark.parametrize("name", ACCEPTANCES)
 def test_wrong_acceptances_are_caught(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert error() < 1e-10
-    monkeypatch.setattr(deferral, "acceptance", ACCEPTANCES[name])
+    monkeypatch.setattr(law, "acceptance", ACCEPTANCES[name])
     assert error() > 1e-3
 
 
@@ -87,7 +87,7 @@ def test_mutants_of_a_target_that_is_no_mixture(monkeypatch: pytest.MonkeyPatch,
         return error(target=kad.implicit_reward("table", 1.3))
 
     assert off() < 1e-10
-    monkeypatch.setattr(whole, "residual", wrong)
+    monkeypatch.setattr(law, "residual", wrong)
     assert off() > 1e-3
 
 

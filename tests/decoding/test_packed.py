@@ -10,8 +10,8 @@ import torch
 
 import kad
 from kad.decoding import packed
-from kad.decoding.kept import kept_for
 from kad.decoding.packed import PackedLinear, packs_bfloat16
+from kad.decoding.wrappers import kept_for
 
 from ..models import CONFIGS, ragged, tiny
 from .reference import continuation

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kad
-from kad.chances.per_row import uniforms
+from kad.chances.sampled import uniforms
 
 from ..models import ragged, tiny
 from .test_sampling import FALSE_ALARM, LENGTH, VOCABULARY, chi_square, exact_law

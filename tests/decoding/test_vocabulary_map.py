@@ -14,15 +14,13 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast, TemperatureLogi
 
 import kad
 from kad.decoding.journal import Journal
-from kad.decoding.lane import Lane
+from kad.decoding.lanes import Lane, MappedLane
 from kad.decoding.loop import Decoder
-from kad.decoding.mapped import MappedLane
-from kad.decoding.model import TableModel
 from kad.decoding.sampling import Sampling
 from kad.vocabulary_map import byte_alphabet, plain_bytes, segments
 
 from ..models import ragged, tiny
-from .enumeration import TOGETHER, emitted_law, tables
+from .enumeration import TOGETHER, TableModel, emitted_law, tables
 from .test_law import targets
 
 
