@@ -6,6 +6,7 @@ target. Code of one's own is imported where it runs, never where results are onl
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import sys
@@ -28,12 +29,7 @@ from .kinds import KINDS, Kind
 
 @dataclass(frozen=True)
 class Way:
-    """A solver of kad's with one number.
-
-    Attributes:
-        make: the solver from the number.
-        parameter, default, budget: as for `Kind`; a default of None must be given.
-    """
+    """A solver of kad's with one number; ``parameter``, ``default`` and ``budget`` as for `Kind`."""
 
     make: Callable[[float], Solver]
     parameter: str
@@ -55,12 +51,11 @@ WAYS: dict[str, Way] = {
     "exact": Way(solvers.Exact, "b", 0.9, True),
     "or-tools": Way(solvers.OrTools, "b", 0.9, True),
 }
-SAME = {  # one law has one name, and so one key
+SYNONYMS = {  # one law has one name, and so one key
     "Logistic*threshold": "dual", "Logistic*primal": "primal", "Logistic*fractional": "fractional",
     "ConfidenceBet*dual": "confidence-bet", "Nudging*dual": "cascade-chow", "Diff*dual": "cascade-diff",
     "Opt*dual": "cascade-opt", "TokenV2*dual": "cascade-token-v2", "TokenV3*dual": "cascade-token-v3",
 }  # fmt: skip
-Parameters = Mapping[str, inspect.Parameter]
 
 
 def crossed(name: str) -> tuple[str, str] | None:
@@ -95,7 +90,7 @@ def expanded(name: str) -> list[str]:
         for loss in pair[0].split(",")
         for solver in pair[1].split(",")
     ]
-    return [SAME.get(one, one) for one in both]
+    return [SYNONYMS.get(one, one) for one in both]
 
 
 def spelled(name: str, known: Mapping[str, Any], what: str) -> str:
@@ -113,17 +108,17 @@ def kind_of(name: str) -> Kind:
     """What is known of a method of this name without importing anything of the user's."""
     pair = crossed(name)
     if pair is None:
-        return Kind(
-            "a target of one's own", lambda value, at, reference: target_of(name, value, at, reference), "", own=True
-        )
+        return Kind("a target of one's own", functools.partial(target_of, name), "", own=True)
     loss, solver = pair
-    way = WAYS.get(solver)
     kind = Kind(
-        f"the loss {loss} under the solver {solver}", lambda value, at, reference: mixture_of(name, value, at),
-        way.parameter if way else "", way.default if way else None, budget=way is not None and way.budget,
-        own=loss not in LOSSES or way is None,
+        f"the loss {loss} under the solver {solver}", functools.partial(mixture_of, loss, solver), "",
+        own=loss not in LOSSES or solver not in WAYS,
     )  # fmt: skip
-    return kind if way is None or way.parameter != "μ" else replace(kind, range=(0.05, 2.0))
+    if solver not in WAYS:
+        return kind
+    way = WAYS[solver]
+    kind = replace(kind, parameter=way.parameter, default=way.default, budget=way.budget)
+    return replace(kind, range=(0.05, 2.0)) if way.parameter == "μ" else kind
 
 
 def known(name: str) -> Kind:
@@ -145,7 +140,7 @@ def known(name: str) -> Kind:
     )  # fmt: skip
 
 
-def settable(path: str, what: str) -> Parameters:
+def settable(path: str, what: str) -> Mapping[str, inspect.Parameter]:
     """The parameters of the class or function at an import path; none of an instance, which is ready."""
     thing = imported(path, what)
     kind: type = Solver if what == "solver" else Target
@@ -158,12 +153,12 @@ def settable(path: str, what: str) -> Parameters:
     return parameters(thing)
 
 
-def numeric(taken: Parameters) -> str | None:
+def numeric(taken: Mapping[str, inspect.Parameter]) -> str | None:
     """The parameter that a value is for: the first that is neither the placement nor the reference."""
     return next((name for name in taken if name not in ("placement", "reference")), None)
 
 
-def options_of(taken: Parameters, value: float | None) -> dict[str, Any]:
+def options_of(taken: Mapping[str, inspect.Parameter], value: float | None) -> dict[str, Any]:
     """The value under its parameter's name; whole where the default is."""
     first = numeric(taken)
     if first is None or value is None:
@@ -172,38 +167,31 @@ def options_of(taken: Parameters, value: float | None) -> dict[str, Any]:
     return {first: int(value) if whole else value}
 
 
-def target_of(path: str, value: float | None, placement: Placement, reference: Any) -> Target:
+def target_of(path: str, value: float | None, placement: Placement, reference: Any = None) -> Target:
     """The target at an import path, with its parameter, and with the placement and the reference if it takes them."""
     options = options_of(settable(path, "target"), value)
     return made(path, "target", Target, {**options, "placement": placement, "reference": reference})  # type: ignore[type-abstract]
 
 
-def mixture_of(name: str, value: float | None, placement: Placement) -> Mixture:
+def mixture_of(loss: str, solver: str, value: float | None, placement: Placement) -> Mixture:
     """The mixture of a crossed name."""
-    loss, solver = parts_of(name, value)
-    return Mixture(loss, solver, placement)
+    chosen = LOSSES.get(loss) or made(loss, "loss", Loss)  # type: ignore[type-abstract]
+    if solver not in WAYS:
+        options = options_of(settable(solver, "solver"), value)
+        return Mixture(chosen, made(solver, "solver", Solver, options), placement)  # type: ignore[type-abstract]
+    way, name = WAYS[solver], f"{loss}*{solver}"
+    number = way.default if value is None else value
+    if number is None:
+        raise ValueError(f"{name} needs its parameter {way.parameter}, as in {name}:0.5.")
+    return Mixture(chosen, way.make(number), placement)
 
 
-def parts_of(name: str, value: float | None) -> tuple[Loss, Solver]:
-    """The loss and the solver of a crossed name."""
-    pair = crossed(name)
-    assert pair is not None
-    loss = LOSSES.get(pair[0]) or made(pair[0], "loss", Loss)  # type: ignore[type-abstract]
-    if pair[1] in WAYS:
-        way = WAYS[pair[1]]
-        number = value if value is not None else way.default
-        if number is None:
-            raise ValueError(f"{name} needs its parameter {way.parameter}, as in {name}:0.5.")
-        return loss, way.make(number)
-    return loss, made(pair[1], "solver", Solver, options_of(settable(pair[1], "solver"), value))  # type: ignore[type-abstract]
-
-
-def code_of(name: str, value: float | None, target: Target) -> str:
+def code_of(name: str, target: Target) -> str:
     """A hash of the files that hold a method's own code, and of a reference model that it brings; empty if all is kad's.
 
     An edit of such a file, even of another part, makes other results of it.
     """
-    things = parts_of(name, value) if crossed(name) else (target,)
+    things = [getattr(target, part) for part in ("loss", "solver")] if crossed(name) else [target]
     paths = [path for path in crossed(name) or (name,) if "." in path]
     modules = {path.rpartition(".")[0] for path in paths} | {c.__module__ for x in things for c in type(x).__mro__}
     found = [READ[module] for module in sorted(modules) if own_module(module)]
