@@ -19,9 +19,9 @@ from .answers import Answer
 from .configuration import Configuration
 from .schema import Line
 from .task import Task
-from .tasks import BUILTIN, KINDS
+from .tasks import ANSWERS, BUILTIN
 
-NAMES = {kind: name for name, kind in KINDS.items()}
+ANSWER_NAMES = {kind: name for name, kind in ANSWERS.items()}
 Verdict = tuple[str | None, bool]
 
 
@@ -33,7 +33,7 @@ def grader_of(answer: Answer) -> dict[str, Any]:
     ('letter', 5)
     """
     kind = type(answer)
-    name = NAMES.get(kind, f"{kind.__module__}.{kind.__qualname__}")
+    name = ANSWER_NAMES.get(kind, f"{kind.__module__}.{kind.__qualname__}")
     fields: dict[str, Any] = (
         {f.name: getattr(answer, f.name) for f in dataclasses.fields(answer)}
         if dataclasses.is_dataclass(answer)
@@ -45,7 +45,7 @@ def grader_of(answer: Answer) -> dict[str, Any]:
 
 def answer_of(grader: Mapping[str, Any]) -> Answer | None:
     """Kad's own grader of today by what a line says of it; None if it is not kad's."""
-    kind = KINDS.get(str(grader.get("name")))
+    kind = ANSWERS.get(str(grader.get("name")))
     if kind is None:
         return None
     known: set[str] = {f.name for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
@@ -107,10 +107,10 @@ class Graded:
         return ", ".join(self.grader) or "an unknown grader"
 
 
-def named(grader: Mapping[str, Any]) -> str:
+def grader_text(grader: Mapping[str, Any]) -> str:
     """A grader in words: its name, settings that are not its own, and version.
 
-    >>> named({"name": "number", "tolerance": 1e-06, "version": 2}), named({"name": "letter", "count": 5, "version": 1})
+    >>> grader_text({"name": "number", "tolerance": 1e-06, "version": 2}), grader_text({"name": "letter", "count": 5, "version": 1})
     ('number, version 2', 'letter (count 5), version 1')
     """
     usual = answer_of({"name": grader.get("name")})
@@ -156,11 +156,11 @@ def regraded(
                 answer, why = None, said(error)
         if answer is None:
             told.kept[why] += 1
-            told.grader[named(row["grader"]) if row.get("grader") else "an unknown grader"] += 1
+            told.grader[grader_text(row["grader"]) if row.get("grader") else "an unknown grader"] += 1
             found.append(row)
             continue
         said_now = dict(zip(("answer", "correct"), seen[place], strict=True))
-        told.grader[named(grader_of(answer))] += 1
+        told.grader[grader_text(grader_of(answer))] += 1
         found.append({**row, **said_now, "grader": grader_of(answer)})
         if (was := row.get("was", row).get("correct")) is not None and was != said_now["correct"]:
             told.changed[bool(said_now["correct"])] += 1
@@ -176,9 +176,9 @@ def present(
     if c.task in tasks:
         return tasks[c.task].answer, ""
     grader = last or row.get("grader") or {}
-    if c.task in BUILTIN and grader.get("name", NAMES[type(BUILTIN[c.task]().answer)]) in KINDS:
+    if c.task in BUILTIN and grader.get("name", ANSWER_NAMES[type(BUILTIN[c.task]().answer)]) in ANSWERS:
         usual = BUILTIN[c.task]().answer
-        if not grader or grader["name"] == NAMES[type(usual)]:
+        if not grader or grader["name"] == ANSWER_NAMES[type(usual)]:
             return usual, ""
     if not grader:
         return None, "their lines do not name a grader"

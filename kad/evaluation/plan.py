@@ -13,7 +13,7 @@ from ..decoding.template import check_variables
 from ..mixture import Placement, check_placement
 from ..version import LAW_VERSION
 from .configuration import Configuration as Configuration
-from .given import read_yaml
+from .files import read_yaml
 from .methods import Method, methods_of
 from .task import Part, Protocol
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .grading import NAMES, grader_of, of_row
+from .grading import ANSWER_NAMES, grader_of, of_row
 from .job import Job, Unit
 from .schema import Line
 from .store import Store, read_rows
@@ -47,7 +47,7 @@ def judge(job: Job, store: Store) -> int:
 def verdict_of(unit: Unit, item: Item, row: Line, counts: bool) -> Line | None:
     """What an answer counts as today; None if that is what its lines say."""
     answer = unit.questions.task.answer
-    grader, ours = grader_of(answer), type(answer) in NAMES
+    grader, ours = grader_of(answer), type(answer) in ANSWER_NAMES
     if "text" not in row:
         return None
     if ours and counts and row.get("gold") == item.gold and row.get("grader") == grader:

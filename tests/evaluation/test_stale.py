@@ -17,7 +17,7 @@ from kad.cli.main import main
 from kad.evaluation import comparisons, runner
 from kad.evaluation.answers import Answer, Number
 from kad.evaluation.failures import Unanswered
-from kad.evaluation.grading import grader_of, named
+from kad.evaluation.grading import grader_of, grader_text
 from kad.evaluation.job import Job, Unit
 from kad.evaluation.methods import Method
 from kad.evaluation.plan import Block, Plan
@@ -92,11 +92,11 @@ def check(job: Job, said: dict[str, tuple[Any, ...]], folder: Path) -> None:
         assert {row["item"] for row in rows if row["key"] in own} <= (questions.ids or set())
     results = results_of(folder)
     graders, prompts = (
-        {named(grader_of(q.task.answer)) for q in job.questions},
+        {grader_text(grader_of(q.task.answer)) for q in job.questions},
         {c.prompt for c in job.configurations()},
     )
     now = [row for row in results.rows if configurations[row["key"]].prompt in prompts]
-    assert {named(row["grader"]) for row in now} == graders, "graded by a former grader"
+    assert {grader_text(row["grader"]) for row in now} == graders, "graded by a former grader"
     assert sum(s.answers for s in results.lines) == len(rows)
     assert results.unfinished == []
     assert results.superseded == len(every(folder)) - len(rows)
