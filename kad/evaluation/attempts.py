@@ -9,28 +9,19 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ..errors import said
+from .failures import Failure
+from .job import Unit
 from .schema import Line
-from .task import Item
 
 IN_A_ROW = 20  # failures one after another, after which it is not the questions
 MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 
 LOST: type[Exception] = getattr(torch, "AcceleratorError", ImportError)  # no later call on that device can succeed
-
-Batch = tuple[Item, ...]
-
-
-@dataclass(frozen=True)
-class Refused:
-    """One question whose call failed, and why."""
-
-    item: Item
-    why: str
 
 
 @dataclass
@@ -45,18 +36,18 @@ class Attempts:
     size: int
     failed: int = 0
 
-    def of(self, items: Batch, ask: Callable[[Batch], list[Line]]) -> Iterator[list[Line] | Refused]:
+    def of(self, unit: Unit, ask: Callable[[Unit], list[Line]]) -> Iterator[list[Line] | Failure]:
         """Rows as they come, and the questions that cannot be answered.
 
         Raises:
             ImportError, torch.AcceleratorError: a library is missing, or the device is lost, for every question alike.
             ValueError: so many questions failed one after another that it must be something else.
         """
-        if len(items) > self.size:
-            yield from self.halves(items, ask)
+        if len(unit.items) > self.size:
+            yield from self.halves(unit, ask)
             return
         try:
-            rows = ask(items)
+            rows = ask(unit)
         except (ImportError, LOST):
             raise
         except Exception as error:  # whatever a model, a target or a task's scoring may raise
@@ -68,20 +59,21 @@ class Attempts:
         if memory:  # only here, where the error no longer holds the call's tensors
             gc.collect()
             torch.cuda.empty_cache()
-        if len(items) > 1:
+        if len(unit.items) > 1:
             if memory:
-                self.size = min(self.size, max(1, len(items) // 2))
-            yield from self.halves(items, ask)
+                self.size = min(self.size, max(1, len(unit.items) // 2))
+            yield from self.halves(unit, ask)
             return
-        yield Refused(items[0], why)
+        c = unit.configuration
+        yield Failure(c.key, unit.seed, unit.items[0].id, c.task, c.of.label, why)
         self.failed += 1
         if self.failed >= IN_A_ROW:
             raise ValueError(f"{IN_A_ROW} questions in a row could not be answered, the last because: {why}")
 
-    def halves(self, items: Batch, ask: Callable[[Batch], list[Line]]) -> Iterator[list[Line] | Refused]:
-        middle = (len(items) + 1) // 2
-        yield from self.of(items[:middle], ask)
-        yield from self.of(items[middle:], ask)
+    def halves(self, unit: Unit, ask: Callable[[Unit], list[Line]]) -> Iterator[list[Line] | Failure]:
+        middle = (len(unit.items) + 1) // 2
+        for items in (unit.items[:middle], unit.items[middle:]):
+            yield from self.of(replace(unit, items=items), ask)
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -2,7 +2,8 @@
 
 A line keeps the verdict of the day it was written, with its grader's name and version; what is reported is graded again.
 Graders of the user's own are used where their task is at hand (``kad eval``, or ``kad report --task``), never imported
-because a folder of results names them.
+because a folder of results names them. What no reader could know, that the gold answer or a question's prompt is another now,
+is written before a run asks anything.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from typing import Any
 from ..errors import said
 from .answers import Answer
 from .configuration import Configuration
+from .job import Job, Unit
 from .schema import Line
-from .task import Task
+from .store import Store, read_rows
+from .task import Item, Task
 from .tasks import ANSWERS, BUILTIN
 
 ANSWER_NAMES = {kind: name for name, kind in ANSWERS.items()}
@@ -183,3 +186,57 @@ def present(
     if not grader:
         return None, "their lines do not name a grader"
     return answer_of(grader), f"{grader.get('name')} is none of kad's graders; name its task with --task"
+
+
+def judge(job: Job, store: Store) -> int:
+    """Write what counts otherwise now than the lines say; how many lines that took.
+
+    - A verdict for every answer of the plan whose gold answer or grader has changed, or whose question has its former prompt
+      again. A grader that fails leaves the verdict as it is.
+    - A note for every question of the plan that has another prompt now, or that the data no longer hold.
+
+    Raises:
+        ValueError: the store cannot be written.
+    """
+    if not store.done:
+        return 0
+    rows = read_rows(store.folder)[0]
+    known = {(r["key"], r["seed"], r["item"], r["question"]): r for r in (*rows.current, *rows.superseded)}
+    verdicts, notes, ids = list[Line](), list[Line](), dict[str, frozenset[str]]()
+    for unit in job.units():
+        key = unit.configuration.key
+        if unit.questions.ids is not None:
+            ids[key] = unit.questions.ids
+        for item, (_, mark) in zip(unit.items, job.asked(unit), strict=True):
+            place = (key, unit.seed, item.id)
+            row, counts = known.get((*place, mark)), rows.last.get(place) == mark
+            head = {"key": key, "seed": unit.seed, "item": item.id, "question": mark}
+            if row is not None and (now := verdict_of(unit, item, row, counts)) is not None:
+                verdicts.append(head | now)
+            elif row is None and place in rows.last and not counts:
+                notes.append(head)
+    for (key, seed, id), mark in rows.last.items():
+        if mark and key in ids and id not in ids[key]:
+            notes.append({"key": key, "seed": seed, "item": id, "question": ""})
+    store.judge(verdicts)
+    store.ask(notes)
+    return len(verdicts) + len(notes)
+
+
+def verdict_of(unit: Unit, item: Item, row: Line, counts: bool) -> Line | None:
+    """What an answer counts as today; None if that is what its lines say."""
+    answer = unit.questions.task.answer
+    grader, ours = grader_of(answer), type(answer) in ANSWER_NAMES
+    if "text" not in row:
+        return None
+    if ours and counts and row.get("gold") == item.gold and row.get("grader") == grader:
+        return None  # kad's own graders grade again whenever results are read
+    try:
+        said, correct = of_row(answer, row, unit.configuration, item.gold)
+    except Exception:  # whatever a grader may raise: what was answered stays
+        if counts:
+            return None
+        said, correct = row.get("answer"), bool(row.get("correct"))
+    now = {"gold": item.gold, "answer": said, "correct": correct}
+    same = all(row.get(name) == value for name, value in now.items()) and (ours or row.get("grader") == grader)
+    return None if same and counts else now | {"grader": grader}

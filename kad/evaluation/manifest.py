@@ -20,8 +20,8 @@ MANY = 2**63
 def manifest_of(job: Job, before: dict[str, Any]) -> dict[str, Any]:
     """The manifest with one session more; ``before`` is that of the folder so far."""
     return {
-        "sessions": [*before.get("sessions", []), session(job)], "asked": asked(job, before.get("asked", {})),
-        "prompts": {**before.get("prompts", {}), **prompts(job)},
+        "sessions": [*before.get("sessions", []), session(job)], "asked": asked_of(job, before.get("asked", {})),
+        "prompts": {**before.get("prompts", {}), **prompts_of(job)},
     }  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def session(job: Job) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def asked(job: Job, before: dict[str, Any]) -> dict[str, Any]:
+def asked_of(job: Job, before: dict[str, Any]) -> dict[str, Any]:
     """How many questions were asked of every configuration with every seed, at most, in all runs."""
     found = dict(before)
     for questions in job.questions:
@@ -58,7 +58,7 @@ def asked(job: Job, before: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def prompts(job: Job) -> dict[str, Any]:
+def prompts_of(job: Job) -> dict[str, Any]:
     """What all prompts of a task have in common, by its hash."""
     aligned, found = job.checkpoints.aligned_tokenizer, {}
     for questions in job.questions:

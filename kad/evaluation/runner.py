@@ -8,27 +8,22 @@ from dataclasses import replace
 from typing import Any
 
 from ..engines import Generations, Settings
-from .attempts import Attempts, Refused
+from .attempts import Attempts
 from .configuration import Configuration, seed_of
 from .failures import Failure, Unanswered
-from .grading import grader_of, verdict
+from .grading import grader_of, judge, verdict
 from .job import Job, Unit
 from .manifest import manifest_of
 from .questions import ids_of
 from .schema import Line
 from .store import Store
-from .task import Item
-from .verdicts import judge
 from .workers import Here, Workers
 
 HERE = Here()
 
 
 def run(
-    job: Job,
-    store: Store,
-    told: Callable[[Unit, int], None] = lambda unit, rows: None,
-    workers: Workers = HERE,
+    job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit, rows: None, workers: Workers = HERE
 ) -> int:
     """Answer what the store lacks; how many questions that was.
 
@@ -37,7 +32,7 @@ def run(
     was answered to the former stays in the file and counts no more.
 
     Args:
-        told: called after every batch with the rows that it has added.
+        told: called after every batch with how many rows it has added.
         workers: who answers; the store is written here alone.
 
     Raises:
@@ -57,18 +52,14 @@ def run(
     store.describe(manifest_of(job, before))
     judge(job, store)
     failures, attempts, first = list[Failure](), Attempts(job.batch), store.answers
-
-    def work(asked: tuple[Unit, tuple[Item, ...]]) -> Iterator[list[Line] | Refused]:
-        return attempts.of(asked[1], functools.partial(part_of, job, asked[0]))
-
-    there = store.answers
-    for (unit, _), found in workers.map(lacking(job, store, before, told), work):
+    there, work = first, functools.partial(attempts.of, ask=functools.partial(answers, job))
+    for unit, found in workers.map(lacking(job, store, before, told), work):
         if found is None:
             told(unit, store.answers - there)
             there = store.answers
-        elif isinstance(found, Refused):
-            failures.append(failure_of(unit, found))
-            store.fail(failures[-1])
+        elif isinstance(found, Failure):
+            failures.append(found)
+            store.fail(found)
         else:
             store.append(unit.configuration, found)
     if failures:
@@ -76,20 +67,18 @@ def run(
     return store.answers - first
 
 
-def lacking(
-    job: Job, store: Store, before: dict[str, Any], told: Callable[[Unit, int], None]
-) -> Iterator[tuple[Unit, tuple[Item, ...]]]:
-    """The units with questions that the store has no answer to, and what of each is to be asked."""
+def lacking(job: Job, store: Store, before: dict[str, Any], told: Callable[[Unit, int], None]) -> Iterator[Unit]:
+    """The units with questions that the store has no answer to, each with those questions that are to be asked."""
     for unit in job.units():
         missing = set(store.missing(unit.configuration, unit.seed, job.asked(unit)))
         if not missing:
             told(unit, 0)
             continue
-        again = cut(store, unit, missing, before)
-        yield unit, tuple(item for item in unit.items if again or item.id in missing)
+        again = was_stopped(store, unit, missing, before)
+        yield replace(unit, items=tuple(item for item in unit.items if again or item.id in missing))
 
 
-def cut(store: Store, unit: Unit, missing: set[str], before: dict[str, Any]) -> bool:
+def was_stopped(store: Store, unit: Unit, missing: set[str], before: dict[str, Any]) -> bool:
     """Whether an earlier run was stopped within this batch: it is then asked whole, so that its rows are what they would
     have been. Questions that failed, have another prompt now or were not in the plan are asked alone.
     """
@@ -100,20 +89,10 @@ def cut(store: Store, unit: Unit, missing: set[str], before: dict[str, Any]) -> 
     return any(place not in store.failed and place not in store.done for place in places)
 
 
-def part_of(job: Job, unit: Unit, items: tuple[Item, ...]) -> list[Line]:
-    """`answers` for some of a unit's questions."""
-    return answers(job, replace(unit, items=items))
-
-
-def failure_of(unit: Unit, refused: Refused) -> Failure:
-    c = unit.configuration
-    return Failure(c.key, unit.seed, refused.item.id, c.task, c.of.label, refused.why)
-
-
 def answers(job: Job, unit: Unit) -> list[Line]:
     """Decode one batch and score it."""
     c, kind, aligned = unit.configuration, unit.questions.task.answer, job.checkpoints.aligned_tokenizer
-    out, grader, lines = decode(job, unit), grader_of(kind), []
+    out, grader, lines = call_engine(job, unit), grader_of(kind), []
     for item, text in zip(unit.items, out.texts, strict=True):
         # A row that ends at the limit by its own last token counts as cut off too: the trace does not tell them apart.
         finished = len(text.ids) < c.new_tokens
@@ -127,7 +106,7 @@ def answers(job: Job, unit: Unit) -> list[Line]:
     return lines
 
 
-def decode(job: Job, unit: Unit) -> Generations:
+def call_engine(job: Job, unit: Unit) -> Generations:
     """One call of the engine."""
     c, aligned, other = unit.configuration, job.checkpoints.aligned_tokenizer, job.checkpoints.proxy_tokenizer
     prompts = [unit.questions.prompt(aligned, item) for item in unit.items]

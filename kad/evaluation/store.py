@@ -1,7 +1,7 @@
 """Results on disk: lines that are only ever appended, whole batches at a time.
 
 A folder holds ``results.jsonl``, one JSON object a line: first a configuration whenever one is met for the first time,
-then one line per question and seed, and verdicts on answers that are there (`kad.evaluation.rows`). ``manifest.json`` says
+then one line per question and seed, and verdicts on answers that are there (`kad.evaluation.schema`). ``manifest.json`` says
 which models, data, prompts and versions made it, ``failures.json`` which questions could not be answered. A run that is
 killed leaves at most a last line cut short, which the next run cuts off.
 """
@@ -24,11 +24,9 @@ except ImportError as error:
 from .configuration import Configuration
 from .failures import FAILURES, Failure, read_failures, write_failures
 from .files import write_whole
-from .rows import Rows, rows_of
-from .schema import FORMAT, MANIFEST, Line, configuration_of, manifest_of, parsed
+from .schema import FORMAT, MANIFEST, Line, RowId, Rows, configuration_of, parsed, read_manifest, rows_of
 
 RESULTS = "results.jsonl"
-Place = tuple[str, int, str]  # configuration's key, seed, question's id
 
 
 class Store:
@@ -60,9 +58,9 @@ class Store:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.configurations: dict[str, Configuration] = {}
-        self.done: dict[Place, list[str]] = {}
+        self.done: dict[RowId, list[str]] = {}
         self.answers = 0
-        self.failed: dict[Place, Failure] = {}
+        self.failed: dict[RowId, Failure] = {}
         self.cut = 0
         check_folder(self.folder)
         try:
@@ -88,7 +86,7 @@ class Store:
 
     def _read(self) -> None:
         path = self.folder / RESULTS
-        manifest_of(self.folder)  # a newer format is no damage
+        read_manifest(self.folder)  # a newer format is no damage
         text = path.read_bytes()
         whole = text.rfind(b"\n") + 1
         self.cut = len(text) - whole
@@ -123,7 +121,7 @@ class Store:
         self._write([*lines, *(row for row in rows if not self.has(row))])
 
     def judge(self, verdicts: Sequence[Line]) -> None:
-        """Add verdicts on answers that are there; see `kad.evaluation.rows`.
+        """Add verdicts on answers that are there; see `kad.evaluation.schema`.
 
         Raises:
             ValueError: as for `append`.
@@ -196,7 +194,7 @@ class Store:
 
     def manifest(self) -> dict[str, Any]:
         """What the last run said about itself; empty in a new folder."""
-        return manifest_of(self.folder)
+        return read_manifest(self.folder)
 
     def describe(self, manifest: dict[str, Any]) -> None:
         """Write the manifest, at once and whole."""
@@ -254,7 +252,7 @@ def read_rows(folder: str | Path) -> tuple[Rows, dict[str, Any]]:
     path = folder / RESULTS
     if not path.is_file():
         raise ValueError(f"{folder} holds no {RESULTS}; kad eval writes one.")
-    manifest = manifest_of(folder)
+    manifest = read_manifest(folder)
     text = path.read_bytes()
     found = rows_of(parsed(text[: text.rfind(b"\n") + 1], path))
     keys = {row["key"] for row in (*found.current, *found.superseded)}
