@@ -8,18 +8,17 @@ is written before a run asks anything.
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from ..errors import said
 from .answers import Answer
 from .configuration import Configuration
 from .job import Job, Unit
-from .schema import Line
+from .schema import Line, row_id
 from .store import Store, read_rows
 from .task import Item, Task
 from .tasks import ANSWERS, BUILTIN
@@ -37,13 +36,14 @@ def grader_of(answer: Answer) -> dict[str, Any]:
     """
     kind = type(answer)
     name = ANSWER_NAMES.get(kind, f"{kind.__module__}.{kind.__qualname__}")
-    fields: dict[str, Any] = (
-        {f.name: getattr(answer, f.name) for f in dataclasses.fields(answer)}
-        if dataclasses.is_dataclass(answer)
-        else {}
-    )
-    plain = {n: x if isinstance(x, str | int | float | bool | None) else repr(x) for n, x in fields.items()}
+    own = {n: getattr(answer, n) for n in settings_names(kind)}
+    plain = {n: x if isinstance(x, str | int | float | bool | None) else repr(x) for n, x in own.items()}
     return {**plain, "name": name, "version": str(kind.grader)}
+
+
+def settings_names(kind: type[Answer]) -> list[str]:
+    """What an answer of this kind is made of."""
+    return [f.name for f in fields(kind)] if is_dataclass(kind) else []
 
 
 def answer_of(grader: Mapping[str, Any]) -> Answer | None:
@@ -51,9 +51,8 @@ def answer_of(grader: Mapping[str, Any]) -> Answer | None:
     kind = ANSWERS.get(str(grader.get("name")))
     if kind is None:
         return None
-    known: set[str] = {f.name for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
     try:
-        return kind(**{name: value for name, value in grader.items() if name in known})
+        return kind(**{name: grader[name] for name in settings_names(kind) if name in grader})
     except (TypeError, ValueError):
         return None
 
@@ -80,9 +79,8 @@ def verdict(answer: Answer, text: str, gold: str, finished: bool, options: Seque
 
 def of_row(answer: Answer, row: Line, configuration: Configuration, gold: str | None = None) -> Verdict:
     """The verdict on a row, against another gold answer if one is given."""
-    return verdict(
-        answer, row["text"], row["gold"] if gold is None else gold, ended(row, configuration), row.get("options", ())
-    )
+    gold = row["gold"] if gold is None else gold
+    return verdict(answer, row["text"], gold, ended(row, configuration), row.get("options", ()))
 
 
 def ended(row: Line, configuration: Configuration) -> bool:
@@ -119,17 +117,14 @@ def grader_text(grader: Mapping[str, Any]) -> str:
     usual = answer_of({"name": grader.get("name")})
     rest = grader_of(usual) if usual is not None else {}
     settings = [f"{n} {x}" for n, x in grader.items() if n not in ("name", "version") and rest.get(n, ...) != x]
-    return (
-        f"{grader.get('name')}{' (' + ', '.join(settings) + ')' if settings else ''}, version {grader.get('version')}"
-    )
+    shown = f" ({', '.join(settings)})" if settings else ""
+    return f"{grader.get('name')}{shown}, version {grader.get('version')}"
 
 
 def regraded(
-    configurations: Mapping[str, Configuration],
-    rows: Iterable[Line],
-    tasks: Mapping[str, Task] | None = None,
+    configurations: Mapping[str, Configuration], rows: Iterable[Line], tasks: Mapping[str, Task] | None = None,
     graders: Mapping[str, Any] | None = None,
-) -> tuple[list[Line], dict[str, Graded]]:
+) -> tuple[list[Line], dict[str, Graded]]:  # fmt: skip
     """The rows with the verdicts of today, and what changed, by task.
 
     Args:
@@ -201,7 +196,7 @@ def judge(job: Job, store: Store) -> int:
     if not store.done:
         return 0
     rows = read_rows(store.folder)[0]
-    known = {(r["key"], r["seed"], r["item"], r["question"]): r for r in (*rows.current, *rows.superseded)}
+    known = {(*row_id(r), r["question"]): r for r in (*rows.current, *rows.superseded)}
     verdicts, notes, ids = list[Line](), list[Line](), dict[str, frozenset[str]]()
     for unit in job.units():
         key = unit.configuration.key

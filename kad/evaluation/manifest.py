@@ -21,7 +21,7 @@ def manifest_of(job: Job, before: dict[str, Any]) -> dict[str, Any]:
     """The manifest with one session more; ``before`` is that of the folder so far."""
     return {
         "sessions": [*before.get("sessions", []), session(job)], "asked": asked_of(job, before.get("asked", {})),
-        "prompts": {**before.get("prompts", {}), **prompts_of(job)},
+        "prompts": {**before.get("prompts", {}), **shared_prompts(job)},
     }  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def asked_of(job: Job, before: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def prompts_of(job: Job) -> dict[str, Any]:
+def shared_prompts(job: Job) -> dict[str, Any]:
     """What all prompts of a task have in common, by its hash."""
     aligned, found = job.checkpoints.aligned_tokenizer, {}
     for questions in job.questions:

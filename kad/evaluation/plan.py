@@ -105,14 +105,9 @@ class Plan:
         object.__setattr__(self, "template", tuple(sorted(check_variables(variables).items())))
 
     def configurations(
-        self,
-        task: str,
-        new_tokens: int,
-        models: Sequence[tuple[str, str]] = (),
-        prompt: str = "",
-        engine: str = "",
+        self, task: str, new_tokens: int, models: Sequence[tuple[str, str]] = (), prompt: str = "", engine: str = "",
         settings: Sequence[tuple[str, str]] = (),
-    ) -> Iterator[Configuration]:
+    ) -> Iterator[Configuration]:  # fmt: skip
         """Of one task, in order, none twice. ``models`` are fingerprints by role, of which each method takes its own, and
         so are ``settings``.
 
@@ -195,12 +190,12 @@ def from_yaml(path: Path) -> tuple[Plan, dict[str, Any]]:
     if not isinstance(found, dict) or not isinstance(found.get("runs"), list):
         raise ValueError(f"the plan {path} must hold tasks and runs, a list of blocks with methods.")
     try:
-        return plan_of(found, path)
+        return plan_from(found, path)
     except ValueError as error:
         raise ValueError(f"the plan {path}: {error}") from error
 
 
-def plan_of(found: dict[Any, Any], path: Path) -> tuple[Plan, dict[str, Any]]:
+def plan_from(found: dict[Any, Any], path: Path) -> tuple[Plan, dict[str, Any]]:
     """`from_yaml`, from what the file holds."""
     own = {"tasks", "n", "seeds", "shots", "shuffle", "new_tokens", "part", "template", "protocol", "runs"}
     rest = {str(key): value for key, value in found.items() if key not in own}
@@ -213,7 +208,7 @@ def plan_of(found: dict[Any, Any], path: Path) -> tuple[Plan, dict[str, Any]]:
         raise ValueError(f"template must be a mapping of the chat template's variables, got {found['template']!r}.")
     blocks = tuple(block_of(block, path) for block in found["runs"])
     plan = Plan(
-        tuple(listed(found.get("tasks") or [])), blocks, found.get("n"), seeds_of(found.get("seeds", 1)),
+        listed(found.get("tasks") or []), blocks, found.get("n"), seeds_of(found.get("seeds", 1)),
         found.get("shots", 0), found.get("shuffle", 0), found.get("new_tokens"),
         found.get("part", "all"), tuple((found.get("template") or {}).items()), found.get("protocol", "kad"),
     )  # fmt: skip
@@ -225,8 +220,8 @@ def seeds_of(seeds: Any) -> tuple[int, ...]:
     return tuple(seeds) if isinstance(seeds, list | tuple) else tuple(range(whole("the number of seeds", seeds, 1)))
 
 
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def listed(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list) else (value,)
 
 
 def block_of(block: Any, path: Path) -> Block:
@@ -251,13 +246,7 @@ def block_of(block: Any, path: Path) -> Block:
         if not isinstance(entry or {}, dict) or (unknown := sorted(set(entry or {}) - set(FILTERS))):
             raise ValueError(f"a filter in {path} is a mapping with {', '.join(FILTERS)}, got {entry!r}.")
         filters.append(tuple((name, check_filter(name, value)) for name, value in (entry or {}).items()))
-    return Block(
-        tuple(methods),
-        tuple(listed(block.get("placements", "models"))),
-        tuple(listed(block.get("windows", 0))),
-        tuple(
-            None if t in ("greedy", None) else number("a temperature", t)
-            for t in listed(block.get("temperatures", 0.7))
-        ),
-        tuple(filters),
-    )
+    heats = listed(block.get("temperatures", 0.7))
+    temperatures = tuple(None if t in ("greedy", None) else number("a temperature", t) for t in heats)
+    placements, windows = listed(block.get("placements", "models")), listed(block.get("windows", 0))
+    return Block(tuple(methods), placements, windows, temperatures, tuple(filters))

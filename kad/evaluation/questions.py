@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints import Checkpoints
-from . import sources
 from .plan import Plan
 from .protocol import task_under
+from .sources import counted
 from .task import Item, Task, messages, render
 
 
@@ -66,17 +66,15 @@ class Questions:
         """
         aligned = checkpoints.aligned_tokenizer
         text = self.prompt(aligned, self.task.probe())
-        ids = [
-            ids_of([text], tokenizer, aligned)
-            for tokenizer in {id(t): t for t in (checkpoints.tokenizer, aligned)}.values()
-        ]
+        both = {id(tokenizer): tokenizer for tokenizer in (checkpoints.tokenizer, aligned)}
+        ids = [ids_of([text], tokenizer, aligned) for tokenizer in both.values()]
         return text, hashlib.sha256(json.dumps([self.task.name, text, ids]).encode()).hexdigest()[:16]
 
 
 def questions_of(spec: str, plan: Plan, data: Path | None) -> Questions:
     """A task's questions; exemplary ones are the last of the data, whatever the count, and are not asked."""
     task = task_under(plan.protocol, spec, plan.shuffle)
-    found = sources.counted(task, data, None if plan.shots else plan.count, plan.part)
+    found = counted(task, data, None if plan.shots else plan.count, plan.part)
     items = found.items
     if plan.shots >= len(items):
         raise ValueError(f"{task.name} has {len(items)} questions, too few for {plan.shots} shots.")

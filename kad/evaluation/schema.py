@@ -50,6 +50,11 @@ def parsed(text: bytes, path: Path) -> Iterator[Line]:
         yield found
 
 
+def row_id(line: Line) -> RowId:
+    """Whose answer a line is, or is about."""
+    return line["key"], line["seed"], line["item"]
+
+
 def check_line(line: Any) -> None:
     """Raise a ValueError unless this is a line of results."""
     if not isinstance(line, dict) or not isinstance(line.get("key"), str):
@@ -130,7 +135,7 @@ def rows_of(lines: Iterable[Line]) -> Rows:
         if "configuration" in line:
             configurations[line["key"]] = configuration_of(line["configuration"])
             continue
-        place = (line["key"], line["seed"], line["item"])
+        place = row_id(line)
         if line.get("asked"):
             last[place] = line["question"]
             continue
@@ -146,10 +151,9 @@ def rows_of(lines: Iterable[Line]) -> Rows:
         else:
             continue  # its answer was deleted
         last[place] = line["question"]
-    sorted_out = Rows(configurations, [], [], last)
-    for (*there, question), row in answers.items():
-        (sorted_out.current if last[tuple(there)] == question else sorted_out.superseded).append(row)  # type: ignore[index]
-    return sorted_out
+    current = [row for (*_, question), row in answers.items() if last[row_id(row)] == question]
+    superseded = [row for (*_, question), row in answers.items() if last[row_id(row)] != question]
+    return Rows(configurations, current, superseded, last)
 
 
 def counts(seeds: Any) -> bool:

@@ -14,13 +14,13 @@ from ..errors import said
 from ..extras import need
 from .task import Item, Part, Row, Task
 
-LARGEST = 2**30  # characters of a file of rows
+FILE_LIMIT = 2**30  # characters of a file of rows
 
 
-def load(task: Task, data: Path | None = None, count: int | None = None, part: Part = "all") -> list[Row]:
+def load_rows(task: Task, data: Path | None = None, count: int | None = None, part: Part = "all") -> list[Row]:
     """The first ``count`` rows (all by default), from ``data`` if given, else from the hub.
 
-    ``part`` is for tasks that make their own rows; `items` parts those that are loaded.
+    ``part`` is for tasks that make their own rows; `counted` parts those that are loaded.
 
     Raises:
         ValueError: no such file, a file that cannot be read, or no way to the hub; one sentence.
@@ -33,9 +33,9 @@ def load(task: Task, data: Path | None = None, count: int | None = None, part: P
         return own
     absolute = [Path(name) for name in task.files if Path(name).is_absolute()]
     if absolute:
-        rows = read(absolute[0])
+        rows = rows_in(absolute[0])
     elif data is not None:
-        rows = read(local(task, data))
+        rows = rows_in(local(task, data))
     else:
         rows = from_hub(task)
     if not rows:
@@ -54,9 +54,9 @@ def local(task: Task, folder: Path) -> Path:
     raise ValueError(f"{folder} holds no data for {task.name}: it looks for {wanted}.")
 
 
-def read(path: Path) -> list[Row]:
-    """Rows of a .jsonl, .json or .csv file of at most `LARGEST` characters."""
-    text = read_text(path, str(path), LARGEST)
+def rows_in(path: Path) -> list[Row]:
+    """Rows of a .jsonl, .json or .csv file of at most `FILE_LIMIT` characters."""
+    text = read_text(path, str(path), FILE_LIMIT)
     try:
         if path.suffix == ".csv":
             return list(csv.DictReader(io.StringIO(text)))
@@ -90,15 +90,6 @@ def from_hub(task: Task) -> list[Row]:
         ) from error
 
 
-def items(task: Task, data: Path | None, count: int | None, part: Part) -> list[Item]:
-    """The questions of one part, at most ``count`` of them (all by default).
-
-    Raises:
-        ValueError: as `load` and `Task.items`; no question in the part.
-    """
-    return counted(task, data, count, part).items
-
-
 @dataclass(frozen=True)
 class Counted:
     """Questions, and what is known of those beside them.
@@ -115,21 +106,24 @@ class Counted:
 
 
 def counted(task: Task, data: Path | None, count: int | None, part: Part) -> Counted:
-    """`items`, and how many and which there are without a ``count``."""
+    """The questions of one part, at most ``count`` of them (all by default), and how many and which there are without it.
+
+    Raises:
+        ValueError: as `load_rows` and `Task.items`; no question in the part.
+    """
     if part not in get_args(Part):
         raise ValueError(f"the part must be one of {', '.join(get_args(Part))}; got {part!r}.")
     if task.generate(1, part) is not None:
-        return Counted(task.items(load(task, data, count, part)))
-    if count is not None and count < 1:
-        raise ValueError(f"the number of questions must be ≥ 1, got {count}.")
-    rows = load(task, data, None, part)
-    if part == "all":
-        try:
-            every = task.items(rows)
-        except ValueError:  # raised again if it is a row that is asked
-            return Counted(task.items(rows[:count]), len(rows))
-        return Counted(every[:count], len(rows), frozenset(item.id for item in every))
-    found = [item for item in task.items(rows) if task.part_of(item) == part]
+        return Counted(task.items(load_rows(task, data, count, part)))
+    rows = load_rows(task, data, None, part)
+    try:
+        found = task.items(rows)
+    except ValueError:  # raised again if it is a row that is asked
+        if part != "all":
+            raise
+        return Counted(task.items(rows[:count]), len(rows))
+    if part != "all":
+        found = [item for item in found if task.part_of(item) == part]
     if not found:
         raise ValueError(f"{task.name} has no questions in its {part} part.")
     return Counted(found[:count], len(found), frozenset(item.id for item in found))

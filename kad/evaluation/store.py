@@ -24,7 +24,7 @@ except ImportError as error:
 from .configuration import Configuration
 from .failures import FAILURES, Failure, read_failures, write_failures
 from .files import write_whole
-from .schema import FORMAT, MANIFEST, Line, RowId, Rows, configuration_of, parsed, read_manifest, rows_of
+from .schema import FORMAT, MANIFEST, Line, RowId, Rows, configuration_of, parsed, read_manifest, row_id, rows_of
 
 RESULTS = "results.jsonl"
 
@@ -60,21 +60,16 @@ class Store:
         self.configurations: dict[str, Configuration] = {}
         self.done: dict[RowId, list[str]] = {}
         self.answers = 0
-        self.failed: dict[RowId, Failure] = {}
-        self.cut = 0
         check_folder(self.folder)
+        self.lock = FileLock(self.folder / ".lock")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.lock = FileLock(self.folder / ".lock")
             self.lock.acquire(timeout=0)
+            self.file = os.open(self.folder / RESULTS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except Timeout:
             raise ValueError(
                 f"another run is writing to {self.folder}; wait for it, or choose another folder."
             ) from None
-        except OSError as error:
-            raise ValueError(f"cannot write to {self.folder}: {error.strerror}.") from error
-        try:
-            self.file = os.open(self.folder / RESULTS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             self.lock.release()
             raise ValueError(f"cannot write to {self.folder}: {error.strerror}.") from error
@@ -102,7 +97,7 @@ class Store:
             return
         if line.get("asked"):
             return
-        marks = self.done.setdefault((line["key"], line["seed"], line["item"]), [])
+        marks = self.done.setdefault(row_id(line), [])
         if line["question"] in marks:
             marks.remove(line["question"])
         else:
@@ -138,7 +133,7 @@ class Store:
 
     def has(self, row: Line) -> bool:
         """Whether this question is answered, with this prompt."""
-        return row["question"] in self.done.get((row["key"], row["seed"], row["item"]), ())
+        return row["question"] in self.done.get(row_id(row), ())
 
     def _write(self, lines: Sequence[Line]) -> None:
         if not lines:
@@ -159,10 +154,8 @@ class Store:
             ) from error
         for line in lines:
             self._learn(line)
-        added = {
-            (line["key"], line["seed"], line["item"]) for line in lines if "item" in line and not line.get("asked")
-        }
-        if solved := [place for place in self.failed if place in added]:
+        added = {row_id(line) for line in lines if "item" in line and not line.get("asked")}
+        if solved := self.failed.keys() & added:
             for place in solved:
                 del self.failed[place]
             write_failures(self.folder, self.failed.values())

@@ -43,8 +43,7 @@ class Summary:
     `summaries` makes them.
 
     >>> c = Configuration("gsm8k", "p")
-    >>> row = {"key": c.key, "seed": 0, "answer": "18", "alphas": [0.0, 0.0], "tokens": 2, "rounds": 2, "drafted": 0}
-    >>> row |= {"accepted": 0, "base_fed": 9, "proxy_fed": 0, "seconds": 0.1}
+    >>> row = {"key": c.key, "seed": 0, "answer": "18", "alphas": [0.0, 0.0], "tokens": 2, "seconds": 0.1}
     >>> rows = [row | {"item": str(i), "correct": i < 3} for i in range(4)]
     >>> print(summaries({c.key: c}, rows)[0].accuracy)
     75.0 [30-95]
@@ -80,9 +79,9 @@ class Summary:
         """How many questions, of how many that were asked for, or that the data hold.
 
         >>> c = Configuration("gsm8k", "p")
-        >>> row = {"key": c.key, "seed": 0, "item": "1", "answer": "18", "correct": True, "alphas": [], "tokens": 2}
+        >>> row = {"key": c.key, "seed": 0, "item": "1", "answer": "18", "correct": True, "tokens": 2, "seconds": 0.1}
         >>> asked = {c.key: {"of": 1319, "seeds": {"0": 20}}}
-        >>> summaries({c.key: c}, [row | ZEROS], asked)[0].size
+        >>> summaries({c.key: c}, [row], asked)[0].size
         '1 of 20'
         """
         if not self.complete and self.wanted is not None:
@@ -119,7 +118,6 @@ class Summary:
         }  # fmt: skip
 
 
-ZEROS = {"rounds": 0, "drafted": 0, "accepted": 0, "base_fed": 0, "proxy_fed": 0, "seconds": 0.0}
 Answers = dict[str, dict[int, bool]]
 
 
