@@ -27,7 +27,7 @@ import kad
 from kad.checkpoints import Checkpoints
 from kad.demo import problems
 from kad.evaluation import Block, Job, Method, Number, Plan, Store, Task, figures, read, run, summaries
-from kad.evaluation.sources import load_rows
+from kad.evaluation.questions import load_rows
 from kad.evaluation.task import Item, messages, render
 from kad.evaluation.tasks import SVAMP
 from kad.loading import model_at, tokenizer_at

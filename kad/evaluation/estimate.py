@@ -14,7 +14,7 @@ from ..loading import config_at, model_of
 from .configuration import Configuration
 from .plan import Plan
 from .protocol import task_under
-from .sources import counted
+from .questions import counted
 
 PROMPT = 300  # tokens, where questions cannot be counted
 
@@ -61,7 +61,7 @@ def needs(plan: Plan, places: Mapping[str, str | None], data: Path | None, shape
     for spec in plan.tasks:
         task = task_under(plan.protocol, spec, plan.shuffle)
         try:
-            found.questions[task.name] = len(counted(task, data, plan.count, plan.part).items)
+            found.questions[task.name] = len(counted(task, data, plan.count, plan.part)[0])
         except (ValueError, ImportError) as error:
             found.missing.append(str(error))
             found.questions[task.name] = plan.count

@@ -122,11 +122,7 @@ def kind_of(name: str) -> Kind:
 
 
 def known(name: str) -> Kind:
-    """`kind_of`, with what the user's code says of its parameter.
-
-    Raises:
-        ValueError: it cannot be imported, or is something else.
-    """
+    """`kind_of`, with what the user's code says of its parameter; a ValueError if it cannot be imported."""
     kind, pair = kind_of(name), crossed(name)
     if not kind.own or (pair is not None and pair[1] in WAYS):
         return kind

@@ -160,11 +160,7 @@ TEXTS = ("base", "proxy", "reference", "aligned", "data")  # of a plan's file, b
 
 
 def check_filter(name: str, value: Any) -> float:
-    """The value of a common filter.
-
-    Raises:
-        ValueError: it is not in the filter's range.
-    """
+    """The value of a common filter; a ValueError if it is not in the filter's range."""
     return whole(name, value, 1) if name == "top_k" else number(name, value, 0, 1, open_low=name == "top_p")
 
 

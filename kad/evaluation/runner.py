@@ -1,22 +1,28 @@
-"""Running a plan: batch by batch into a store, from where an earlier run stopped."""
+"""Running a plan: batch by batch into a store, from where an earlier run stopped; and what its manifest says of it."""
 
 from __future__ import annotations
 
+import datetime
 import functools
+import platform
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import torch
+import transformers
+
 from ..engines import Generations, Settings
+from ..version import LAW_VERSION, VERSION
 from .attempts import Attempts
 from .configuration import Configuration, seed_of
 from .failures import Failure, Unanswered
 from .grading import grader_of, judge, verdict
 from .job import Job, Unit
-from .manifest import manifest_of
 from .questions import ids_of
 from .schema import Line
 from .store import Store
+from .task import digest
 from .workers import Here, Workers
 
 HERE = Here()
@@ -123,3 +129,57 @@ def settings_of(c: Configuration) -> Settings:
     """How a configuration's texts are drawn."""
     filters = {} if c.temperature is None else {"top_k": c.top_k, "top_p": c.top_p, "min_p": c.min_p}
     return Settings(c.new_tokens, c.temperature, window=c.window, **filters)  # type: ignore[arg-type]
+
+
+def manifest_of(job: Job, before: dict[str, Any]) -> dict[str, Any]:
+    """The manifest with one session more; ``before`` is that of the folder so far."""
+    return {
+        "sessions": [*before.get("sessions", []), session(job)], "asked": asked_of(job, before.get("asked", {})),
+        "prompts": {**before.get("prompts", {}), **shared_prompts(job)},
+    }  # fmt: skip
+
+
+def session(job: Job) -> dict[str, Any]:
+    """One run: versions, machine, models, data."""
+    tasks = {
+        q.task.name: {"questions": len(q.items), "of": q.total, "digest": digest(q.items), "spec": q.spec}
+        for q in job.questions
+    }
+    models = {}
+    for role, fingerprinted in job.marks:
+        model = job.checkpoints.models[role]
+        models[role] = {
+            "name": getattr(model, "name_or_path", "") or type(model).__name__, "fingerprint": fingerprinted,
+            "parameters": sum(p.numel() for p in model.parameters()), "dtype": str(model.dtype).removeprefix("torch."),
+        }  # fmt: skip
+    return {
+        "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "kad": VERSION, "law": LAW_VERSION,
+        "torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version(),
+        "device": str(job.checkpoints.models["base"].device), "engine": job.engine.name, "threads": torch.get_num_threads(),
+        "batch": job.batch, "seeds": list(job.plan.seeds), "part": job.plan.part, "protocol": job.plan.protocol, "models": models, "tasks": tasks,
+    }  # fmt: skip
+
+
+def asked_of(job: Job, before: dict[str, Any]) -> dict[str, Any]:
+    """How many questions were asked of every configuration with every seed, at most, in all runs."""
+    found = dict(before)
+    for questions in job.questions:
+        for c in job.configurations_of(questions.task):
+            seeds = dict(found.get(c.key, {}).get("seeds", {}))
+            for seed in job.plan.seeds_of(c):
+                seeds[str(seed)] = max(len(questions.items), min(seeds.get(str(seed), 0), questions.total or 2**63))
+            found[c.key] = {"task": c.task, "method": c.of.label, "of": questions.total, "seeds": seeds}
+    return found
+
+
+def shared_prompts(job: Job) -> dict[str, Any]:
+    """What all prompts of a task have in common, by its hash."""
+    aligned, found = job.checkpoints.aligned_tokenizer, {}
+    for questions in job.questions:
+        text, mark = job.common[questions.task.name]
+        found[mark] = {
+            "task": questions.task.name, "protocol": job.plan.protocol, "instruction": questions.task.instruction, "shots": len(questions.examples),
+            "template": (getattr(aligned, "name_or_path", "") or type(aligned).__name__) if aligned.chat_template else None,
+            "variables": dict(questions.template), "rendered": text, "grader": grader_of(questions.task.answer),
+        }  # fmt: skip
+    return found

@@ -92,10 +92,9 @@ def configuration_of(told: Any) -> Configuration:
         if not isinstance(told.get(name), str):
             raise ValueError(f"its configuration has no {name}")
     try:
-        models = tuple((str(role), str(mark)) for role, mark in told.get("models", ()))
-        template = tuple((str(name), value) for name, value in told.get("template", ()))
-        settings = tuple((str(role), str(mark)) for role, mark in told.get("settings", ()))
-        found = Configuration(**{**told, "models": models, "template": template, "settings": settings})
+        names = ("models", "template", "settings")
+        pairs = {name: tuple((str(key), value) for key, value in told.get(name, ())) for name in names}
+        found = Configuration(**{**told, **pairs})
         hash(found)
     except (TypeError, ValueError) as error:
         raise ValueError("its configuration has values of the wrong type") from error

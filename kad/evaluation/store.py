@@ -116,19 +116,11 @@ class Store:
         self._write([*lines, *(row for row in rows if not self.has(row))])
 
     def judge(self, verdicts: Sequence[Line]) -> None:
-        """Add verdicts on answers that are there; see `kad.evaluation.schema`.
-
-        Raises:
-            ValueError: as for `append`.
-        """
+        """Add verdicts on answers that are there; see `kad.evaluation.schema`; errors as for `append`."""
         self._write([{**verdict, "verdict": True} for verdict in verdicts if self.has(verdict)])
 
     def ask(self, notes: Sequence[Line]) -> None:
-        """Note that questions have another prompt now, or none: what was answered to the former counts no more.
-
-        Raises:
-            ValueError: as for `append`.
-        """
+        """Note that questions have another prompt now, or none: what was answered to the former counts no more; errors as for `append`."""
         self._write([{**note, "asked": True} for note in notes])
 
     def has(self, row: Line) -> bool:
@@ -179,11 +171,8 @@ class Store:
 
     def missing(self, configuration: Configuration, seed: int, asked: Iterable[tuple[str, str]]) -> list[str]:
         """The questions that have no answer yet, of these with the hashes of their prompts."""
-        return [
-            item
-            for item, mark in asked
-            if not self.has({"key": configuration.key, "seed": seed, "item": item, "question": mark})
-        ]
+        key = configuration.key
+        return [item for item, mark in asked if mark not in self.done.get((key, seed, item), ())]
 
     def manifest(self) -> dict[str, Any]:
         """What the last run said about itself; empty in a new folder."""
@@ -236,11 +225,7 @@ def read(folder: str | Path) -> tuple[dict[str, Configuration], list[Line], dict
 
 
 def read_rows(folder: str | Path) -> tuple[Rows, dict[str, Any]]:
-    """`read`, with the answers that no longer count.
-
-    Raises:
-        ValueError: as for `read`.
-    """
+    """`read`, with the answers that no longer count; errors as for it."""
     folder = Path(folder)
     path = folder / RESULTS
     if not path.is_file():

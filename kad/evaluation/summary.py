@@ -76,14 +76,7 @@ class Summary:
 
     @property
     def size(self) -> str:
-        """How many questions, of how many that were asked for, or that the data hold.
-
-        >>> c = Configuration("gsm8k", "p")
-        >>> row = {"key": c.key, "seed": 0, "item": "1", "answer": "18", "correct": True, "tokens": 2, "seconds": 0.1}
-        >>> asked = {c.key: {"of": 1319, "seeds": {"0": 20}}}
-        >>> summaries({c.key: c}, [row], asked)[0].size
-        '1 of 20'
-        """
+        """How many questions, of how many that were asked for, or that the data hold: ``1 of 20``."""
         if not self.complete and self.wanted is not None:
             return f"{self.answers} of {self.wanted}{' answers' if self.planned > 1 else ''}"
         if self.total is not None and self.questions < self.total:
@@ -210,10 +203,15 @@ class Comparison:
 
 def comparable(a: Configuration, b: Configuration) -> bool:
     """Whether two methods ran under the same settings; one model alone stands for every placement."""
-    same = (
-        "task", "window", "temperature", "filtered", "shots", "shuffle", "new_tokens", "part", "prompt", "template", "engine", "law", "protocol",
-    )  # fmt: skip
-    if any(getattr(a, name) != getattr(b, name) for name in same):
+    apart: dict[str, Any] = {
+        "method": "",
+        "value": None,
+        "placement": "models",
+        "models": (),
+        "code": "",
+        "settings": (),
+    }
+    if replace(a, **apart) != replace(b, **apart):
         return False
     for ours, theirs in ((dict(a.models), dict(b.models)), (dict(a.settings), dict(b.settings))):
         if any(ours[role] != theirs[role] for role in ours.keys() & theirs.keys()):

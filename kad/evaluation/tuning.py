@@ -157,10 +157,7 @@ def search_range(name: str, plan: Plan, trials: int, low: float | None, high: fl
 
 
 def bounds(usual: tuple[float, float], low: float | None, high: float | None) -> tuple[float, float]:
-    """Where a parameter is looked for, a whole number of steps wide.
-
-    Raises:
-        ValueError: no range, or one that is smaller than a step.
+    """Where a parameter is looked for, a whole number of steps wide; a ValueError if it is less than one.
 
     >>> bounds((0.05, 0.95), None, 0.53)
     (0.05, 0.5)

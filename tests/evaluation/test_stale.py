@@ -48,7 +48,7 @@ def test_any_edits(
     world, said, calls = World(tmp_path_factory.mktemp("world"), embedded), {}, []
     world.plan["shots"] = 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "decode", lambda job, unit: engine(said, calls, job, unit))
+        patch.setattr(runner, "call_engine", lambda job, unit: engine(said, calls, job, unit))
         for edits in ([], *changes):
             for name, value in edits:
                 EDITS[name](world, value)
@@ -104,7 +104,7 @@ def check(job: Job, said: dict[str, tuple[Any, ...]], folder: Path) -> None:
 
 @pytest.fixture
 def world(embedded: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(runner, "decode", lambda job, unit: engine({}, [], job, unit))
+    monkeypatch.setattr(runner, "call_engine", lambda job, unit: engine({}, [], job, unit))
     return World(tmp_path, embedded)
 
 
@@ -290,7 +290,7 @@ def test_an_answer_to_a_former_question_counts_no_more_before_the_new_one_is_the
     once(world)
     world.questions[2] = "Another?"
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "decode", lambda job, unit: (_ for _ in ()).throw(RuntimeError("NaN")))
+        patch.setattr(runner, "call_engine", lambda job, unit: (_ for _ in ()).throw(RuntimeError("NaN")))
         with pytest.raises(Unanswered):
             once(world)
     found = results_of(world.folder / "s")
