@@ -20,12 +20,7 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Failure:
-    """One question that could not be answered.
-
-    Attributes:
-        key, seed, item: the configuration's key, the seed and the question's id.
-        task, method: their names.
-        why: what went wrong, in one sentence.
+    """One question that could not be answered, and why, in one sentence.
 
     >>> print(Failure("ab12", 0, "7", "gsm8k", "dual λ=0.4", "no memory."))
     question 7 of gsm8k under dual λ=0.4, seed 0: no memory.

@@ -78,7 +78,6 @@ def verdict(answer: Answer, text: str, gold: str, finished: bool, options: Seque
 
 
 def of_row(answer: Answer, row: Line, configuration: Configuration, gold: str | None = None) -> Verdict:
-    """The verdict on a row, against another gold answer if one is given."""
     gold = row["gold"] if gold is None else gold
     return verdict(answer, row["text"], gold, ended(row, configuration), row.get("options", ()))
 
@@ -174,17 +173,16 @@ def present(
     if c.task in tasks:
         return tasks[c.task].answer, ""
     grader = last or row.get("grader") or {}
-    if c.task in BUILTIN and grader.get("name", ANSWER_NAMES[type(BUILTIN[c.task]().answer)]) in ANSWERS:
-        usual = BUILTIN[c.task]().answer
-        if not grader or grader["name"] == ANSWER_NAMES[type(usual)]:
-            return usual, ""
+    usual = BUILTIN[c.task]().answer if c.task in BUILTIN else None
+    if usual is not None and grader.get("name", ANSWER_NAMES[type(usual)]) == ANSWER_NAMES[type(usual)]:
+        return usual, ""
     if not grader:
         return None, "their lines do not name a grader"
     return answer_of(grader), f"{grader.get('name')} is none of kad's graders; name its task with --task"
 
 
-def judge(job: Job, store: Store) -> int:
-    """Write what counts otherwise now than the lines say; how many lines that took.
+def judge(job: Job, store: Store) -> None:
+    """Write what counts otherwise now than the lines say.
 
     - A verdict for every answer of the plan whose gold answer or grader has changed, or whose question has its former prompt
       again. A grader that fails leaves the verdict as it is.
@@ -194,7 +192,7 @@ def judge(job: Job, store: Store) -> int:
         ValueError: the store cannot be written.
     """
     if not store.done:
-        return 0
+        return
     rows = read_rows(store.folder)[0]
     known = {(*row_id(r), r["question"]): r for r in (*rows.current, *rows.superseded)}
     verdicts, notes, ids = list[Line](), list[Line](), dict[str, frozenset[str]]()
@@ -215,7 +213,6 @@ def judge(job: Job, store: Store) -> int:
             notes.append({"key": key, "seed": seed, "item": id, "question": ""})
     store.judge(verdicts)
     store.ask(notes)
-    return len(verdicts) + len(notes)
 
 
 def verdict_of(unit: Unit, item: Item, row: Line, counts: bool) -> Line | None:

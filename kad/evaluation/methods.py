@@ -93,7 +93,6 @@ def methods_of(spec: str) -> list[Method]:
 
 
 def with_values(name: str, values: str | None, spec: str) -> list[Method]:
-    """One name with each of its values, or with its default."""
     kind = Method(name).known
     if values is not None and kind.parameter is None:
         Method(name).target("models", reference="checked elsewhere")  # what cannot be made is said first

@@ -164,13 +164,11 @@ def options_of(taken: Mapping[str, inspect.Parameter], value: float | None) -> d
 
 
 def target_of(path: str, value: float | None, placement: Placement, reference: Any = None) -> Target:
-    """The target at an import path, with its parameter, and with the placement and the reference if it takes them."""
     options = options_of(settable(path, "target"), value)
     return made(path, "target", Target, {**options, "placement": placement, "reference": reference})  # type: ignore[type-abstract]
 
 
 def mixture_of(loss: str, solver: str, value: float | None, placement: Placement) -> Mixture:
-    """The mixture of a crossed name."""
     chosen = LOSSES.get(loss) or made(loss, "loss", Loss)  # type: ignore[type-abstract]
     if solver not in WAYS:
         options = options_of(settable(solver, "solver"), value)
@@ -190,14 +188,13 @@ def code_of(name: str, target: Target) -> str:
     things = [getattr(target, part) for part in ("loss", "solver")] if crossed(name) else [target]
     paths = [path for path in crossed(name) or (name,) if "." in path]
     modules = {path.rpartition(".")[0] for path in paths} | {c.__module__ for x in things for c in type(x).__mro__}
-    found = [READ[module] for module in sorted(modules) if own_module(module)]
+    found = [READ[module][1] for module in sorted(modules) if own_module(module)]
     if isinstance(target.reference, torch.nn.Module):
         found.append(fingerprint(target.reference))
     return hashlib.sha256(" ".join(found).encode()).hexdigest()[:16] if found else ""
 
 
-READ = dict[str, str]()  # a hash of every module's file as it was when it was first used
-LOADED = dict[str, ModuleType]()
+READ = dict[str, tuple[ModuleType, str]]()  # every module with a hash of its file as it was when it was first used
 
 
 def own_module(name: str) -> bool:
@@ -206,7 +203,6 @@ def own_module(name: str) -> bool:
     file = getattr(module, "__file__", None)
     if module is None or file is None or name.partition(".")[0] in ("kad", "torch", *sys.stdlib_module_names):
         return False
-    if LOADED.get(name) is not module:
-        READ[name] = hashlib.sha256(Path(file).read_bytes()).hexdigest() if Path(file).is_file() else ""
-        LOADED[name] = module
+    if name not in READ or READ[name][0] is not module:
+        READ[name] = module, hashlib.sha256(Path(file).read_bytes()).hexdigest() if Path(file).is_file() else ""
     return True

@@ -192,7 +192,6 @@ def from_yaml(path: Path) -> tuple[Plan, dict[str, Any]]:
 
 
 def plan_from(found: dict[Any, Any], path: Path) -> tuple[Plan, dict[str, Any]]:
-    """`from_yaml`, from what the file holds."""
     own = {"tasks", "n", "seeds", "shots", "shuffle", "new_tokens", "part", "template", "protocol", "runs"}
     rest = {str(key): value for key, value in found.items() if key not in own}
     for key, value in rest.items():
@@ -221,7 +220,6 @@ def listed(value: Any) -> tuple[Any, ...]:
 
 
 def block_of(block: Any, path: Path) -> Block:
-    """One entry of ``runs``."""
     known = {"methods", "placements", "windows", "temperatures", "filters"}
     if not isinstance(block, dict) or not block.get("methods"):
         raise ValueError(f"every block of runs in {path} needs methods.")

@@ -27,12 +27,9 @@ class Questions:
     """A task's questions, and the exemplary ones before them.
 
     Attributes:
-        task: whose they are.
-        items: to be asked.
-        examples: in every prompt.
+        items, examples: to be asked, and in every prompt.
         total: how many there are to ask in this part of the data; None if the task makes as many as are wanted.
         spec: what the task was named by.
-        template: variables for the chat template.
         ids: of all questions in this part of the data; None if that is not known.
     """
 
@@ -132,7 +129,6 @@ def load_rows(task: Task, data: Path | None = None, count: int | None = None, pa
 
 
 def local(task: Task, folder: Path) -> Path:
-    """The task's file in the folder."""
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder} with local data.")
     for name in task.files:
@@ -163,7 +159,6 @@ def rows_in(path: Path) -> list[Row]:
 
 
 def from_hub(task: Task) -> list[Row]:
-    """Rows through the library ``datasets``."""
     if task.hub is None:
         raise ValueError(f"{task.name} is not on the hub; give the folder of its file with --data.")
     need(f"loading {task.name} from the hub (instead of local files with --data)", "datasets")

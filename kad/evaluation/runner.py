@@ -113,7 +113,6 @@ def answers(job: Job, unit: Unit) -> list[Line]:
 
 
 def call_engine(job: Job, unit: Unit) -> Generations:
-    """One call of the engine."""
     c, aligned, other = unit.configuration, job.checkpoints.aligned_tokenizer, job.checkpoints.proxy_tokenizer
     prompts = [unit.questions.prompt(aligned, item) for item in unit.items]
     tokenizer = job.checkpoints.tokenizer_of(c.of.kind.base)
@@ -126,7 +125,6 @@ def call_engine(job: Job, unit: Unit) -> Generations:
 
 
 def settings_of(c: Configuration) -> Settings:
-    """How a configuration's texts are drawn."""
     filters = {} if c.temperature is None else {"top_k": c.top_k, "top_p": c.top_p, "min_p": c.min_p}
     return Settings(c.new_tokens, c.temperature, window=c.window, **filters)  # type: ignore[arg-type]
 

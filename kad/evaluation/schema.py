@@ -156,7 +156,6 @@ def rows_of(lines: Iterable[Line]) -> Rows:
 
 
 def counts(seeds: Any) -> bool:
-    """Whether these are numbers of questions by seed."""
     return isinstance(seeds, dict) and all(type(count) is int for count in seeds.values())
 
 

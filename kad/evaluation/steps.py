@@ -76,11 +76,7 @@ def written(
     """Replies that a method writes now, without filters.
 
     Args:
-        checkpoints: the models.
-        prompts: what they are asked.
-        method: what is sampled.
         temperature: of sampling; None: greedily.
-        new_tokens: the longest reply.
         seed: of the first reply; the next has the next.
         chat: put the prompts through the chat template.
     """

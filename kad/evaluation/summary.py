@@ -97,9 +97,8 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the numbers of the report."""
-        c, fields = self.configuration, dict(self.__dict__)
-        for name in ("configuration", "accuracy", "unfilled", "where"):
-            fields.pop(name)
+        c, apart = self.configuration, ("configuration", "accuracy", "unfilled", "where")
+        fields = {name: value for name, value in self.__dict__.items() if name not in apart}
         rest = sorted(self.unfilled)
         return {
             "key": c.key, "task": c.task, "method": c.of.label, "placement": c.placement, "window": c.window,

@@ -45,11 +45,8 @@ class Subject:
     """What a search over a method's parameter is of: another of it is another search, with trials of its own.
 
     Attributes:
-        method: its name.
         code: a hash of code of the user's own.
         low, high: where its parameter is looked for.
-        placements: to choose from.
-        seed: of the search.
         asked: by task, what is asked and how it is scored: counts, prompts, golds, grader, models, settings.
 
     >>> one = Subject("dual", "", 0.05, 0.95, ("models",), 0, {})
