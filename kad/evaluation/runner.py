@@ -14,9 +14,8 @@ import transformers
 
 from ..engines import Generations, Settings
 from ..version import LAW_VERSION, VERSION
-from .attempts import Attempts
 from .configuration import Configuration, seed_of
-from .failures import Failure, Unanswered
+from .failures import Attempts, Failure, Unanswered
 from .grading import grader_of, judge, verdict
 from .job import Job, Unit
 from .questions import ids_of

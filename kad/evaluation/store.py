@@ -60,6 +60,7 @@ class Store:
         self.configurations: dict[str, Configuration] = {}
         self.done: dict[RowId, list[str]] = {}
         self.answers = 0
+        self.failed: dict[RowId, Failure] = {}
         check_folder(self.folder)
         self.lock = FileLock(self.folder / ".lock")
         try:
@@ -97,6 +98,7 @@ class Store:
             return
         if line.get("asked"):
             return
+        self.failed.pop(row_id(line), None)
         marks = self.done.setdefault(row_id(line), [])
         if line["question"] in marks:
             marks.remove(line["question"])
@@ -116,11 +118,11 @@ class Store:
         self._write([*lines, *(row for row in rows if not self.has(row))])
 
     def judge(self, verdicts: Sequence[Line]) -> None:
-        """Add verdicts on answers that are there; see `kad.evaluation.schema`; errors as for `append`."""
+        """Add verdicts (`kad.evaluation.schema`) on answers that are there; errors as for `append`."""
         self._write([{**verdict, "verdict": True} for verdict in verdicts if self.has(verdict)])
 
     def ask(self, notes: Sequence[Line]) -> None:
-        """Note that questions have another prompt now, or none: what was answered to the former counts no more; errors as for `append`."""
+        """Note that questions have another prompt now, or none: former answers count no more; errors as for `append`."""
         self._write([{**note, "asked": True} for note in notes])
 
     def has(self, row: Line) -> bool:
@@ -144,12 +146,10 @@ class Store:
             raise ValueError(
                 f"cannot write to {self.folder}: {what}; what was there is kept, run again to go on."
             ) from error
+        failed = len(self.failed)
         for line in lines:
             self._learn(line)
-        added = {row_id(line) for line in lines if "item" in line and not line.get("asked")}
-        if solved := self.failed.keys() & added:
-            for place in solved:
-                del self.failed[place]
+        if len(self.failed) < failed:
             write_failures(self.folder, self.failed.values())
 
     def fail(self, failure: Failure) -> None:
@@ -180,9 +180,8 @@ class Store:
 
     def describe(self, manifest: dict[str, Any]) -> None:
         """Write the manifest, at once and whole."""
-        write_whole(
-            self.folder / MANIFEST, json.dumps({"format": FORMAT, **manifest}, indent=1, ensure_ascii=False) + "\n"
-        )
+        text = json.dumps({"format": FORMAT, **manifest}, indent=1, ensure_ascii=False)
+        write_whole(self.folder / MANIFEST, f"{text}\n")
 
     def close(self) -> None:
         """Let others write."""

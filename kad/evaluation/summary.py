@@ -16,8 +16,6 @@ from .configuration import Configuration
 from .doubts import deferral
 from .schema import Line
 
-REFERENCE = "dual"
-
 
 @dataclass(frozen=True)
 class Summary:
@@ -226,7 +224,7 @@ def paired(ours: Answers, theirs: Answers) -> tuple[list[list[bool]], list[list[
 
 
 def comparisons(
-    configurations: Mapping[str, Configuration], rows: Iterable[Line], reference: str = REFERENCE
+    configurations: Mapping[str, Configuration], rows: Iterable[Line], reference: str = "dual"
 ) -> list[Comparison]:
     """The reference (a method's name or label; of several values the first) against every other method.
 
