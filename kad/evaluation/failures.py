@@ -136,11 +136,7 @@ def out_of_memory(error: Exception) -> bool:
 
 
 def read_failures(folder: Path) -> list[Failure]:
-    """Those of a folder; none if there is no such file.
-
-    Raises:
-        ValueError: a damaged file.
-    """
+    """Those of a folder; none if there is no such file, and a ValueError if it is damaged."""
     found = read_json(folder / FAILURES, default=[])
     try:
         return [Failure(**entry) for entry in found]

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from .. import cascades, mixture
 from ..losses import ConfidenceBet, Loss, Nudging
-from ..mixture import Base, Mixture, Target
+from ..mixture import Base, Mixture
 from ..solvers import Dual
 
 Role = Literal["base", "proxy", "reference", "aligned"]
-Make = Callable[..., Target]
+Make = Callable[..., Any]
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,8 @@ class Method:
         if kind.needs == "reference" and reference is None:
             raise ValueError(f"{self.name} needs the small base model q: give --reference.")
         value = 0.0 if self.value is None and self.name in KINDS else self.value
-        return kind.make(value, placement, *([reference] if kind.needs == "reference" else []))
+        found: Target = kind.make(value, placement, *([reference] if kind.needs == "reference" else []))
+        return found
 
 
 def methods_of(spec: str) -> list[Method]:

@@ -10,8 +10,8 @@ import functools
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,30 +26,19 @@ from ..mixture import Mixture, Placement, Target
 from ..solvers import Dual, Solver
 from .kinds import KINDS, Kind
 
-
-@dataclass(frozen=True)
-class Way:
-    """A solver of kad's with one number; ``parameter``, ``default`` and ``budget`` as for `Kind`."""
-
-    make: Callable[[float], Solver]
-    parameter: str
-    default: float | None = None
-    budget: bool = False
-
-
 LOSSES: dict[str, Loss] = {
     "Logistic": losses.Logistic(), "Squared": losses.Squared(), "Brier": losses.Brier(), "Perceptron": losses.Perceptron(),
     "Perceptron-probability": losses.Perceptron("probability"), "ZeroOne": losses.ZeroOne(),
     "ConfidenceBet": losses.ConfidenceBet(), "Nudging": losses.Nudging(), "Diff": cascades.Diff(), "Opt": cascades.Opt(),
     "TokenV2": cascades.TokenV2(), "TokenV3": cascades.TokenV3(),
 }  # fmt: skip
-WAYS: dict[str, Way] = {
-    "dual": Way(lambda value: Dual(multiplier=value), "μ"),
-    "threshold": Way(lambda value: Dual(threshold=value), "λ", 0.4),
-    "primal": Way(solvers.Primal, "b", 0.9, True),
-    "fractional": Way(solvers.Fractional, "b", 0.9, True),
-    "exact": Way(solvers.Exact, "b", 0.9, True),
-    "or-tools": Way(solvers.OrTools, "b", 0.9, True),
+WAYS: dict[str, Kind] = {  # kad's solvers with one number, which ``make`` makes of it
+    "dual": Kind("a price", lambda value: Dual(multiplier=value), "μ", range=(0.05, 2.0)),
+    "threshold": Kind("a price, as a threshold of p", lambda value: Dual(threshold=value), "λ", 0.4),
+    "primal": Kind("the budget, greedily", solvers.Primal, "b", 0.9, budget=True),
+    "fractional": Kind("the budget, filled", solvers.Fractional, "b", 0.9, budget=True),
+    "exact": Kind("the budget, exactly", solvers.Exact, "b", 0.9, budget=True),
+    "or-tools": Kind("the budget, by OR-Tools", solvers.OrTools, "b", 0.9, budget=True),
 }
 SYNONYMS = {  # one law has one name, and so one key
     "Logistic*threshold": "dual", "Logistic*primal": "primal", "Logistic*fractional": "fractional",
@@ -110,15 +99,10 @@ def kind_of(name: str) -> Kind:
     if pair is None:
         return Kind("a target of one's own", functools.partial(target_of, name), "", own=True)
     loss, solver = pair
-    kind = Kind(
-        f"the loss {loss} under the solver {solver}", functools.partial(mixture_of, loss, solver), "",
-        own=loss not in LOSSES or solver not in WAYS,
-    )  # fmt: skip
+    about, make = f"the loss {loss} under the solver {solver}", functools.partial(mixture_of, loss, solver)
     if solver not in WAYS:
-        return kind
-    way = WAYS[solver]
-    kind = replace(kind, parameter=way.parameter, default=way.default, budget=way.budget)
-    return replace(kind, range=(0.05, 2.0)) if way.parameter == "μ" else kind
+        return Kind(about, make, "", own=True)
+    return replace(WAYS[solver], about=about, make=make, own=loss not in LOSSES)
 
 
 def known(name: str) -> Kind:

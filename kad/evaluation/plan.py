@@ -127,7 +127,8 @@ class Plan:
                     placement="models" if kind.alone or greedy or temperature == 1 else method.placed(placement),
                     window=0 if kind.base != "base" else window,
                     temperature=None if temperature is None else float(temperature), new_tokens=self.new_tokens or new_tokens,
-                    shots=self.shots, shuffle=self.shuffle, models=own, part=self.part, prompt=prompt, template=self.template, protocol=self.protocol,
+                    shots=self.shots, shuffle=self.shuffle, models=own, part=self.part, prompt=prompt,
+                    template=self.template, protocol=self.protocol,
                     engine=engine, law=LAW_VERSION, code=method.code, **common,
                     settings=tuple(pair for pair in settings if pair[0] in kind.roles),
                 )  # fmt: skip
@@ -139,12 +140,8 @@ class Plan:
         return self.seeds if configuration.temperature is not None else (0,)
 
 
-def check_protocol(protocol: Any, shots: int = 0, shuffle: int = 0) -> dict[str, Any]:
-    """The variables that a protocol gives the chat template.
-
-    Raises:
-        ValueError: it is none, or has neither examples nor another order of the options.
-    """
+def check_protocol(protocol: Any, shots: int, shuffle: int) -> dict[str, Any]:
+    """The variables that a protocol gives the chat template; a ValueError if it is none, or not with these options."""
     if protocol not in get_args(Protocol):
         raise ValueError(f"the protocol must be one of {', '.join(get_args(Protocol))}; got {protocol!r}.")
     if protocol == "kad":

@@ -115,7 +115,8 @@ def departures(c: Configuration) -> list[str]:
     found = {
         c.heat: c.temperature != TEMPERATURE, f"at most {c.new_tokens} new tokens": c.new_tokens != NEW_TOKENS,
         f"temperature on the {c.placement}": not alone and c.placement != "models", c.filtered: bool(c.filtered),
-        f"part {c.part}": c.part not in (None, "all"), "the template may think": dict(c.template).get("enable_thinking", True) is not False,
+        f"part {c.part}": c.part not in (None, "all"),
+        "the template may think": dict(c.template).get("enable_thinking", True) is not False,
     }  # fmt: skip
     return [words for words, true in found.items() if true]
 

@@ -153,7 +153,8 @@ def session(job: Job) -> dict[str, Any]:
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "kad": VERSION, "law": LAW_VERSION,
         "torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version(),
         "device": str(job.checkpoints.models["base"].device), "engine": job.engine.name, "threads": torch.get_num_threads(),
-        "batch": job.batch, "seeds": list(job.plan.seeds), "part": job.plan.part, "protocol": job.plan.protocol, "models": models, "tasks": tasks,
+        "batch": job.batch, "seeds": list(job.plan.seeds), "part": job.plan.part,
+        "protocol": job.plan.protocol, "models": models, "tasks": tasks,
     }  # fmt: skip
 
 
@@ -175,7 +176,8 @@ def shared_prompts(job: Job) -> dict[str, Any]:
     for questions in job.questions:
         text, mark = job.common[questions.task.name]
         found[mark] = {
-            "task": questions.task.name, "protocol": job.plan.protocol, "instruction": questions.task.instruction, "shots": len(questions.examples),
+            "task": questions.task.name, "protocol": job.plan.protocol,
+            "instruction": questions.task.instruction, "shots": len(questions.examples),
             "template": (getattr(aligned, "name_or_path", "") or type(aligned).__name__) if aligned.chat_template else None,
             "variables": dict(questions.template), "rendered": text, "grader": grader_of(questions.task.answer),
         }  # fmt: skip

@@ -33,11 +33,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = NEEDED | {
 
 
 def parsed(text: bytes, path: Path) -> Iterator[Line]:
-    """The lines of a file of results, each a configuration or a result.
-
-    Raises:
-        ValueError: a line that is neither.
-    """
+    """The lines of a file of results; a ValueError that names the first that is none."""
     for number, line in enumerate(text.split(b"\n")[:-1], 1):
         try:
             found = json.loads(line)
@@ -160,11 +156,7 @@ def counts(seeds: Any) -> bool:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder; empty if there is none.
-
-    Raises:
-        ValueError: it is damaged, or a newer version wrote it.
-    """
+    """The manifest of a folder, empty if there is none; a ValueError if it is damaged, or a newer version wrote it."""
     path = folder / MANIFEST
     found: dict[str, Any] = read_json(path, default={})
     written = found.get("format", FORMAT)

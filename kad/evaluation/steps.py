@@ -105,9 +105,7 @@ def stored(
     """The replies of a folder of results, and the configurations left out because other models made them.
 
     Args:
-        folder: what kad eval wrote.
         checkpoints: the models; only texts whose base and proxy have their fingerprints are taken.
-        data: a folder with the tasks' files.
         tasks: YAML files or import paths of tasks that are none of kad's own.
         along: only the texts of this method, a name or a label.
 

@@ -103,7 +103,8 @@ class Summary:
             "temperature": c.temperature, "filter": c.filtered, "shots": c.shots, "accuracy": self.accuracy.share,
             "low": self.accuracy.low, "high": self.accuracy.high, **fields,
             "unfilled_median": rest[len(rest) // 2] if rest else None, "complete": self.complete, "part": c.part,
-            "new_tokens": c.new_tokens, "prompt": c.prompt, "template": dict(c.template), "engine": c.engine, "law": c.law, "protocol": c.protocol,
+            "new_tokens": c.new_tokens, "prompt": c.prompt, "template": dict(c.template),
+            "engine": c.engine, "law": c.law, "protocol": c.protocol,
             "deferral": None if self.where is None else asdict(self.where),
         }  # fmt: skip
 

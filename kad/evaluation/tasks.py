@@ -58,10 +58,8 @@ class SVAMP(BuiltIn):
     def item(self, row: Row, index: int) -> Item:
         body = row["Body"].strip()
         stop = "" if body.endswith((".", "?", "!", ",")) else "."
-        gold = str(row["Answer"])
-        return Item(
-            str(row["ID"]), f"{body}{stop} {row['Question'].strip()}", gold, f"{row['Equation']} = {gold}\n#### {gold}"
-        )
+        question, gold = f"{body}{stop} {row['Question'].strip()}", str(row["Answer"])
+        return Item(str(row["ID"]), question, gold, f"{row['Equation']} = {gold}\n#### {gold}")
 
 
 @final

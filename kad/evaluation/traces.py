@@ -55,11 +55,7 @@ def place_of(line: Line) -> tuple[str, str, int, str]:
 
 
 def read_traces(folder: Path) -> list[Line]:
-    """Those of a folder; none if there is no such file.
-
-    Raises:
-        ValueError: a damaged file.
-    """
+    """Those of a folder; none if there is no such file, and a ValueError if it is damaged."""
     found: list[Line] = read_json(folder / TRACES, default=[])
     if not all(isinstance(trace, dict) and {"key", "item", "seed", "tokens"} <= trace.keys() for trace in found):
         raise ValueError(f"{folder / TRACES} is damaged (it is no list of traces); delete it, kad eval makes it again.")
@@ -84,5 +80,7 @@ def trace_of(job: Job, configuration: Configuration, item: Item, prompt: str, ro
              "alpha": row["alphas"][i] if row.get("alphas") else None,
              "own": numbers[id], "rivals": [[tokenizer.decode([v]), *numbers[v]] for v in best]}
         )  # fmt: skip
-    return {"key": configuration.key, "item": item.id, "seed": row["seed"], "mark": row["question"], "question": item.question, "gold": row["gold"],
-            "answer": row["answer"], "correct": row["correct"], "tokens": tokens}  # fmt: skip
+    return {
+        "key": configuration.key, "item": item.id, "seed": row["seed"], "mark": row["question"],
+        "question": item.question, "gold": row["gold"], "answer": row["answer"], "correct": row["correct"], "tokens": tokens,
+    }  # fmt: skip
