@@ -86,13 +86,21 @@ class Configuration:
 
     @property
     def filtered(self) -> str:
-        """The common filter in words, such as ``min-p 0.3``; empty without one."""
+        """The common filter in words; empty without one.
+
+        >>> Configuration("gsm8k", "dual", 0.4, min_p=0.3).filtered
+        'min-p 0.3'
+        """
         parts = (("top-p", self.top_p), ("top-k", self.top_k), ("min-p", self.min_p))
         return ", ".join(f"{name} {value:g}" for name, value in parts if value is not None)
 
     @property
     def options(self) -> str:
-        """The chat template's variables in words, such as ``enable_thinking=false``; empty without any."""
+        """The chat template's variables in words; empty without any.
+
+        >>> Configuration("gsm8k", "p", template=(("enable_thinking", False),)).options
+        'enable_thinking=false'
+        """
         return ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in self.template)
 
     @property

@@ -14,11 +14,7 @@ from ..bounded import check_yaml, read_text
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there as a whole, or as it was before.
-
-    Raises:
-        ValueError: it cannot be written; one sentence.
-    """
+    """Write a file so that it is there as a whole, or as it was before; a ValueError if it cannot be written."""
     try:
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as scratch:
             try:

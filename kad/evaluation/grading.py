@@ -187,9 +187,6 @@ def judge(job: Job, store: Store) -> None:
     - A verdict for every answer of the plan whose gold answer or grader has changed, or whose question has its former prompt
       again. A grader that fails leaves the verdict as it is.
     - A note for every question of the plan that has another prompt now, or that the data no longer hold.
-
-    Raises:
-        ValueError: the store cannot be written.
     """
     if not store.done:
         return

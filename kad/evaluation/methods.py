@@ -41,7 +41,11 @@ class Method:
 
     @property
     def label(self) -> str:
-        """As tables print it: ``dual λ=0.4``, ``p``, ``mine.Contrastive:0.5``."""
+        """As tables print it.
+
+        >>> Method("dual", 0.4).label, Method("p").label, Method("mine.Contrastive", 0.5).label
+        ('dual λ=0.4', 'p', 'mine.Contrastive:0.5')
+        """
         if self.value is None:
             return self.name
         symbol = self.kind.parameter

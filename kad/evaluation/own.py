@@ -60,9 +60,6 @@ def crossed(name: str) -> tuple[str, str] | None:
 def expanded(name: str) -> list[str]:
     """The methods that a name outside `KINDS` stands for: every loss with every solver of ``A,B*C,D``, or an import path.
 
-    Raises:
-        ValueError: a loss or solver that is neither kad's nor an import path.
-
     >>> expanded("squared,Logistic*primal,exact")
     ['Squared*primal', 'Squared*exact', 'primal', 'Logistic*exact']
     """

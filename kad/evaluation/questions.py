@@ -58,11 +58,7 @@ class Questions:
             return ""
 
     def common(self, checkpoints: Checkpoints) -> tuple[str, str]:
-        """What all prompts have in common, rendered around a question that is none, and a hash of it and of its ids.
-
-        Raises:
-            ValueError: the template fails whatever the question.
-        """
+        """What all prompts have in common, around a question that is none, and a hash of it and its ids; errors as for `render`."""
         aligned = checkpoints.aligned_tokenizer
         text = self.prompt(aligned, self.task.probe())
         both = {id(tokenizer): tokenizer for tokenizer in (checkpoints.tokenizer, aligned)}

@@ -74,7 +74,13 @@ class Summary:
 
     @property
     def size(self) -> str:
-        """How many questions, of how many that were asked for, or that the data hold: ``1 of 20``."""
+        """How many questions, of how many that were asked for, or that the data hold.
+
+        >>> c = Configuration("gsm8k", "p")
+        >>> row = {"key": c.key, "seed": 0, "item": "1", "answer": "18", "correct": True, "tokens": 2, "seconds": 0.1}
+        >>> summaries({c.key: c}, [row], {c.key: {"of": 1319, "seeds": {"0": 20}}})[0].size
+        '1 of 20'
+        """
         if not self.complete and self.wanted is not None:
             return f"{self.answers} of {self.wanted}{' answers' if self.planned > 1 else ''}"
         if self.total is not None and self.questions < self.total:
