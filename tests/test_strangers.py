@@ -18,7 +18,7 @@ from kad import bounded, imports
 from kad.cli.main import main
 from kad.decoding import template
 from kad.demo import MODELS
-from kad.evaluation.given import read_yaml
+from kad.evaluation.files import read_yaml
 from kad.terminal import Console, generated
 
 from .forks import Forks

@@ -27,7 +27,7 @@ import kad
 from kad.checkpoints import Checkpoints
 from kad.demo import problems
 from kad.evaluation import Block, Job, Method, Number, Plan, Store, Task, figures, read, run, summaries
-from kad.evaluation.sources import load
+from kad.evaluation.questions import load_rows
 from kad.evaluation.task import Item, messages, render
 from kad.evaluation.tasks import SVAMP
 from kad.loading import model_at, tokenizer_at
@@ -145,7 +145,7 @@ def trained(folder: Path, pad: int, name: str, make, examples, epochs: int, rate
 def family(base, tokenizer, folder: Path, options) -> dict:
     """p, q, q* and p* by role."""
     task = Short()
-    items = [item for item in task.items(load(task)) if task.part_of(item) == "all"][: 8 if options.quick else 600]
+    items = [item for item in task.items(load_rows(task)) if task.part_of(item) == "all"][: 8 if options.quick else 600]
     heads = [tokenizer(render(tokenizer, messages(task, i)), add_special_tokens=False)["input_ids"] for i in items]
     tails = [tokenizer(i.solution, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id] for i in items]
     form = list(zip(heads, tails, strict=True))
@@ -249,7 +249,7 @@ def answer(options, folder: Path) -> None:
 
 def report(folder: Path) -> None:
     """Write real.json and real.png from the answers that there are."""
-    order = [item.id for item in Short().items(load(Short()))]
+    order = [item.id for item in Short().items(load_rows(Short()))]
     configurations, rows, _ = read(folder / "answers")
     found = {label(s.configuration): s for s in summaries(configurations, rows)}
     table = {name: figures_of(s, rows, order) for name, s in found.items()}

@@ -106,25 +106,17 @@ class Configuration:
     @property
     def key(self) -> str:
         """A hash of all of it: results of different configurations never meet."""
-        return key_of(self)
+        return hash_of(self, newer=True)
 
 
 @functools.cache
-def key_of(configuration: Configuration) -> str:
-    """See `Configuration.key`, which is asked for every row."""
-    return hash_of({name: value for name, value in asdict(configuration).items() if ADDED.get(name, ...) != value})
-
-
-def hash_of(fields: dict[str, Any]) -> str:
+def hash_of(configuration: Configuration, newer: bool) -> str:
+    """A hash of what format 1 recorded, from which the draws follow, so that a text is what it was then; ``newer``: of all."""
+    own = asdict(configuration).items()
+    fields = {name: value for name, value in own if name not in ADDED or (newer and value != ADDED[name])}
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@functools.cache
-def drawn_by(configuration: Configuration) -> str:
-    """What a configuration's draws follow from: what format 1 recorded, so that a text is what it was then."""
-    return hash_of({name: value for name, value in asdict(configuration).items() if name not in ADDED})
 
 
 def seed_of(configuration: Configuration, item: str, seed: int) -> int:
     """The random seed of one row, from what it is alone: not from its batch, its order or a resumption."""
-    return seed_from(f"{drawn_by(configuration)}/{item}/{seed}")
+    return seed_from(f"{hash_of(configuration, newer=False)}/{item}/{seed}")

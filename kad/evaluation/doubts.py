@@ -13,7 +13,7 @@ from .configuration import Configuration
 from .schema import Line
 
 LITTLE, MUCH = 0.01, 0.25  # of the mass; the second for rules that do not look at q*
-FEW = 200  # tokens, below which a share says nothing yet
+FEW_TOKENS = 200  # tokens, below which a share says nothing yet
 REASONS = {
     "little": f"less than {LITTLE:.0%} of the mass is deferred, so these are p's own texts almost everywhere; of 62 such mixtures the best gained 11 "
     "points, and half at most 2",
@@ -50,7 +50,7 @@ def doubt(c: Configuration, found: DeferralShare | None) -> str | None:
     >>> doubt(c, deferral([{"alphas": [0.9] * 300}])), doubt(c, deferral([{"alphas": [0.1] * 300}]))
     ('much', None)
     """
-    if found is None or found.mass is None or one_model(c) or found.tokens < FEW:
+    if found is None or found.mass is None or one_model(c) or found.tokens < FEW_TOKENS:
         return None
     return "little" if found.mass < LITTLE else "much" if found.mass > MUCH and blind(c) else None
 

@@ -11,11 +11,10 @@ from ..bench import pairs
 from ..checkpoints import check_place
 from ..errors import said
 from ..loading import config_at, model_of
-from . import sources
 from .configuration import Configuration
 from .plan import Plan
 from .protocol import task_under
-from .task import Task
+from .questions import counted
 
 PROMPT = 300  # tokens, where questions cannot be counted
 
@@ -53,16 +52,19 @@ def needs(plan: Plan, places: Mapping[str, str | None], data: Path | None, shape
     for role, place in places.items():
         if place is None:
             continue
-        config = config_of(role, place, found)
-        config = config or stand_in.get(role)
-        found.parameters[role] = None if config is None else count(config)
+        config = config_of(role, place, found) or stand_in.get(role)
+        found.parameters[role] = None if config is None else parameters_of(config)
         if config is not None:
             heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
             width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
             found.cache[role] = 2 * config.num_hidden_layers * heads * width
     for spec in plan.tasks:
         task = task_under(plan.protocol, spec, plan.shuffle)
-        found.questions[task.name] = questions(task, plan, data, found)
+        try:
+            found.questions[task.name] = len(counted(task, data, plan.count, plan.part)[0])
+        except (ValueError, ImportError) as error:
+            found.missing.append(str(error))
+            found.questions[task.name] = plan.count
     return found
 
 
@@ -82,22 +84,13 @@ def config_of(role: str, place: str, found: Needs) -> Any:
     return None
 
 
-def count(config: Any) -> int:
+def parameters_of(config: Any) -> int:
     """Parameters of a model of this configuration; no memory is taken."""
     import torch
 
     with torch.device("meta"):
         model = model_of(config)
     return sum(p.numel() for p in model.parameters())
-
-
-def questions(task: Task, plan: Plan, data: Path | None, found: Needs) -> int | None:
-    """How many; None and a sentence if the data cannot be had."""
-    try:
-        return len(sources.items(task, data, plan.count, plan.part))
-    except (ValueError, ImportError) as error:
-        found.missing.append(str(error))
-        return plan.count
 
 
 def passes(configuration: Configuration, questions: int, seeds: int, batch: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Files that are written whole, and JSON that is read with a sentence if it is damaged."""
+"""Files that are written whole, and JSON and YAML that are read with a sentence if they are damaged."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from ..bounded import check_yaml, read_text
+
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there as a whole, or as it was before.
-
-    Raises:
-        ValueError: it cannot be written; one sentence.
-    """
+    """Write a file so that it is there as a whole, or as it was before; a ValueError if it cannot be written."""
     try:
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as scratch:
             try:
@@ -49,3 +49,19 @@ def read_json(path: Path, default: Any) -> Any:
         wanted = "an object" if isinstance(default, dict) else "a list"
         raise ValueError(f"{path} is damaged (it must hold {wanted}); restore it, or choose another folder.")
     return found
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """What a user's file holds, read within bounds; ``what`` is its name in the sentence if it cannot be read.
+
+    Raises:
+        ValueError: no such file, no YAML, a key given twice, or more than the bounds of `kad.bounded`.
+    """
+    text = read_text(path, f"the {what} {path}")
+    try:
+        check_yaml(text)
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"the {what} {path} is no YAML: {' '.join(str(error).split())}.") from error
+    except ValueError as error:
+        raise ValueError(f"cannot read the {what} {path}: {error}") from error

@@ -2,26 +2,28 @@
 
 A line keeps the verdict of the day it was written, with its grader's name and version; what is reported is graded again.
 Graders of the user's own are used where their task is at hand (``kad eval``, or ``kad report --task``), never imported
-because a folder of results names them.
+because a folder of results names them. What no reader could know, that the gold answer or a question's prompt is another now,
+is written before a run asks anything.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from ..errors import said
 from .answers import Answer
 from .configuration import Configuration
-from .schema import Line
-from .task import Task
-from .tasks import BUILTIN, KINDS
+from .job import Job, Unit
+from .schema import Line, row_id
+from .store import Store, read_rows
+from .task import Item, Task
+from .tasks import ANSWERS, BUILTIN
 
-NAMES = {kind: name for name, kind in KINDS.items()}
+ANSWER_NAMES = {kind: name for name, kind in ANSWERS.items()}
 Verdict = tuple[str | None, bool]
 
 
@@ -33,24 +35,24 @@ def grader_of(answer: Answer) -> dict[str, Any]:
     ('letter', 5)
     """
     kind = type(answer)
-    name = NAMES.get(kind, f"{kind.__module__}.{kind.__qualname__}")
-    fields: dict[str, Any] = (
-        {f.name: getattr(answer, f.name) for f in dataclasses.fields(answer)}
-        if dataclasses.is_dataclass(answer)
-        else {}
-    )
-    plain = {n: x if isinstance(x, str | int | float | bool | None) else repr(x) for n, x in fields.items()}
+    name = ANSWER_NAMES.get(kind, f"{kind.__module__}.{kind.__qualname__}")
+    own = {n: getattr(answer, n) for n in settings_names(kind)}
+    plain = {n: x if isinstance(x, str | int | float | bool | None) else repr(x) for n, x in own.items()}
     return {**plain, "name": name, "version": str(kind.grader)}
+
+
+def settings_names(kind: type[Answer]) -> list[str]:
+    """What an answer of this kind is made of."""
+    return [f.name for f in fields(kind)] if is_dataclass(kind) else []
 
 
 def answer_of(grader: Mapping[str, Any]) -> Answer | None:
     """Kad's own grader of today by what a line says of it; None if it is not kad's."""
-    kind = KINDS.get(str(grader.get("name")))
+    kind = ANSWERS.get(str(grader.get("name")))
     if kind is None:
         return None
-    known: set[str] = {f.name for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
     try:
-        return kind(**{name: value for name, value in grader.items() if name in known})
+        return kind(**{name: grader[name] for name in settings_names(kind) if name in grader})
     except (TypeError, ValueError):
         return None
 
@@ -76,10 +78,8 @@ def verdict(answer: Answer, text: str, gold: str, finished: bool, options: Seque
 
 
 def of_row(answer: Answer, row: Line, configuration: Configuration, gold: str | None = None) -> Verdict:
-    """The verdict on a row, against another gold answer if one is given."""
-    return verdict(
-        answer, row["text"], row["gold"] if gold is None else gold, ended(row, configuration), row.get("options", ())
-    )
+    gold = row["gold"] if gold is None else gold
+    return verdict(answer, row["text"], gold, ended(row, configuration), row.get("options", ()))
 
 
 def ended(row: Line, configuration: Configuration) -> bool:
@@ -107,26 +107,23 @@ class Graded:
         return ", ".join(self.grader) or "an unknown grader"
 
 
-def named(grader: Mapping[str, Any]) -> str:
+def grader_text(grader: Mapping[str, Any]) -> str:
     """A grader in words: its name, settings that are not its own, and version.
 
-    >>> named({"name": "number", "tolerance": 1e-06, "version": 2}), named({"name": "letter", "count": 5, "version": 1})
+    >>> grader_text({"name": "number", "tolerance": 1e-06, "version": 2}), grader_text({"name": "letter", "count": 5, "version": 1})
     ('number, version 2', 'letter (count 5), version 1')
     """
     usual = answer_of({"name": grader.get("name")})
     rest = grader_of(usual) if usual is not None else {}
     settings = [f"{n} {x}" for n, x in grader.items() if n not in ("name", "version") and rest.get(n, ...) != x]
-    return (
-        f"{grader.get('name')}{' (' + ', '.join(settings) + ')' if settings else ''}, version {grader.get('version')}"
-    )
+    shown = f" ({', '.join(settings)})" if settings else ""
+    return f"{grader.get('name')}{shown}, version {grader.get('version')}"
 
 
 def regraded(
-    configurations: Mapping[str, Configuration],
-    rows: Iterable[Line],
-    tasks: Mapping[str, Task] | None = None,
+    configurations: Mapping[str, Configuration], rows: Iterable[Line], tasks: Mapping[str, Task] | None = None,
     graders: Mapping[str, Any] | None = None,
-) -> tuple[list[Line], dict[str, Graded]]:
+) -> tuple[list[Line], dict[str, Graded]]:  # fmt: skip
     """The rows with the verdicts of today, and what changed, by task.
 
     Args:
@@ -156,11 +153,11 @@ def regraded(
                 answer, why = None, said(error)
         if answer is None:
             told.kept[why] += 1
-            told.grader[named(row["grader"]) if row.get("grader") else "an unknown grader"] += 1
+            told.grader[grader_text(row["grader"]) if row.get("grader") else "an unknown grader"] += 1
             found.append(row)
             continue
         said_now = dict(zip(("answer", "correct"), seen[place], strict=True))
-        told.grader[named(grader_of(answer))] += 1
+        told.grader[grader_text(grader_of(answer))] += 1
         found.append({**row, **said_now, "grader": grader_of(answer)})
         if (was := row.get("was", row).get("correct")) is not None and was != said_now["correct"]:
             told.changed[bool(said_now["correct"])] += 1
@@ -176,10 +173,59 @@ def present(
     if c.task in tasks:
         return tasks[c.task].answer, ""
     grader = last or row.get("grader") or {}
-    if c.task in BUILTIN and grader.get("name", NAMES[type(BUILTIN[c.task]().answer)]) in KINDS:
-        usual = BUILTIN[c.task]().answer
-        if not grader or grader["name"] == NAMES[type(usual)]:
-            return usual, ""
+    usual = BUILTIN[c.task]().answer if c.task in BUILTIN else None
+    if usual is not None and grader.get("name", ANSWER_NAMES[type(usual)]) == ANSWER_NAMES[type(usual)]:
+        return usual, ""
     if not grader:
         return None, "their lines do not name a grader"
     return answer_of(grader), f"{grader.get('name')} is none of kad's graders; name its task with --task"
+
+
+def judge(job: Job, store: Store) -> None:
+    """Write what counts otherwise now than the lines say.
+
+    - A verdict for every answer of the plan whose gold answer or grader has changed, or whose question has its former prompt
+      again. A grader that fails leaves the verdict as it is.
+    - A note for every question of the plan that has another prompt now, or that the data no longer hold.
+    """
+    if not store.done:
+        return
+    rows = read_rows(store.folder)[0]
+    known = {(*row_id(r), r["question"]): r for r in (*rows.current, *rows.superseded)}
+    verdicts, notes, ids = list[Line](), list[Line](), dict[str, frozenset[str]]()
+    for unit in job.units():
+        key = unit.configuration.key
+        if unit.questions.ids is not None:
+            ids[key] = unit.questions.ids
+        for item, (_, mark) in zip(unit.items, job.asked(unit), strict=True):
+            place = (key, unit.seed, item.id)
+            row, counts = known.get((*place, mark)), rows.last.get(place) == mark
+            head = {"key": key, "seed": unit.seed, "item": item.id, "question": mark}
+            if row is not None and (now := verdict_of(unit, item, row, counts)) is not None:
+                verdicts.append(head | now)
+            elif row is None and place in rows.last and not counts:
+                notes.append(head)
+    for (key, seed, id), mark in rows.last.items():
+        if mark and key in ids and id not in ids[key]:
+            notes.append({"key": key, "seed": seed, "item": id, "question": ""})
+    store.judge(verdicts)
+    store.ask(notes)
+
+
+def verdict_of(unit: Unit, item: Item, row: Line, counts: bool) -> Line | None:
+    """What an answer counts as today; None if that is what its lines say."""
+    answer = unit.questions.task.answer
+    grader, ours = grader_of(answer), type(answer) in ANSWER_NAMES
+    if "text" not in row:
+        return None
+    if ours and counts and row.get("gold") == item.gold and row.get("grader") == grader:
+        return None  # kad's own graders grade again whenever results are read
+    try:
+        said, correct = of_row(answer, row, unit.configuration, item.gold)
+    except Exception:  # whatever a grader may raise: what was answered stays
+        if counts:
+            return None
+        said, correct = row.get("answer"), bool(row.get("correct"))
+    now = {"gold": item.gold, "answer": said, "correct": correct}
+    same = all(row.get(name) == value for name, value in now.items()) and (ours or row.get("grader") == grader)
+    return None if same and counts else now | {"grader": grader}

@@ -10,25 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .. import cascades
+from .. import cascades, mixture
 from ..losses import ConfidenceBet, Loss, Nudging
-from ..mixture import (
-    Base,
-    Ensemble,
-    Mixture,
-    Placement,
-    Target,
-    confidence_bet,
-    dual,
-    fractional,
-    implicit_reward,
-    nudging,
-    primal,
-)
+from ..mixture import Base, Mixture
 from ..solvers import Dual
 
 Role = Literal["base", "proxy", "reference", "aligned"]
-Make = Callable[[Any, Placement, Any], Target]
+Make = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -37,7 +25,7 @@ class Kind:
 
     Attributes:
         about: one line for people.
-        make: the target, from the parameter, the placement of the temperature and the reference model.
+        make: the target, from the parameter, the placement of the temperature and, where it is needed, the reference model.
         parameter: the parameter's symbol; None if there is none.
         default: its value if none is given.
         base: the model that stands in the base's place; other than "base" it runs alone.
@@ -70,36 +58,26 @@ class Kind:
 
 def rule(loss: Loss) -> Make:
     """A loss under a multiplier."""
-    return lambda value, at, reference: Mixture(loss, Dual(multiplier=value), at)
+    return lambda value, at: Mixture(loss, Dual(multiplier=value), at)
 
 
 KINDS: dict[str, Kind] = {
-    "p": Kind("the large base model alone", lambda value, at, reference: Base()),
-    "q*": Kind("the small aligned model alone", lambda value, at, reference: Base(), base="proxy"),
-    "p*": Kind("the large model aligned itself", lambda value, at, reference: Base(), base="aligned", needs="aligned"),
-    "nudging": Kind("q* where max p < λ", lambda value, at, reference: nudging(value, at), "λ", 0.4),
+    "p": Kind("the large base model alone", lambda value, at: Base()),
+    "q*": Kind("the small aligned model alone", lambda value, at: Base(), base="proxy"),
+    "p*": Kind("the large model aligned itself", lambda value, at: Base(), base="aligned", needs="aligned"),
+    "nudging": Kind("q* where max p < λ", mixture.nudging, "λ", 0.4),
     "implicit-reward": Kind(
-        "π ∝ p (q*/q)^β",
-        lambda value, at, reference: implicit_reward(reference, value, at),
-        "β",
-        1.0,
-        needs="reference",
+        "π ∝ p (q*/q)^β", lambda value, at, q: mixture.implicit_reward(q, value, at), "β", 1.0, needs="reference"
     ),
-    "dual": Kind("KAD, p_v < λ deferred", lambda value, at, reference: dual(value, at), "λ", 0.4),
-    "primal": Kind(
-        "KAD, the lightest tokens of mass ≤ b", lambda value, at, reference: primal(value, at), "b", 0.9, budget=True
-    ),
-    "fractional": Kind(
-        "KAD, the lightest tokens of mass b", lambda value, at, reference: fractional(value, at), "b", 0.9, budget=True
-    ),
-    "confidence-bet": Kind(
-        "p_v < max q* − m deferred", lambda value, at, reference: confidence_bet(value, at), "m", 0.1, range=(0.0, 0.6)
-    ),
+    "dual": Kind("KAD, p_v < λ deferred", mixture.dual, "λ", 0.4),
+    "primal": Kind("KAD, the lightest tokens of mass ≤ b", mixture.primal, "b", 0.9, budget=True),
+    "fractional": Kind("KAD, the lightest tokens of mass b", mixture.fractional, "b", 0.9, budget=True),
+    "confidence-bet": Kind("p_v < max q* − m deferred", mixture.confidence_bet, "m", 0.1, range=(0.0, 0.6)),
     "cascade-chow": Kind("all deferred where max p < 1 − μ", rule(Nudging()), "μ", 0.6),
     "cascade-diff": Kind("all deferred where max p < max q* − μ", rule(cascades.Diff()), "μ", 0.1),
     "cascade-opt": Kind("all deferred where max p < max q* − μ D_TV(p, q*)", rule(cascades.Opt()), "μ", 0.1),
     "cascade-token-v1": Kind("p_v < max q* − μ deferred (the confidence bet)", rule(ConfidenceBet()), "μ", 0.1),
     "cascade-token-v2": Kind("q*_v < max q* − μ deferred", rule(cascades.TokenV2()), "μ", 0.6),
     "cascade-token-v3": Kind("q*_v < (1 − μ) max q* deferred", rule(cascades.TokenV3()), "μ", 0.9),
-    "ensemble": Kind("π = (1 − w) p + w q*", lambda value, at, reference: Ensemble(value, at), "w", 0.5),
+    "ensemble": Kind("π = (1 − w) p + w q*", mixture.Ensemble, "w", 0.5),
 }

@@ -56,7 +56,7 @@ class Method:
         """A hash of the files of the user's own code; empty if it is all kad's."""
         if not self.kind.own:
             return ""
-        return own.code_of(self.name, self.value, self.target("models", reference="given elsewhere"))
+        return own.code_of(self.name, self.target("models", reference="given elsewhere"))
 
     def placed(self, placement: Placement) -> Placement:
         """The placement with which it is sampled: a target of one's own that does not take one has its own."""
@@ -73,7 +73,9 @@ class Method:
         kind = self.known
         if kind.needs == "reference" and reference is None:
             raise ValueError(f"{self.name} needs the small base model q: give --reference.")
-        return kind.make(0.0 if self.value is None and self.name in KINDS else self.value, placement, reference)
+        value = 0.0 if self.value is None and self.name in KINDS else self.value
+        found: Target = kind.make(value, placement, *([reference] if kind.needs == "reference" else []))
+        return found
 
 
 def methods_of(spec: str) -> list[Method]:
@@ -91,14 +93,11 @@ def methods_of(spec: str) -> list[Method]:
     ['Squared*dual μ=0.5', 'Squared*primal b=0.5']
     """
     name, colon, values = spec.partition(":")
-    found = list[Method]()
-    for one in [name] if name in KINDS else own.expanded(name):
-        found += with_values(one, values if colon else None, spec)
-    return list(dict.fromkeys(found))
+    names = [name] if name in KINDS else own.expanded(name)
+    return list(dict.fromkeys(m for one in names for m in with_values(one, values if colon else None, spec)))
 
 
 def with_values(name: str, values: str | None, spec: str) -> list[Method]:
-    """One name with each of its values, or with its default."""
     kind = Method(name).known
     if values is not None and kind.parameter is None:
         Method(name).target("models", reference="checked elsewhere")  # what cannot be made is said first
@@ -113,8 +112,7 @@ def with_values(name: str, values: str | None, spec: str) -> list[Method]:
         if not all(math.isfinite(method.value or 0.0) for method in found):
             raise ValueError(f"the parameter of {name} is a finite number, got {spec!r}.")
     for method in found:
-        if kind.parameter is not None or kind.own:
-            method.target("models", reference="checked elsewhere")
+        method.target("models", reference="checked elsewhere")
     return found
 
 

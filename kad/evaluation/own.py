@@ -6,11 +6,12 @@ target. Code of one's own is imported where it runs, never where results are onl
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,42 +26,25 @@ from ..mixture import Mixture, Placement, Target
 from ..solvers import Dual, Solver
 from .kinds import KINDS, Kind
 
-
-@dataclass(frozen=True)
-class Way:
-    """A solver of kad's with one number.
-
-    Attributes:
-        make: the solver from the number.
-        parameter, default, budget: as for `Kind`; a default of None must be given.
-    """
-
-    make: Callable[[float], Solver]
-    parameter: str
-    default: float | None = None
-    budget: bool = False
-
-
 LOSSES: dict[str, Loss] = {
     "Logistic": losses.Logistic(), "Squared": losses.Squared(), "Brier": losses.Brier(), "Perceptron": losses.Perceptron(),
     "Perceptron-probability": losses.Perceptron("probability"), "ZeroOne": losses.ZeroOne(),
     "ConfidenceBet": losses.ConfidenceBet(), "Nudging": losses.Nudging(), "Diff": cascades.Diff(), "Opt": cascades.Opt(),
     "TokenV2": cascades.TokenV2(), "TokenV3": cascades.TokenV3(),
 }  # fmt: skip
-WAYS: dict[str, Way] = {
-    "dual": Way(lambda value: Dual(multiplier=value), "μ"),
-    "threshold": Way(lambda value: Dual(threshold=value), "λ", 0.4),
-    "primal": Way(solvers.Primal, "b", 0.9, True),
-    "fractional": Way(solvers.Fractional, "b", 0.9, True),
-    "exact": Way(solvers.Exact, "b", 0.9, True),
-    "or-tools": Way(solvers.OrTools, "b", 0.9, True),
+WAYS: dict[str, Kind] = {  # kad's solvers with one number, which ``make`` makes of it
+    "dual": Kind("a price", lambda value: Dual(multiplier=value), "μ", range=(0.05, 2.0)),
+    "threshold": Kind("a price, as a threshold of p", lambda value: Dual(threshold=value), "λ", 0.4),
+    "primal": Kind("the budget, greedily", solvers.Primal, "b", 0.9, budget=True),
+    "fractional": Kind("the budget, filled", solvers.Fractional, "b", 0.9, budget=True),
+    "exact": Kind("the budget, exactly", solvers.Exact, "b", 0.9, budget=True),
+    "or-tools": Kind("the budget, by OR-Tools", solvers.OrTools, "b", 0.9, budget=True),
 }
-SAME = {  # one law has one name, and so one key
+SYNONYMS = {  # one law has one name, and so one key
     "Logistic*threshold": "dual", "Logistic*primal": "primal", "Logistic*fractional": "fractional",
     "ConfidenceBet*dual": "confidence-bet", "Nudging*dual": "cascade-chow", "Diff*dual": "cascade-diff",
     "Opt*dual": "cascade-opt", "TokenV2*dual": "cascade-token-v2", "TokenV3*dual": "cascade-token-v3",
 }  # fmt: skip
-Parameters = Mapping[str, inspect.Parameter]
 
 
 def crossed(name: str) -> tuple[str, str] | None:
@@ -75,9 +59,6 @@ def crossed(name: str) -> tuple[str, str] | None:
 
 def expanded(name: str) -> list[str]:
     """The methods that a name outside `KINDS` stands for: every loss with every solver of ``A,B*C,D``, or an import path.
-
-    Raises:
-        ValueError: a loss or solver that is neither kad's nor an import path.
 
     >>> expanded("squared,Logistic*primal,exact")
     ['Squared*primal', 'Squared*exact', 'primal', 'Logistic*exact']
@@ -95,7 +76,7 @@ def expanded(name: str) -> list[str]:
         for loss in pair[0].split(",")
         for solver in pair[1].split(",")
     ]
-    return [SAME.get(one, one) for one in both]
+    return [SYNONYMS.get(one, one) for one in both]
 
 
 def spelled(name: str, known: Mapping[str, Any], what: str) -> str:
@@ -113,25 +94,16 @@ def kind_of(name: str) -> Kind:
     """What is known of a method of this name without importing anything of the user's."""
     pair = crossed(name)
     if pair is None:
-        return Kind(
-            "a target of one's own", lambda value, at, reference: target_of(name, value, at, reference), "", own=True
-        )
+        return Kind("a target of one's own", functools.partial(target_of, name), "", own=True)
     loss, solver = pair
-    way = WAYS.get(solver)
-    kind = Kind(
-        f"the loss {loss} under the solver {solver}", lambda value, at, reference: mixture_of(name, value, at),
-        way.parameter if way else "", way.default if way else None, budget=way is not None and way.budget,
-        own=loss not in LOSSES or way is None,
-    )  # fmt: skip
-    return kind if way is None or way.parameter != "μ" else replace(kind, range=(0.05, 2.0))
+    about, make = f"the loss {loss} under the solver {solver}", functools.partial(mixture_of, loss, solver)
+    if solver not in WAYS:
+        return Kind(about, make, "", own=True)
+    return replace(WAYS[solver], about=about, make=make, own=loss not in LOSSES)
 
 
 def known(name: str) -> Kind:
-    """`kind_of`, with what the user's code says of its parameter.
-
-    Raises:
-        ValueError: it cannot be imported, or is something else.
-    """
+    """`kind_of`, with what the user's code says of its parameter; a ValueError if it cannot be imported."""
     kind, pair = kind_of(name), crossed(name)
     if not kind.own or (pair is not None and pair[1] in WAYS):
         return kind
@@ -145,7 +117,7 @@ def known(name: str) -> Kind:
     )  # fmt: skip
 
 
-def settable(path: str, what: str) -> Parameters:
+def settable(path: str, what: str) -> Mapping[str, inspect.Parameter]:
     """The parameters of the class or function at an import path; none of an instance, which is ready."""
     thing = imported(path, what)
     kind: type = Solver if what == "solver" else Target
@@ -158,12 +130,12 @@ def settable(path: str, what: str) -> Parameters:
     return parameters(thing)
 
 
-def numeric(taken: Parameters) -> str | None:
+def numeric(taken: Mapping[str, inspect.Parameter]) -> str | None:
     """The parameter that a value is for: the first that is neither the placement nor the reference."""
     return next((name for name in taken if name not in ("placement", "reference")), None)
 
 
-def options_of(taken: Parameters, value: float | None) -> dict[str, Any]:
+def options_of(taken: Mapping[str, inspect.Parameter], value: float | None) -> dict[str, Any]:
     """The value under its parameter's name; whole where the default is."""
     first = numeric(taken)
     if first is None or value is None:
@@ -172,48 +144,38 @@ def options_of(taken: Parameters, value: float | None) -> dict[str, Any]:
     return {first: int(value) if whole else value}
 
 
-def target_of(path: str, value: float | None, placement: Placement, reference: Any) -> Target:
-    """The target at an import path, with its parameter, and with the placement and the reference if it takes them."""
+def target_of(path: str, value: float | None, placement: Placement, reference: Any = None) -> Target:
     options = options_of(settable(path, "target"), value)
     return made(path, "target", Target, {**options, "placement": placement, "reference": reference})  # type: ignore[type-abstract]
 
 
-def mixture_of(name: str, value: float | None, placement: Placement) -> Mixture:
-    """The mixture of a crossed name."""
-    loss, solver = parts_of(name, value)
-    return Mixture(loss, solver, placement)
+def mixture_of(loss: str, solver: str, value: float | None, placement: Placement) -> Mixture:
+    chosen = LOSSES.get(loss) or made(loss, "loss", Loss)  # type: ignore[type-abstract]
+    if solver not in WAYS:
+        options = options_of(settable(solver, "solver"), value)
+        return Mixture(chosen, made(solver, "solver", Solver, options), placement)  # type: ignore[type-abstract]
+    way, name = WAYS[solver], f"{loss}*{solver}"
+    number = way.default if value is None else value
+    if number is None:
+        raise ValueError(f"{name} needs its parameter {way.parameter}, as in {name}:0.5.")
+    return Mixture(chosen, way.make(number), placement)
 
 
-def parts_of(name: str, value: float | None) -> tuple[Loss, Solver]:
-    """The loss and the solver of a crossed name."""
-    pair = crossed(name)
-    assert pair is not None
-    loss = LOSSES.get(pair[0]) or made(pair[0], "loss", Loss)  # type: ignore[type-abstract]
-    if pair[1] in WAYS:
-        way = WAYS[pair[1]]
-        number = value if value is not None else way.default
-        if number is None:
-            raise ValueError(f"{name} needs its parameter {way.parameter}, as in {name}:0.5.")
-        return loss, way.make(number)
-    return loss, made(pair[1], "solver", Solver, options_of(settable(pair[1], "solver"), value))  # type: ignore[type-abstract]
-
-
-def code_of(name: str, value: float | None, target: Target) -> str:
+def code_of(name: str, target: Target) -> str:
     """A hash of the files that hold a method's own code, and of a reference model that it brings; empty if all is kad's.
 
     An edit of such a file, even of another part, makes other results of it.
     """
-    things = parts_of(name, value) if crossed(name) else (target,)
+    things = [getattr(target, part) for part in ("loss", "solver")] if crossed(name) else [target]
     paths = [path for path in crossed(name) or (name,) if "." in path]
     modules = {path.rpartition(".")[0] for path in paths} | {c.__module__ for x in things for c in type(x).__mro__}
-    found = [READ[module] for module in sorted(modules) if own_module(module)]
+    found = [READ[module][1] for module in sorted(modules) if own_module(module)]
     if isinstance(target.reference, torch.nn.Module):
         found.append(fingerprint(target.reference))
     return hashlib.sha256(" ".join(found).encode()).hexdigest()[:16] if found else ""
 
 
-READ = dict[str, str]()  # a hash of every module's file as it was when it was first used
-LOADED = dict[str, ModuleType]()
+READ = dict[str, tuple[ModuleType, str]]()  # every module with a hash of its file as it was when it was first used
 
 
 def own_module(name: str) -> bool:
@@ -222,7 +184,6 @@ def own_module(name: str) -> bool:
     file = getattr(module, "__file__", None)
     if module is None or file is None or name.partition(".")[0] in ("kad", "torch", *sys.stdlib_module_names):
         return False
-    if LOADED.get(name) is not module:
-        READ[name] = hashlib.sha256(Path(file).read_bytes()).hexdigest() if Path(file).is_file() else ""
-        LOADED[name] = module
+    if name not in READ or READ[name][0] is not module:
+        READ[name] = module, hashlib.sha256(Path(file).read_bytes()).hexdigest() if Path(file).is_file() else ""
     return True

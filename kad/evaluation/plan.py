@@ -13,7 +13,7 @@ from ..decoding.template import check_variables
 from ..mixture import Placement, check_placement
 from ..version import LAW_VERSION
 from .configuration import Configuration as Configuration
-from .given import read_yaml
+from .files import read_yaml
 from .methods import Method, methods_of
 from .task import Part, Protocol
 
@@ -105,14 +105,9 @@ class Plan:
         object.__setattr__(self, "template", tuple(sorted(check_variables(variables).items())))
 
     def configurations(
-        self,
-        task: str,
-        new_tokens: int,
-        models: Sequence[tuple[str, str]] = (),
-        prompt: str = "",
-        engine: str = "",
+        self, task: str, new_tokens: int, models: Sequence[tuple[str, str]] = (), prompt: str = "", engine: str = "",
         settings: Sequence[tuple[str, str]] = (),
-    ) -> Iterator[Configuration]:
+    ) -> Iterator[Configuration]:  # fmt: skip
         """Of one task, in order, none twice. ``models`` are fingerprints by role, of which each method takes its own, and
         so are ``settings``.
 
@@ -132,7 +127,8 @@ class Plan:
                     placement="models" if kind.alone or greedy or temperature == 1 else method.placed(placement),
                     window=0 if kind.base != "base" else window,
                     temperature=None if temperature is None else float(temperature), new_tokens=self.new_tokens or new_tokens,
-                    shots=self.shots, shuffle=self.shuffle, models=own, part=self.part, prompt=prompt, template=self.template, protocol=self.protocol,
+                    shots=self.shots, shuffle=self.shuffle, models=own, part=self.part, prompt=prompt,
+                    template=self.template, protocol=self.protocol,
                     engine=engine, law=LAW_VERSION, code=method.code, **common,
                     settings=tuple(pair for pair in settings if pair[0] in kind.roles),
                 )  # fmt: skip
@@ -144,12 +140,8 @@ class Plan:
         return self.seeds if configuration.temperature is not None else (0,)
 
 
-def check_protocol(protocol: Any, shots: int = 0, shuffle: int = 0) -> dict[str, Any]:
-    """The variables that a protocol gives the chat template.
-
-    Raises:
-        ValueError: it is none, or has neither examples nor another order of the options.
-    """
+def check_protocol(protocol: Any, shots: int, shuffle: int) -> dict[str, Any]:
+    """The variables that a protocol gives the chat template; a ValueError if it is none, or not with these options."""
     if protocol not in get_args(Protocol):
         raise ValueError(f"the protocol must be one of {', '.join(get_args(Protocol))}; got {protocol!r}.")
     if protocol == "kad":
@@ -165,11 +157,7 @@ TEXTS = ("base", "proxy", "reference", "aligned", "data")  # of a plan's file, b
 
 
 def check_filter(name: str, value: Any) -> float:
-    """The value of a common filter.
-
-    Raises:
-        ValueError: it is not in the filter's range.
-    """
+    """The value of a common filter; a ValueError if it is not in the filter's range."""
     return whole(name, value, 1) if name == "top_k" else number(name, value, 0, 1, open_low=name == "top_p")
 
 
@@ -195,13 +183,12 @@ def from_yaml(path: Path) -> tuple[Plan, dict[str, Any]]:
     if not isinstance(found, dict) or not isinstance(found.get("runs"), list):
         raise ValueError(f"the plan {path} must hold tasks and runs, a list of blocks with methods.")
     try:
-        return plan_of(found, path)
+        return plan_from(found, path)
     except ValueError as error:
         raise ValueError(f"the plan {path}: {error}") from error
 
 
-def plan_of(found: dict[Any, Any], path: Path) -> tuple[Plan, dict[str, Any]]:
-    """`from_yaml`, from what the file holds."""
+def plan_from(found: dict[Any, Any], path: Path) -> tuple[Plan, dict[str, Any]]:
     own = {"tasks", "n", "seeds", "shots", "shuffle", "new_tokens", "part", "template", "protocol", "runs"}
     rest = {str(key): value for key, value in found.items() if key not in own}
     for key, value in rest.items():
@@ -213,7 +200,7 @@ def plan_of(found: dict[Any, Any], path: Path) -> tuple[Plan, dict[str, Any]]:
         raise ValueError(f"template must be a mapping of the chat template's variables, got {found['template']!r}.")
     blocks = tuple(block_of(block, path) for block in found["runs"])
     plan = Plan(
-        tuple(listed(found.get("tasks") or [])), blocks, found.get("n"), seeds_of(found.get("seeds", 1)),
+        listed(found.get("tasks") or []), blocks, found.get("n"), seeds_of(found.get("seeds", 1)),
         found.get("shots", 0), found.get("shuffle", 0), found.get("new_tokens"),
         found.get("part", "all"), tuple((found.get("template") or {}).items()), found.get("protocol", "kad"),
     )  # fmt: skip
@@ -225,12 +212,11 @@ def seeds_of(seeds: Any) -> tuple[int, ...]:
     return tuple(seeds) if isinstance(seeds, list | tuple) else tuple(range(whole("the number of seeds", seeds, 1)))
 
 
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def listed(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list) else (value,)
 
 
 def block_of(block: Any, path: Path) -> Block:
-    """One entry of ``runs``."""
     known = {"methods", "placements", "windows", "temperatures", "filters"}
     if not isinstance(block, dict) or not block.get("methods"):
         raise ValueError(f"every block of runs in {path} needs methods.")
@@ -251,13 +237,7 @@ def block_of(block: Any, path: Path) -> Block:
         if not isinstance(entry or {}, dict) or (unknown := sorted(set(entry or {}) - set(FILTERS))):
             raise ValueError(f"a filter in {path} is a mapping with {', '.join(FILTERS)}, got {entry!r}.")
         filters.append(tuple((name, check_filter(name, value)) for name, value in (entry or {}).items()))
-    return Block(
-        tuple(methods),
-        tuple(listed(block.get("placements", "models"))),
-        tuple(listed(block.get("windows", 0))),
-        tuple(
-            None if t in ("greedy", None) else number("a temperature", t)
-            for t in listed(block.get("temperatures", 0.7))
-        ),
-        tuple(filters),
-    )
+    heats = listed(block.get("temperatures", 0.7))
+    temperatures = tuple(None if t in ("greedy", None) else number("a temperature", t) for t in heats)
+    placements, windows = listed(block.get("placements", "models")), listed(block.get("windows", 0))
+    return Block(tuple(methods), placements, windows, temperatures, tuple(filters))

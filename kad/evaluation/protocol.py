@@ -7,7 +7,6 @@ published scoring is known to err, kad does not follow it, and `DEPARTURES` says
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
 from typing import final
 
 from .answers import Answer
@@ -43,7 +42,6 @@ DEPARTURES = {
 
 
 @final
-@dataclass(frozen=True)
 class AsInPaper(Task):
     """One of kad's tasks, asked as in the paper's experiments.
 
@@ -56,22 +54,12 @@ class AsInPaper(Task):
     (['Question: Where?', 'A). bank', 'B). mall'], 'B')
     """
 
-    of: Task
     instruction = STEPS
     new_tokens = NEW_TOKENS
     drops_instruction = True
 
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return self.of.name
-
-    @property
-    def hub(self) -> tuple[str, str | None, str] | None:  # type: ignore[override]
-        return self.of.hub
-
-    @property
-    def files(self) -> tuple[str, ...]:  # type: ignore[override]
-        return self.of.files
+    def __init__(self, of: Task) -> None:
+        self.of, self.name, self.hub, self.files = of, of.name, of.hub, of.files
 
     @property
     def answer(self) -> Answer:
@@ -127,7 +115,8 @@ def departures(c: Configuration) -> list[str]:
     found = {
         c.heat: c.temperature != TEMPERATURE, f"at most {c.new_tokens} new tokens": c.new_tokens != NEW_TOKENS,
         f"temperature on the {c.placement}": not alone and c.placement != "models", c.filtered: bool(c.filtered),
-        f"part {c.part}": c.part not in (None, "all"), "the template may think": dict(c.template).get("enable_thinking", True) is not False,
+        f"part {c.part}": c.part not in (None, "all"),
+        "the template may think": dict(c.template).get("enable_thinking", True) is not False,
     }  # fmt: skip
     return [words for words, true in found.items() if true]
 

@@ -1,34 +1,34 @@
-"""Running a plan: batch by batch into a store, from where an earlier run stopped."""
+"""Running a plan: batch by batch into a store, from where an earlier run stopped; and what its manifest says of it."""
 
 from __future__ import annotations
 
+import datetime
 import functools
+import platform
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import torch
+import transformers
+
 from ..engines import Generations, Settings
-from .attempts import Attempts, Refused
+from ..version import LAW_VERSION, VERSION
 from .configuration import Configuration, seed_of
-from .failures import Failure, Unanswered
-from .grading import grader_of, verdict
+from .failures import Attempts, Failure, Unanswered
+from .grading import grader_of, judge, verdict
 from .job import Job, Unit
-from .manifest import manifest_of
 from .questions import ids_of
 from .schema import Line
 from .store import Store
-from .task import Item
-from .verdicts import judge
+from .task import digest
 from .workers import Here, Workers
 
 HERE = Here()
 
 
 def run(
-    job: Job,
-    store: Store,
-    told: Callable[[Unit, int], None] = lambda unit, rows: None,
-    workers: Workers = HERE,
+    job: Job, store: Store, told: Callable[[Unit, int], None] = lambda unit, rows: None, workers: Workers = HERE
 ) -> int:
     """Answer what the store lacks; how many questions that was.
 
@@ -37,7 +37,7 @@ def run(
     was answered to the former stays in the file and counts no more.
 
     Args:
-        told: called after every batch with the rows that it has added.
+        told: called after every batch with how many rows it has added.
         workers: who answers; the store is written here alone.
 
     Raises:
@@ -57,18 +57,14 @@ def run(
     store.describe(manifest_of(job, before))
     judge(job, store)
     failures, attempts, first = list[Failure](), Attempts(job.batch), store.answers
-
-    def work(asked: tuple[Unit, tuple[Item, ...]]) -> Iterator[list[Line] | Refused]:
-        return attempts.of(asked[1], functools.partial(part_of, job, asked[0]))
-
-    there = store.answers
-    for (unit, _), found in workers.map(lacking(job, store, before, told), work):
+    there, work = first, functools.partial(attempts.of, ask=functools.partial(answers, job))
+    for unit, found in workers.map(lacking(job, store, before, told), work):
         if found is None:
             told(unit, store.answers - there)
             there = store.answers
-        elif isinstance(found, Refused):
-            failures.append(failure_of(unit, found))
-            store.fail(failures[-1])
+        elif isinstance(found, Failure):
+            failures.append(found)
+            store.fail(found)
         else:
             store.append(unit.configuration, found)
     if failures:
@@ -76,20 +72,18 @@ def run(
     return store.answers - first
 
 
-def lacking(
-    job: Job, store: Store, before: dict[str, Any], told: Callable[[Unit, int], None]
-) -> Iterator[tuple[Unit, tuple[Item, ...]]]:
-    """The units with questions that the store has no answer to, and what of each is to be asked."""
+def lacking(job: Job, store: Store, before: dict[str, Any], told: Callable[[Unit, int], None]) -> Iterator[Unit]:
+    """The units with questions that the store has no answer to, each with those questions that are to be asked."""
     for unit in job.units():
         missing = set(store.missing(unit.configuration, unit.seed, job.asked(unit)))
         if not missing:
             told(unit, 0)
             continue
-        again = cut(store, unit, missing, before)
-        yield unit, tuple(item for item in unit.items if again or item.id in missing)
+        again = was_stopped(store, unit, missing, before)
+        yield replace(unit, items=tuple(item for item in unit.items if again or item.id in missing))
 
 
-def cut(store: Store, unit: Unit, missing: set[str], before: dict[str, Any]) -> bool:
+def was_stopped(store: Store, unit: Unit, missing: set[str], before: dict[str, Any]) -> bool:
     """Whether an earlier run was stopped within this batch: it is then asked whole, so that its rows are what they would
     have been. Questions that failed, have another prompt now or were not in the plan are asked alone.
     """
@@ -100,20 +94,10 @@ def cut(store: Store, unit: Unit, missing: set[str], before: dict[str, Any]) -> 
     return any(place not in store.failed and place not in store.done for place in places)
 
 
-def part_of(job: Job, unit: Unit, items: tuple[Item, ...]) -> list[Line]:
-    """`answers` for some of a unit's questions."""
-    return answers(job, replace(unit, items=items))
-
-
-def failure_of(unit: Unit, refused: Refused) -> Failure:
-    c = unit.configuration
-    return Failure(c.key, unit.seed, refused.item.id, c.task, c.of.label, refused.why)
-
-
 def answers(job: Job, unit: Unit) -> list[Line]:
     """Decode one batch and score it."""
     c, kind, aligned = unit.configuration, unit.questions.task.answer, job.checkpoints.aligned_tokenizer
-    out, grader, lines = decode(job, unit), grader_of(kind), []
+    out, grader, lines = call_engine(job, unit), grader_of(kind), []
     for item, text in zip(unit.items, out.texts, strict=True):
         # A row that ends at the limit by its own last token counts as cut off too: the trace does not tell them apart.
         finished = len(text.ids) < c.new_tokens
@@ -127,8 +111,7 @@ def answers(job: Job, unit: Unit) -> list[Line]:
     return lines
 
 
-def decode(job: Job, unit: Unit) -> Generations:
-    """One call of the engine."""
+def call_engine(job: Job, unit: Unit) -> Generations:
     c, aligned, other = unit.configuration, job.checkpoints.aligned_tokenizer, job.checkpoints.proxy_tokenizer
     prompts = [unit.questions.prompt(aligned, item) for item in unit.items]
     tokenizer = job.checkpoints.tokenizer_of(c.of.kind.base)
@@ -141,6 +124,61 @@ def decode(job: Job, unit: Unit) -> Generations:
 
 
 def settings_of(c: Configuration) -> Settings:
-    """How a configuration's texts are drawn."""
     filters = {} if c.temperature is None else {"top_k": c.top_k, "top_p": c.top_p, "min_p": c.min_p}
     return Settings(c.new_tokens, c.temperature, window=c.window, **filters)  # type: ignore[arg-type]
+
+
+def manifest_of(job: Job, before: dict[str, Any]) -> dict[str, Any]:
+    """The manifest with one session more; ``before`` is that of the folder so far."""
+    return {
+        "sessions": [*before.get("sessions", []), session(job)], "asked": asked_of(job, before.get("asked", {})),
+        "prompts": {**before.get("prompts", {}), **shared_prompts(job)},
+    }  # fmt: skip
+
+
+def session(job: Job) -> dict[str, Any]:
+    """One run: versions, machine, models, data."""
+    tasks = {
+        q.task.name: {"questions": len(q.items), "of": q.total, "digest": digest(q.items), "spec": q.spec}
+        for q in job.questions
+    }
+    models = {}
+    for role, fingerprinted in job.marks:
+        model = job.checkpoints.models[role]
+        models[role] = {
+            "name": getattr(model, "name_or_path", "") or type(model).__name__, "fingerprint": fingerprinted,
+            "parameters": sum(p.numel() for p in model.parameters()), "dtype": str(model.dtype).removeprefix("torch."),
+        }  # fmt: skip
+    return {
+        "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "kad": VERSION, "law": LAW_VERSION,
+        "torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version(),
+        "device": str(job.checkpoints.models["base"].device), "engine": job.engine.name, "threads": torch.get_num_threads(),
+        "batch": job.batch, "seeds": list(job.plan.seeds), "part": job.plan.part,
+        "protocol": job.plan.protocol, "models": models, "tasks": tasks,
+    }  # fmt: skip
+
+
+def asked_of(job: Job, before: dict[str, Any]) -> dict[str, Any]:
+    """How many questions were asked of every configuration with every seed, at most, in all runs."""
+    found = dict(before)
+    for questions in job.questions:
+        for c in job.configurations_of(questions.task):
+            seeds = dict(found.get(c.key, {}).get("seeds", {}))
+            for seed in job.plan.seeds_of(c):
+                seeds[str(seed)] = max(len(questions.items), min(seeds.get(str(seed), 0), questions.total or 2**63))
+            found[c.key] = {"task": c.task, "method": c.of.label, "of": questions.total, "seeds": seeds}
+    return found
+
+
+def shared_prompts(job: Job) -> dict[str, Any]:
+    """What all prompts of a task have in common, by its hash."""
+    aligned, found = job.checkpoints.aligned_tokenizer, {}
+    for questions in job.questions:
+        text, mark = job.common[questions.task.name]
+        found[mark] = {
+            "task": questions.task.name, "protocol": job.plan.protocol,
+            "instruction": questions.task.instruction, "shots": len(questions.examples),
+            "template": (getattr(aligned, "name_or_path", "") or type(aligned).__name__) if aligned.chat_template else None,
+            "variables": dict(questions.template), "rendered": text, "grader": grader_of(questions.task.answer),
+        }  # fmt: skip
+    return found

@@ -27,7 +27,7 @@ from .task import Item, render
 from .tasks import task_of
 from .wording import variant
 
-Place = tuple[str, int, int]  # the question's id, the seed, the step
+StepId = tuple[str, int, int]  # the question's id, the seed, the step
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Steps:
 
     p: Tensor
     q: Tensor
-    places: list[Place]
+    places: list[StepId]
     total: int
 
 
@@ -76,11 +76,7 @@ def written(
     """Replies that a method writes now, without filters.
 
     Args:
-        checkpoints: the models.
-        prompts: what they are asked.
-        method: what is sampled.
         temperature: of sampling; None: greedily.
-        new_tokens: the longest reply.
         seed: of the first reply; the next has the next.
         chat: put the prompts through the chat template.
     """
@@ -109,9 +105,7 @@ def stored(
     """The replies of a folder of results, and the configurations left out because other models made them.
 
     Args:
-        folder: what kad eval wrote.
         checkpoints: the models; only texts whose base and proxy have their fingerprints are taken.
-        data: a folder with the tasks' files.
         tasks: YAML files or import paths of tasks that are none of kad's own.
         along: only the texts of this method, a name or a label.
 
@@ -128,7 +122,7 @@ def stored(
         if any(marks[role] != made for role, made in c.models if role in ("base", "proxy")):
             others.append(c)
             continue
-        questions = asked(c, manifest, data, tasks)
+        questions = questions_asked(c, manifest, data, tasks)
         items = {item.id: item for item in questions.items}
         found.append(Texts(c, tuple(text_of(row, questions, items, checkpoints, folder) for row in own)))
     if not found:
@@ -143,20 +137,15 @@ def one_vocabulary(checkpoints: Checkpoints) -> None:
         raise ValueError("kad gaps reads both models over the same tokens: choose a proxy with the base's tokenizer.")
 
 
-def asked(c: Configuration, manifest: dict[str, Any], data: Path | None, tasks: Sequence[str]) -> Questions:
+def questions_asked(c: Configuration, manifest: dict[str, Any], data: Path | None, tasks: Sequence[str]) -> Questions:
     """The questions of a configuration, as the run had them: so many, of that part."""
-    spec = next((spec for spec in tasks if name_of(spec, c) == c.task), c.task)
+    spec = next((spec for spec in tasks if task_of(spec, c.shuffle).name == c.task), c.task)
     seeds = manifest.get("asked", {}).get(c.key, {}).get("seeds", {})
     plan = Plan(
         (spec,), (Block((c.of,)),), max(seeds.values(), default=None), shots=c.shots, shuffle=c.shuffle,
         part=c.part or "all", template=c.template,
     )  # fmt: skip
     return questions_of(spec, plan, data)
-
-
-def name_of(spec: str, c: Configuration) -> str:
-    """What a task that is given by a file or an import path calls itself."""
-    return task_of(spec, c.shuffle).name
 
 
 def text_of(
@@ -185,7 +174,7 @@ def steps(
     if not every:
         raise ValueError(f"the texts of {texts.label} have no steps.")
     drawn = every if count is None else sorted(random.Random(seed).sample(every, min(count, len(every))))
-    p, q, places = list[Tensor](), list[Tensor](), list[Place]()
+    p, q, places = list[Tensor](), list[Tensor](), list[StepId]()
     for i in sorted({i for i, _ in drawn}):
         text, wanted = texts.texts[i], [step for row, step in drawn if row == i]
         for rows, kept in zip(readings(checkpoints, texts.configuration, text), (p, q), strict=True):

@@ -1,7 +1,7 @@
 """Results on disk: lines that are only ever appended, whole batches at a time.
 
 A folder holds ``results.jsonl``, one JSON object a line: first a configuration whenever one is met for the first time,
-then one line per question and seed, and verdicts on answers that are there (`kad.evaluation.rows`). ``manifest.json`` says
+then one line per question and seed, and verdicts on answers that are there (`kad.evaluation.schema`). ``manifest.json`` says
 which models, data, prompts and versions made it, ``failures.json`` which questions could not be answered. A run that is
 killed leaves at most a last line cut short, which the next run cuts off.
 """
@@ -24,11 +24,9 @@ except ImportError as error:
 from .configuration import Configuration
 from .failures import FAILURES, Failure, read_failures, write_failures
 from .files import write_whole
-from .rows import Rows, rows_of
-from .schema import FORMAT, MANIFEST, Line, configuration_of, manifest_of, parsed
+from .schema import FORMAT, MANIFEST, Line, RowId, Rows, configuration_of, parsed, read_manifest, row_id, rows_of
 
 RESULTS = "results.jsonl"
-Place = tuple[str, int, str]  # configuration's key, seed, question's id
 
 
 class Store:
@@ -60,23 +58,19 @@ class Store:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.configurations: dict[str, Configuration] = {}
-        self.done: dict[Place, list[str]] = {}
+        self.done: dict[RowId, list[str]] = {}
         self.answers = 0
-        self.failed: dict[Place, Failure] = {}
-        self.cut = 0
+        self.failed: dict[RowId, Failure] = {}
         check_folder(self.folder)
+        self.lock = FileLock(self.folder / ".lock")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.lock = FileLock(self.folder / ".lock")
             self.lock.acquire(timeout=0)
+            self.file = os.open(self.folder / RESULTS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except Timeout:
             raise ValueError(
                 f"another run is writing to {self.folder}; wait for it, or choose another folder."
             ) from None
-        except OSError as error:
-            raise ValueError(f"cannot write to {self.folder}: {error.strerror}.") from error
-        try:
-            self.file = os.open(self.folder / RESULTS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             self.lock.release()
             raise ValueError(f"cannot write to {self.folder}: {error.strerror}.") from error
@@ -88,7 +82,7 @@ class Store:
 
     def _read(self) -> None:
         path = self.folder / RESULTS
-        manifest_of(self.folder)  # a newer format is no damage
+        read_manifest(self.folder)  # a newer format is no damage
         text = path.read_bytes()
         whole = text.rfind(b"\n") + 1
         self.cut = len(text) - whole
@@ -104,7 +98,8 @@ class Store:
             return
         if line.get("asked"):
             return
-        marks = self.done.setdefault((line["key"], line["seed"], line["item"]), [])
+        self.failed.pop(row_id(line), None)
+        marks = self.done.setdefault(row_id(line), [])
         if line["question"] in marks:
             marks.remove(line["question"])
         else:
@@ -123,24 +118,16 @@ class Store:
         self._write([*lines, *(row for row in rows if not self.has(row))])
 
     def judge(self, verdicts: Sequence[Line]) -> None:
-        """Add verdicts on answers that are there; see `kad.evaluation.rows`.
-
-        Raises:
-            ValueError: as for `append`.
-        """
+        """Add verdicts (`kad.evaluation.schema`) on answers that are there; errors as for `append`."""
         self._write([{**verdict, "verdict": True} for verdict in verdicts if self.has(verdict)])
 
     def ask(self, notes: Sequence[Line]) -> None:
-        """Note that questions have another prompt now, or none: what was answered to the former counts no more.
-
-        Raises:
-            ValueError: as for `append`.
-        """
+        """Note that questions have another prompt now, or none: former answers count no more; errors as for `append`."""
         self._write([{**note, "asked": True} for note in notes])
 
     def has(self, row: Line) -> bool:
         """Whether this question is answered, with this prompt."""
-        return row["question"] in self.done.get((row["key"], row["seed"], row["item"]), ())
+        return row["question"] in self.done.get(row_id(row), ())
 
     def _write(self, lines: Sequence[Line]) -> None:
         if not lines:
@@ -159,14 +146,10 @@ class Store:
             raise ValueError(
                 f"cannot write to {self.folder}: {what}; what was there is kept, run again to go on."
             ) from error
+        failed = len(self.failed)
         for line in lines:
             self._learn(line)
-        added = {
-            (line["key"], line["seed"], line["item"]) for line in lines if "item" in line and not line.get("asked")
-        }
-        if solved := [place for place in self.failed if place in added]:
-            for place in solved:
-                del self.failed[place]
+        if len(self.failed) < failed:
             write_failures(self.folder, self.failed.values())
 
     def fail(self, failure: Failure) -> None:
@@ -188,21 +171,17 @@ class Store:
 
     def missing(self, configuration: Configuration, seed: int, asked: Iterable[tuple[str, str]]) -> list[str]:
         """The questions that have no answer yet, of these with the hashes of their prompts."""
-        return [
-            item
-            for item, mark in asked
-            if not self.has({"key": configuration.key, "seed": seed, "item": item, "question": mark})
-        ]
+        key = configuration.key
+        return [item for item, mark in asked if mark not in self.done.get((key, seed, item), ())]
 
     def manifest(self) -> dict[str, Any]:
         """What the last run said about itself; empty in a new folder."""
-        return manifest_of(self.folder)
+        return read_manifest(self.folder)
 
     def describe(self, manifest: dict[str, Any]) -> None:
         """Write the manifest, at once and whole."""
-        write_whole(
-            self.folder / MANIFEST, json.dumps({"format": FORMAT, **manifest}, indent=1, ensure_ascii=False) + "\n"
-        )
+        text = json.dumps({"format": FORMAT, **manifest}, indent=1, ensure_ascii=False)
+        write_whole(self.folder / MANIFEST, f"{text}\n")
 
     def close(self) -> None:
         """Let others write."""
@@ -245,16 +224,12 @@ def read(folder: str | Path) -> tuple[dict[str, Configuration], list[Line], dict
 
 
 def read_rows(folder: str | Path) -> tuple[Rows, dict[str, Any]]:
-    """`read`, with the answers that no longer count.
-
-    Raises:
-        ValueError: as for `read`.
-    """
+    """`read`, with the answers that no longer count; errors as for it."""
     folder = Path(folder)
     path = folder / RESULTS
     if not path.is_file():
         raise ValueError(f"{folder} holds no {RESULTS}; kad eval writes one.")
-    manifest = manifest_of(folder)
+    manifest = read_manifest(folder)
     text = path.read_bytes()
     found = rows_of(parsed(text[: text.rfind(b"\n") + 1], path))
     keys = {row["key"] for row in (*found.current, *found.superseded)}

@@ -16,8 +16,6 @@ from .configuration import Configuration
 from .doubts import deferral
 from .schema import Line
 
-REFERENCE = "dual"
-
 
 @dataclass(frozen=True)
 class Summary:
@@ -43,8 +41,7 @@ class Summary:
     `summaries` makes them.
 
     >>> c = Configuration("gsm8k", "p")
-    >>> row = {"key": c.key, "seed": 0, "answer": "18", "alphas": [0.0, 0.0], "tokens": 2, "rounds": 2, "drafted": 0}
-    >>> row |= {"accepted": 0, "base_fed": 9, "proxy_fed": 0, "seconds": 0.1}
+    >>> row = {"key": c.key, "seed": 0, "answer": "18", "alphas": [0.0, 0.0], "tokens": 2, "seconds": 0.1}
     >>> rows = [row | {"item": str(i), "correct": i < 3} for i in range(4)]
     >>> print(summaries({c.key: c}, rows)[0].accuracy)
     75.0 [30-95]
@@ -80,9 +77,8 @@ class Summary:
         """How many questions, of how many that were asked for, or that the data hold.
 
         >>> c = Configuration("gsm8k", "p")
-        >>> row = {"key": c.key, "seed": 0, "item": "1", "answer": "18", "correct": True, "alphas": [], "tokens": 2}
-        >>> asked = {c.key: {"of": 1319, "seeds": {"0": 20}}}
-        >>> summaries({c.key: c}, [row | ZEROS], asked)[0].size
+        >>> row = {"key": c.key, "seed": 0, "item": "1", "answer": "18", "correct": True, "tokens": 2, "seconds": 0.1}
+        >>> summaries({c.key: c}, [row], {c.key: {"of": 1319, "seeds": {"0": 20}}})[0].size
         '1 of 20'
         """
         if not self.complete and self.wanted is not None:
@@ -105,21 +101,20 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the numbers of the report."""
-        c, fields = self.configuration, dict(self.__dict__)
-        for name in ("configuration", "accuracy", "unfilled", "where"):
-            fields.pop(name)
+        c, apart = self.configuration, ("configuration", "accuracy", "unfilled", "where")
+        fields = {name: value for name, value in self.__dict__.items() if name not in apart}
         rest = sorted(self.unfilled)
         return {
             "key": c.key, "task": c.task, "method": c.of.label, "placement": c.placement, "window": c.window,
             "temperature": c.temperature, "filter": c.filtered, "shots": c.shots, "accuracy": self.accuracy.share,
             "low": self.accuracy.low, "high": self.accuracy.high, **fields,
             "unfilled_median": rest[len(rest) // 2] if rest else None, "complete": self.complete, "part": c.part,
-            "new_tokens": c.new_tokens, "prompt": c.prompt, "template": dict(c.template), "engine": c.engine, "law": c.law, "protocol": c.protocol,
+            "new_tokens": c.new_tokens, "prompt": c.prompt, "template": dict(c.template),
+            "engine": c.engine, "law": c.law, "protocol": c.protocol,
             "deferral": None if self.where is None else asdict(self.where),
         }  # fmt: skip
 
 
-ZEROS = {"rounds": 0, "drafted": 0, "accepted": 0, "base_fed": 0, "proxy_fed": 0, "seconds": 0.0}
 Answers = dict[str, dict[int, bool]]
 
 
@@ -212,10 +207,15 @@ class Comparison:
 
 def comparable(a: Configuration, b: Configuration) -> bool:
     """Whether two methods ran under the same settings; one model alone stands for every placement."""
-    same = (
-        "task", "window", "temperature", "filtered", "shots", "shuffle", "new_tokens", "part", "prompt", "template", "engine", "law", "protocol",
-    )  # fmt: skip
-    if any(getattr(a, name) != getattr(b, name) for name in same):
+    apart: dict[str, Any] = {
+        "method": "",
+        "value": None,
+        "placement": "models",
+        "models": (),
+        "code": "",
+        "settings": (),
+    }
+    if replace(a, **apart) != replace(b, **apart):
         return False
     for ours, theirs in ((dict(a.models), dict(b.models)), (dict(a.settings), dict(b.settings))):
         if any(ours[role] != theirs[role] for role in ours.keys() & theirs.keys()):
@@ -231,7 +231,7 @@ def paired(ours: Answers, theirs: Answers) -> tuple[list[list[bool]], list[list[
 
 
 def comparisons(
-    configurations: Mapping[str, Configuration], rows: Iterable[Line], reference: str = REFERENCE
+    configurations: Mapping[str, Configuration], rows: Iterable[Line], reference: str = "dual"
 ) -> list[Comparison]:
     """The reference (a method's name or label; of several values the first) against every other method.
 

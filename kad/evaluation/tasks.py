@@ -10,27 +10,35 @@ from typing import Any, Literal, final
 from ..demo import problems
 from ..imports import made
 from .answers import Answer, Boxed, Letter, Number
-from .given import read_yaml
+from .files import read_yaml
 from .task import Item, Part, Row, Task, shuffled
 
 CALCULATOR = re.compile(r"<<[^<>]*>>")  # GSM8K's annotations for a calculator, which no model is to imitate
+ANSWERS: dict[str, type[Answer]] = {"number": Number, "boxed": Boxed, "letter": Letter}
 STEP_BY_STEP = "Reason step by step."
-NUMBER = f"{STEP_BY_STEP} End with a line '#### N', where N is the answer as a number."
-BOXED = f"{STEP_BY_STEP} Put your final answer within \\boxed{{}}."
-LETTER = f"{STEP_BY_STEP} End with 'The answer is (X).', where X is the letter of the right option."
+INSTRUCTIONS = {
+    "number": f"{STEP_BY_STEP} End with a line '#### N', where N is the answer as a number.",
+    "boxed": f"{STEP_BY_STEP} Put your final answer within \\boxed{{}}.",
+    "letter": f"{STEP_BY_STEP} End with 'The answer is (X).', where X is the letter of the right option.",
+}
+
+
+@dataclass(frozen=True)
+class BuiltIn(Task):
+    """A task of kad's own."""
+
+    shuffle: int = 0
 
 
 @final
-@dataclass(frozen=True)
-class GSM8K(Task):
+class GSM8K(BuiltIn):
     """Grade-school word problems (Cobbe et al., arXiv 2110.14168)."""
 
     name = "gsm8k"
     hub = ("openai/gsm8k", "main", "test")
     files = ("gsm8k_test.jsonl", "gsm8k.jsonl")
-    instruction = NUMBER
+    instruction = INSTRUCTIONS["number"]
     answer = Number()
-    shuffle: int = 0
 
     def item(self, row: Row, index: int) -> Item:
         gold = row["answer"].split("####")[1].strip()
@@ -38,50 +46,42 @@ class GSM8K(Task):
 
 
 @final
-@dataclass(frozen=True)
-class SVAMP(Task):
+class SVAMP(BuiltIn):
     """One-step word problems with varied structure (Patel et al., NAACL 2021)."""
 
     name = "svamp"
     hub = ("ChilleD/SVAMP", None, "test")
     files = ("svamp.json", "svamp.jsonl")
-    instruction = NUMBER
+    instruction = INSTRUCTIONS["number"]
     answer = Number()
-    shuffle: int = 0
 
     def item(self, row: Row, index: int) -> Item:
         body = row["Body"].strip()
         stop = "" if body.endswith((".", "?", "!", ",")) else "."
-        gold = str(row["Answer"])
-        return Item(
-            str(row["ID"]), f"{body}{stop} {row['Question'].strip()}", gold, f"{row['Equation']} = {gold}\n#### {gold}"
-        )
+        question, gold = f"{body}{stop} {row['Question'].strip()}", str(row["Answer"])
+        return Item(str(row["ID"]), question, gold, f"{row['Equation']} = {gold}\n#### {gold}")
 
 
 @final
-@dataclass(frozen=True)
-class MATH500(Task):
+class MATH500(BuiltIn):
     """500 problems of MATH (Hendrycks et al., arXiv 2103.03874), the split of Lightman et al. (arXiv 2305.20050)."""
 
     name = "math500"
     hub = ("HuggingFaceH4/MATH-500", None, "test")
     files = ("math500_test.jsonl", "math500.jsonl")
-    instruction = BOXED
+    instruction = INSTRUCTIONS["boxed"]
     new_tokens = 1024
     answer = Boxed()
-    shuffle: int = 0
 
     def item(self, row: Row, index: int) -> Item:
         return Item(str(row.get("unique_id", index)), row["problem"], row["answer"], row["solution"])
 
 
-@dataclass(frozen=True)
-class Choice(Task):
+class Choice(BuiltIn):
     """A multiple-choice task: options in an order of their own for every question. Subclass it with `options`."""
 
-    instruction = LETTER
+    instruction = INSTRUCTIONS["letter"]
     answer = Letter()
-    shuffle: int = 0
 
     def options(self, row: Row) -> tuple[str, list[str], int]:
         """Stem, options and the right one's index, from the form of CommonsenseQA and ARC (their files, or the hub)."""
@@ -102,7 +102,6 @@ class Choice(Task):
 
 
 @final
-@dataclass(frozen=True)
 class ARC(Choice):
     """ARC-Challenge: science questions that retrieval does not answer (Clark et al., arXiv 1803.05457)."""
 
@@ -112,7 +111,6 @@ class ARC(Choice):
 
 
 @final
-@dataclass(frozen=True)
 class CommonsenseQA(Choice):
     """Five-way questions about everyday knowledge (Talmor et al., NAACL 2019)."""
 
@@ -122,7 +120,6 @@ class CommonsenseQA(Choice):
 
 
 @final
-@dataclass(frozen=True)
 class TruthfulQA(Choice):
     """Questions that people answer wrongly (Lin et al., ACL 2022): the best answer among the incorrect ones."""
 
@@ -140,7 +137,6 @@ class TruthfulQA(Choice):
 
 
 @final
-@dataclass(frozen=True)
 class MMLU(Choice):
     """Four-way exam questions on many subjects (Hendrycks et al., arXiv 2009.03300)."""
 
@@ -153,14 +149,12 @@ class MMLU(Choice):
 
 
 @final
-@dataclass(frozen=True)
-class Embedded(Task):
+class Embedded(BuiltIn):
     """The word problems of the embedded pair: drawn from a seed, none of them in its training data."""
 
     name = "embedded"
     new_tokens = 72
     answer = Number()
-    shuffle: int = 0
 
     def item(self, row: Row, index: int) -> Item:
         return Item(str(index), row["question"], row["gold"], row["solution"])
@@ -172,9 +166,6 @@ class Embedded(Task):
             {"question": p.text, "gold": str(p.answer), "solution": problems.aligned_answer(p)}
             for p in problems.held_out(400 if count is None else count, split)
         ]
-
-
-KINDS: dict[str, type[Answer]] = {"number": Number, "boxed": Boxed, "letter": Letter}
 
 
 @dataclass(frozen=True)
@@ -214,7 +205,7 @@ class FormTask(Task):
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("a task needs a name.")
-        if self.kind not in KINDS:
+        if self.kind not in ANSWERS:
             raise ValueError(f"kind must be number, boxed or letter, got {self.kind!r}.")
         if (self.kind == "letter") != (self.options is not None):
             raise ValueError("a task of kind letter names the field of its options, and no other kind does.")
@@ -225,7 +216,7 @@ class FormTask(Task):
 
     @property
     def answer(self) -> Answer:
-        return KINDS[self.kind]()
+        return ANSWERS[self.kind]()
 
     def item(self, row: Row, index: int) -> Item:
         id = str(row.get("id", index))
@@ -238,10 +229,9 @@ class FormTask(Task):
         return Item(id, question, gold, f"The answer is ({gold}).", placed)
 
 
-BUILTIN: dict[str, type[Task]] = {
+BUILTIN: dict[str, type[BuiltIn]] = {
     kind.name: kind for kind in (GSM8K, SVAMP, MATH500, ARC, CommonsenseQA, TruthfulQA, MMLU, Embedded)
 }
-INSTRUCTIONS = {"number": NUMBER, "boxed": BOXED, "letter": LETTER}
 
 
 def task_of(spec: str, shuffle: int = 0) -> Task:
@@ -255,25 +245,23 @@ def task_of(spec: str, shuffle: int = 0) -> Task:
     GSM8K(shuffle=0)
     """
     if spec in BUILTIN:
-        return BUILTIN[spec](shuffle=shuffle)  # type: ignore[call-arg]
+        return BUILTIN[spec](shuffle=shuffle)
     if spec.endswith((".yaml", ".yml")):
-        return from_yaml(Path(spec), shuffle)
+        return form_task(Path(spec), shuffle)
     if "." in spec:
         return made(spec, "task", Task, {"shuffle": shuffle})  # type: ignore[type-abstract]
     raise ValueError(f"there is no task {spec!r}; choose from {', '.join(BUILTIN)}, a YAML file or an import path.")
 
 
-def from_yaml(path: Path, shuffle: int = 0) -> FormTask:
+def form_task(path: Path, shuffle: int = 0) -> FormTask:
     """A `FormTask` whose fields are the keys of the file."""
     found = read_yaml(path, "task")
     if not isinstance(found, dict):
         raise ValueError(f"the task {path} must hold keys such as name, question, gold and file.")
     if unknown := sorted({str(key) for key in found} - set(FormTask.__dataclass_fields__)):
         raise ValueError(f"the task {path} has unknown keys: {', '.join(unknown)}.")
-    fields: dict[str, Any] = {
-        "shuffle": shuffle,
-        "instruction": INSTRUCTIONS.get(found.get("kind", "number"), ""),
-    } | found
+    usual = {"shuffle": shuffle, "instruction": INSTRUCTIONS.get(found.get("kind", "number"), "")}
+    fields: dict[str, Any] = usual | found
     if fields.get("file"):
         beside = path.parent / fields["file"]
         fields["file"] = str(beside.resolve()) if beside.exists() else fields["file"]

@@ -18,36 +18,34 @@ from .files import read_json, write_whole
 from .job import Job
 from .questions import ids_of
 from .runner import settings_of
-from .schema import Line
+from .schema import Line, row_id
 from .store import Store
 from .task import Item
 
 TRACES, RIVALS, DIGITS = "traces.json", 5, 4
 
 
-def explain(job: Job, store: Store, rows: Sequence[Line], count: int) -> int:
-    """Write the traces of the first ``count`` questions of every configuration with its first seed; how many are new.
+def explain(job: Job, store: Store, rows: Sequence[Line], count: int) -> None:
+    """Write the traces of the first ``count`` questions of every configuration with its first seed.
 
     Pairs with different tokenizers are left out (p and q* are then not over the same tokens), and engines that cannot score.
     """
     if job.checkpoints.proxy_tokenizer is not None or count < 1 or "score" not in job.engine.capabilities:
-        return 0
+        return
     known = read_traces(store.folder)
     have = {place_of(t) for t in known}
-    by_place = {(r["key"], r["item"], r["seed"]): r for r in rows}
+    by_place = {row_id(row): row for row in rows}
     fresh = list[Line]()
     for questions in job.questions:
-        asked = questions.items[:count]
         for configuration in job.configurations_of(questions.task):
             seed = job.plan.seeds_of(configuration)[0]
-            for item in asked:
-                row = by_place.get((configuration.key, item.id, seed))
+            for item in questions.items[:count]:
+                row = by_place.get((configuration.key, seed, item.id))
                 if row is not None and place_of(row) not in have:
                     prompt = questions.prompt(job.checkpoints.aligned_tokenizer, item)
                     fresh.append(trace_of(job, configuration, item, prompt, row))
     if fresh:
         write_whole(store.folder / TRACES, json.dumps([*known, *fresh], ensure_ascii=False, allow_nan=False) + "\n")
-    return len(fresh)
 
 
 def place_of(line: Line) -> tuple[str, str, int, str]:
@@ -57,11 +55,7 @@ def place_of(line: Line) -> tuple[str, str, int, str]:
 
 
 def read_traces(folder: Path) -> list[Line]:
-    """Those of a folder; none if there is no such file.
-
-    Raises:
-        ValueError: a damaged file.
-    """
+    """Those of a folder; none if there is no such file, and a ValueError if it is damaged."""
     found: list[Line] = read_json(folder / TRACES, default=[])
     if not all(isinstance(trace, dict) and {"key", "item", "seed", "tokens"} <= trace.keys() for trace in found):
         raise ValueError(f"{folder / TRACES} is damaged (it is no list of traces); delete it, kad eval makes it again.")
@@ -69,7 +63,6 @@ def read_traces(folder: Path) -> list[Line]:
 
 
 def trace_of(job: Job, configuration: Configuration, item: Item, prompt: str, row: Line) -> Line:
-    """One answer, token by token."""
     tokenizer, target = job.checkpoints.tokenizer_of(configuration.of.kind.base), job.target(configuration)
     first, emitted = ids_of([prompt], tokenizer, job.checkpoints.aligned_tokenizer)[0], list(row["ids"])
     found = job.engine.score(
@@ -87,5 +80,7 @@ def trace_of(job: Job, configuration: Configuration, item: Item, prompt: str, ro
              "alpha": row["alphas"][i] if row.get("alphas") else None,
              "own": numbers[id], "rivals": [[tokenizer.decode([v]), *numbers[v]] for v in best]}
         )  # fmt: skip
-    return {"key": configuration.key, "item": item.id, "seed": row["seed"], "mark": row["question"], "question": item.question, "gold": row["gold"],
-            "answer": row["answer"], "correct": row["correct"], "tokens": tokens}  # fmt: skip
+    return {
+        "key": configuration.key, "item": item.id, "seed": row["seed"], "mark": row["question"],
+        "question": item.question, "gold": row["gold"], "answer": row["answer"], "correct": row["correct"], "tokens": tokens,
+    }  # fmt: skip

@@ -6,6 +6,7 @@ draws its own), and ``kad eval --part test`` asks the others.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import shlex
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..chances import seed_from
 from ..checkpoints import Checkpoints
 from ..checks import number
 from ..extras import need
@@ -26,14 +28,45 @@ from .methods import Method
 from .plan import Block, Plan
 from .runner import answers
 from .runner import run as run_job
-from .search import STEP, Subject, search
+from .schema import row_id
 from .store import Store, read
 from .summary import Summary, summaries
 from .task import digest
 
 WINDOWS, ROUNDS, RESULT = (0, 1, 3, 5, 7), 3, "tuned.json"
 HEAT = 0.7  # the temperature where none is named
+LOG, STEP = "optuna.log", 0.05
 Told = Callable[[str], None]
+Setting = tuple[float, Placement]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a search over a method's parameter is of: another of it is another search, with trials of its own.
+
+    Attributes:
+        code: a hash of code of the user's own.
+        low, high: where its parameter is looked for.
+        asked: by task, what is asked and how it is scored: counts, prompts, golds, grader, models, settings.
+
+    >>> one = Subject("dual", "", 0.05, 0.95, ("models",), 0, {})
+    >>> one.name == Subject("primal", "", 0.05, 0.95, ("models",), 0, {}).name
+    False
+    """
+
+    method: str
+    code: str
+    low: float
+    high: float
+    placements: tuple[Placement, ...]
+    seed: int
+    asked: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Of the study in the folder's log; a hash of all of it."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return f"kad {self.method} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True)
@@ -81,6 +114,34 @@ def tune(
         ValueError: a method without a parameter, a range that is none, trials < 1, or a plan over other questions than
             development's.
     """
+    low, high = search_range(name, plan, trials, low, high)
+
+    def job_of(value: float, placement: Placement, window: int = 0, count: int | None = plan.count) -> Job:
+        block = replace(plan.blocks[0], methods=(Method(name, value),), placements=(placement,), windows=(window,))
+        return Job(replace(plan, blocks=(block,), count=count), checkpoints, data, batch)
+
+    with Store(folder) as store:
+
+        def ask(index: int, value: float, placement: Placement) -> float:
+            found = mean_accuracy(summaries_of(job_of(value, placement), store))
+            told(f"trial {index + 1} of {trials}: {Method(name, value).label} on the {placement}: {found:.3f}")
+            return found
+
+        of_all = subject_of(job_of(low, placements[0]))
+        subject = Subject(name, Method(name, low).code, low, high, placements, seed, of_all)
+        tried = search(subject, folder, trials, ask)
+        # The best by the lines as they are graded today; they are there: nothing is decoded.
+        lines = {setting: summaries_of(job_of(*setting), store) for setting in dict.fromkeys(tried)}
+        best = max(lines, key=lambda setting: mean_accuracy(lines[setting]))
+        speeds = speeds_of({window: job_of(*best, window, batch) for window in WINDOWS}, told)
+    found = tuned_of(name, best, lines[best], len(tried), speeds)
+    of = {"of": asdict(subject), "test_questions_asked": 0}
+    write_whole(folder / RESULT, json.dumps(asdict(found) | of, indent=1) + "\n")
+    return found
+
+
+def search_range(name: str, plan: Plan, trials: int, low: float | None, high: float | None) -> tuple[float, float]:
+    """Where the parameter is looked for, or an error of `tune`."""
     need("kad tune", "optuna")
     kind = Method(name).known
     if kind.parameter is None:
@@ -89,44 +150,11 @@ def tune(
         raise ValueError(f"the number of trials must be ≥ 1, got {trials}.")
     if plan.part != "dev":
         raise ValueError("tuning asks development questions alone: its plan has the part 'dev'.")
-    low, high = bounds(kind.range, low, high)
-
-    def job_of(value: float, placement: Placement, window: int = 0, count: int | None = plan.count) -> Job:
-        chosen: dict[str, Any] = {"methods": (Method(name, value),), "placements": (placement,), "windows": (window,)}
-        return Job(replace(plan, blocks=(replace(plan.blocks[0], **chosen),), count=count), checkpoints, data, batch)
-
-    with Store(folder) as store:
-
-        def accuracy(lines: list[Summary]) -> float:
-            return statistics.mean(s.accuracy.share for s in lines)
-
-        def ask(index: int, value: float, placement: Placement) -> float:
-            found = accuracy(asked(job_of(value, placement), store))
-            told(f"trial {index + 1} of {trials}: {Method(name, value).label} on the {placement}: {found:.3f}")
-            return found
-
-        first = job_of(low, placements[0])
-        subject = Subject(name, Method(name, low).code, low, high, placements, seed, subject_of(first))
-        tried = search(subject, folder, trials, ask)
-        # The best by the lines as they are graded today; they are there: nothing is decoded.
-        lines = {setting: asked(job_of(*setting), store) for setting in dict.fromkeys(tried)}
-        value, placement = max(lines, key=lambda setting: accuracy(lines[setting]))
-        speeds = speeds_of({window: job_of(value, placement, window, batch) for window in WINDOWS}, told)
-    chosen = lines[value, placement]
-    share, bottom, top = (statistics.mean(getattr(s.accuracy, x) for s in chosen) for x in ("share", "low", "high"))
-    fastest = max(speeds, key=lambda window: speeds[window])
-    questions = sum(s.questions for s in chosen)
-    found = Tuned(name, value, placement, share, bottom, top, len(tried), questions, fastest, speeds)
-    of = {"of": asdict(subject), "test_questions_asked": 0}
-    write_whole(folder / RESULT, json.dumps(asdict(found) | of, indent=1) + "\n")
-    return found
+    return bounds(kind.range, low, high)
 
 
 def bounds(usual: tuple[float, float], low: float | None, high: float | None) -> tuple[float, float]:
-    """Where a parameter is looked for, a whole number of steps wide.
-
-    Raises:
-        ValueError: no range, or one that is smaller than a step.
+    """Where a parameter is looked for, a whole number of steps wide; a ValueError if it is less than one.
 
     >>> bounds((0.05, 0.95), None, 0.53)
     (0.05, 0.5)
@@ -136,6 +164,55 @@ def bounds(usual: tuple[float, float], low: float | None, high: float | None) ->
     if top - bottom < STEP - 1e-9:
         raise ValueError(f"the range of the parameter must be {STEP:g} wide at least, got {bottom:g} to {top:g}.")
     return bottom, round(bottom + STEP * math.floor((top - bottom) / STEP + 1e-9), 10)
+
+
+def search(subject: Subject, folder: Path, trials: int, ask: Callable[[int, float, Placement], float]) -> list[Setting]:
+    """Try settings until there are as many as wanted; all that were tried, in order.
+
+    Args:
+        ask: the number of the trial and its setting; the accuracy there.
+    """
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    placements = subject.placements
+
+    def setting_of(parameters: dict[str, Any]) -> Setting:
+        return round(parameters["value"], 4), parameters.get("placement", placements[0])
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_float("value", subject.low, subject.high, step=STEP)
+        if len(placements) > 1:
+            trial.suggest_categorical("placement", list(placements))
+        return ask(done, *setting_of(trial.params))
+
+    study = optuna.create_study(
+        study_name=subject.name, direction="maximize", load_if_exists=True,
+        storage=JournalStorage(JournalFileBackend(str(folder / LOG))),
+    )  # fmt: skip
+
+    def tried() -> list[Setting]:
+        return [setting_of(t.params) for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
+
+    for done in range(len(tried()), trials):
+        # Every trial draws from a seed of its own, so that a search which was stopped tries what it would have tried.
+        study.sampler = optuna.samplers.TPESampler(seed=seed_from(f"{subject.seed}/{done}") % 2**32)
+        study.optimize(objective, n_trials=1)
+    return tried()
+
+
+def tuned_of(name: str, setting: Setting, lines: list[Summary], trials: int, speeds: dict[int, float]) -> Tuned:
+    """What a search found, from the lines of its best setting, one a task, and the speeds by window."""
+    share, low, high = (statistics.mean(getattr(s.accuracy, x) for s in lines) for x in ("share", "low", "high"))
+    fastest = max(speeds, key=lambda window: speeds[window])
+    return Tuned(name, *setting, share, low, high, trials, sum(s.questions for s in lines), fastest, speeds)
+
+
+def mean_accuracy(lines: list[Summary]) -> float:
+    """Every task counts once."""
+    return statistics.mean(s.accuracy.share for s in lines)
 
 
 def subject_of(job: Job) -> dict[str, Any]:
@@ -151,18 +228,12 @@ def subject_of(job: Job) -> dict[str, Any]:
     return found
 
 
-def asked(job: Job, store: Store) -> list[Summary]:
+def summaries_of(job: Job, store: Store) -> list[Summary]:
     """A line per task, after asking what the store lacks."""
     run_job(job, store)
-    rows = read(store.folder)[1]
     wanted = {c.key: c for c in job.configurations()}
-    there = {
-        (key, seed, item)
-        for unit in job.units()
-        for key, seed in [(unit.configuration.key, unit.seed)]
-        for item, _ in job.asked(unit)
-    }
-    rows = [row for row in rows if (row["key"], row["seed"], row["item"]) in there]
+    there = {(unit.configuration.key, unit.seed, item.id) for unit in job.units() for item in unit.items}
+    rows = [row for row in read(store.folder)[1] if row_id(row) in there]
     return summaries(wanted, regraded(wanted, rows, job.tasks)[0])
 
 
@@ -187,12 +258,9 @@ def command(found: Tuned, plan: Plan) -> str:
     more += [f"--seeds {len(plan.seeds)}"] if len(plan.seeds) > 1 else []
     more += [f"--new-tokens {plan.new_tokens}"] if plan.new_tokens is not None else []
     more += [f"--template-option {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in plan.template]
-    return " ".join(
-        [
-            f"kad eval {named} --part test --method {shlex.quote(f'{found.method}:{found.value:g}')} --placement {found.placement} "
-            f"--window {found.window}", *more,
-        ]
-    )  # fmt: skip
+    method = shlex.quote(f"{found.method}:{found.value:g}")
+    chosen = f"--part test --method {method} --placement {found.placement} --window {found.window}"
+    return " ".join([f"kad eval {named} {chosen}", *more])
 
 
 def plan_of(

@@ -9,12 +9,13 @@ from .configuration import Configuration
 
 Words = Mapping[Configuration, str]
 ALWAYS_KNOWN: dict[str, Callable[[Configuration], str]] = {
-    "shots": lambda c: f"{c.shots} shots", "limit": lambda c: f"≤ {c.new_tokens} tokens", "shuffle": lambda c: f"shuffle {c.shuffle}",
+    "shots": lambda c: f"{c.shots} shots", "limit": lambda c: f"≤ {c.new_tokens} tokens",
+    "shuffle": lambda c: f"shuffle {c.shuffle}",
 }  # fmt: skip
 RECORDED: dict[str, Callable[[Configuration], str]] = {
     "protocol": lambda c: f"protocol {c.protocol}", "part": lambda c: f"part {c.part}", "template": lambda c: c.options,
     "prompt": lambda c: f"prompt {c.prompt[:6]}", "engine": lambda c: c.engine, "law": lambda c: f"law {c.law}",
- "code": lambda c: f"code {c.code[:6]}",
+    "code": lambda c: f"code {c.code[:6]}",
 }  # fmt: skip
 
 

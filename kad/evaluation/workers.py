@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-Unit = TypeVar("Unit")
-Found = TypeVar("Found")
+Work = TypeVar("Work")
+Piece = TypeVar("Piece")
 
 
 class Workers(ABC):
@@ -15,8 +15,8 @@ class Workers(ABC):
 
     @abstractmethod
     def map(
-        self, units: Iterable[Unit], work: Callable[[Unit], Iterable[Found]]
-    ) -> Iterator[tuple[Unit, Found | None]]:
+        self, units: Iterable[Work], work: Callable[[Work], Iterable[Piece]]
+    ) -> Iterator[tuple[Work, Piece | None]]:
         """A unit and one piece of what it found; None after its last."""
 
 
@@ -28,8 +28,8 @@ class Here(Workers):
     """
 
     def map(
-        self, units: Iterable[Unit], work: Callable[[Unit], Iterable[Found]]
-    ) -> Iterator[tuple[Unit, Found | None]]:
+        self, units: Iterable[Work], work: Callable[[Work], Iterable[Piece]]
+    ) -> Iterator[tuple[Work, Piece | None]]:
         for unit in units:
             for found in work(unit):
                 yield unit, found

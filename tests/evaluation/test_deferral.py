@@ -11,7 +11,7 @@ from kad.cli.main import main
 from kad.decoding.deferral import deferral_of
 from kad.evaluation import Block, Job, Method, Plan, Store, deferral, figures, read, run, summaries
 from kad.evaluation.configuration import Configuration
-from kad.evaluation.doubts import FEW, LITTLE, MUCH, doubt, doubts
+from kad.evaluation.doubts import FEW_TOKENS, LITTLE, MUCH, doubt, doubts
 from kad.evaluation.report import results_of
 
 SIGMAS = 4.5  # a false alarm in 150,000; seeds are fixed, so what passed once passes always
@@ -84,11 +84,11 @@ def test_a_trace_tells_the_same_as_its_rows() -> None:
 
 
 def test_doubts_are_about_mixtures_with_enough_tokens() -> None:
-    def of(alpha: float, method: str = "dual", tokens: int = FEW):
+    def of(alpha: float, method: str = "dual", tokens: int = FEW_TOKENS):
         return doubt(Configuration("t", method, 0.4), deferral([{"alphas": [alpha] * tokens}]))
 
     assert [of(x) for x in (LITTLE - 0.001, LITTLE, MUCH, MUCH + 0.01)] == ["little", None, None, "much"]
-    assert of(0.0, tokens=FEW - 1) is None
+    assert of(0.0, tokens=FEW_TOKENS - 1) is None
     assert [of(0.0, method) for method in ("p", "q*", "p*")] == [None] * 3
     assert [of(x, "mine.Own") for x in (0.0, 0.9)] == ["little", None]  # a rule that may look at q*
     assert [of(0.9, m) for m in ("confidence-bet", "cascade-opt", "nudging", "Squared*primal")] == [
@@ -99,7 +99,8 @@ def test_doubts_are_about_mixtures_with_enough_tokens() -> None:
     ]
     assert doubt(Configuration("t", "dual", 0.4), None) is None
     pairs = [
-        (Configuration("t", m, 0.9), deferral([{"alphas": [0.9] * FEW}])) for m in ("fractional", "dual", "fractional")
+        (Configuration("t", m, 0.9), deferral([{"alphas": [0.9] * FEW_TOKENS}]))
+        for m in ("fractional", "dual", "fractional")
     ]
     (sentence,) = doubts(pairs)
     assert sentence.startswith("t: fractional b=0.9 (90%), dual λ=0.9 (90%) can hardly help: more than")

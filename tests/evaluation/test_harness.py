@@ -13,7 +13,7 @@ import torch
 import kad
 from kad.cli.main import main
 from kad.demo import MODELS
-from kad.evaluation import sources
+from kad.evaluation.questions import load_rows
 from kad.evaluation.store import read
 from kad.evaluation.task import messages, render
 from kad.evaluation.tasks import task_of
@@ -32,7 +32,7 @@ OWN_TASKS = TaskManager(include_defaults=False)  # the harness else reads its 13
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     task, file = task_of("embedded"), tmp_path_factory.mktemp("data") / "questions.jsonl"
-    items = task.items(sources.load(task, count=COUNT))
+    items = task.items(load_rows(task, count=COUNT))
     file.write_text("".join(json.dumps({"question": i.question, "answer": i.gold}) + "\n" for i in items))
     return file
 
@@ -88,7 +88,7 @@ def test_samples_do_not_depend_on_the_batch(rows: Path) -> None:
 def test_log_likelihoods_are_those_of_the_target(rows: Path, method: str) -> None:
     """Token by token from full passes of the models, by the target's own formula."""
     model, pair, task = KadLM(method=method, batch_size=3, device="cpu"), kad.demo.load(), task_of("embedded")
-    items = task.items(sources.load(task, count=4))
+    items = task.items(load_rows(task, count=4))
     requests, wanted = [], []
     for item in items:
         prompt = render(pair.tokenizer, messages(task, item))

@@ -13,7 +13,7 @@ from kad.checkpoints import load_checkpoints
 from kad.cli.main import main
 from kad.evaluation.job import Job
 from kad.evaluation.methods import Method, methods_of
-from kad.evaluation.own import LOSSES, SAME, WAYS
+from kad.evaluation.own import LOSSES, SYNONYMS, WAYS
 from kad.evaluation.plan import Block, Plan, from_yaml
 from kad.evaluation.store import read
 
@@ -93,7 +93,7 @@ def test_one_law_has_one_key(mine: str) -> None:
         len(configurations(Method("dual", 0.4), Method("dual", 0.4), placements=PLACEMENTS, temperatures=(1.0,))) == 1
     )
     assert methods_of(f"{mine}.Contrastive") == methods_of(f"{mine}.Contrastive:0.5")
-    for name, same in SAME.items():
+    for name, same in SYNONYMS.items():
         assert [m.name for m in methods_of(f"{name}:0.5")] == [same]
 
 

@@ -17,7 +17,7 @@ from kad.cli.main import main
 from kad.evaluation import comparisons, runner
 from kad.evaluation.answers import Answer, Number
 from kad.evaluation.failures import Unanswered
-from kad.evaluation.grading import grader_of, named
+from kad.evaluation.grading import grader_of, grader_text
 from kad.evaluation.job import Job, Unit
 from kad.evaluation.methods import Method
 from kad.evaluation.plan import Block, Plan
@@ -48,7 +48,7 @@ def test_any_edits(
     world, said, calls = World(tmp_path_factory.mktemp("world"), embedded), {}, []
     world.plan["shots"] = 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "decode", lambda job, unit: engine(said, calls, job, unit))
+        patch.setattr(runner, "call_engine", lambda job, unit: engine(said, calls, job, unit))
         for edits in ([], *changes):
             for name, value in edits:
                 EDITS[name](world, value)
@@ -92,11 +92,11 @@ def check(job: Job, said: dict[str, tuple[Any, ...]], folder: Path) -> None:
         assert {row["item"] for row in rows if row["key"] in own} <= (questions.ids or set())
     results = results_of(folder)
     graders, prompts = (
-        {named(grader_of(q.task.answer)) for q in job.questions},
+        {grader_text(grader_of(q.task.answer)) for q in job.questions},
         {c.prompt for c in job.configurations()},
     )
     now = [row for row in results.rows if configurations[row["key"]].prompt in prompts]
-    assert {named(row["grader"]) for row in now} == graders, "graded by a former grader"
+    assert {grader_text(row["grader"]) for row in now} == graders, "graded by a former grader"
     assert sum(s.answers for s in results.lines) == len(rows)
     assert results.unfinished == []
     assert results.superseded == len(every(folder)) - len(rows)
@@ -104,7 +104,7 @@ def check(job: Job, said: dict[str, tuple[Any, ...]], folder: Path) -> None:
 
 @pytest.fixture
 def world(embedded: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(runner, "decode", lambda job, unit: engine({}, [], job, unit))
+    monkeypatch.setattr(runner, "call_engine", lambda job, unit: engine({}, [], job, unit))
     return World(tmp_path, embedded)
 
 
@@ -290,7 +290,7 @@ def test_an_answer_to_a_former_question_counts_no_more_before_the_new_one_is_the
     once(world)
     world.questions[2] = "Another?"
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "decode", lambda job, unit: (_ for _ in ()).throw(RuntimeError("NaN")))
+        patch.setattr(runner, "call_engine", lambda job, unit: (_ for _ in ()).throw(RuntimeError("NaN")))
         with pytest.raises(Unanswered):
             once(world)
     found = results_of(world.folder / "s")

@@ -12,8 +12,8 @@ import pytest
 from scipy.stats import chisquare
 
 import kad
-from kad.evaluation import sources
 from kad.evaluation.answers import Answer, Number
+from kad.evaluation.questions import load_rows, rows_in
 from kad.evaluation.task import Item, Task, digest, messages, render, shuffled
 from kad.evaluation.tasks import BUILTIN, task_of
 
@@ -29,7 +29,7 @@ FALSE_ALARM = 1e-4  # the shuffles are fixed: what passed once passes always
 @pytest.mark.parametrize("name", SIZES)
 def test_gold_answers_of_the_real_files_extract_to_themselves(name: str) -> None:
     task = task_of(name)
-    items = task.items(sources.load(task, DATA))
+    items = task.items(load_rows(task, DATA))
     assert len(items) == SIZES[name]
     for item in items:
         assert task.answer.score(item.solution, item.gold)[1], item.id
@@ -48,7 +48,7 @@ def test_gold_answers_of_the_real_files_extract_to_themselves(name: str) -> None
 def test_gold_letters_are_uniform(name: str, seed: int) -> None:
     """Among the questions with as many options; the raw TruthfulQA has its best answer first, always."""
     task, counts = task_of(name, seed), defaultdict(Counter)
-    for item in task.items(sources.load(task, DATA)):
+    for item in task.items(load_rows(task, DATA)):
         options = sum(line[1:3] == ". " for line in item.question.split("\n\n")[-1].split("\n"))
         counts[options][item.gold] += 1
     assert sum(sum(c.values()) for c in counts.values()) == SIZES[name]
@@ -60,7 +60,7 @@ def test_gold_letters_are_uniform(name: str, seed: int) -> None:
 
 @real
 def test_seeds_give_other_orders_and_the_same_questions() -> None:
-    first, again, other = (task_of("csqa", seed).items(sources.load(task_of("csqa"), DATA)) for seed in (0, 0, 1))
+    first, again, other = (task_of("csqa", seed).items(load_rows(task_of("csqa"), DATA)) for seed in (0, 0, 1))
     assert first == again
     assert sum(a.question != b.question for a, b in zip(first, other, strict=True)) > 1100
     assert digest(first) == digest(again) != digest(other)
@@ -82,10 +82,10 @@ def test_the_forms_of_the_hub(tmp_path: Path) -> None:
 
 def test_the_embedded_task_makes_its_own_rows() -> None:
     task = task_of("embedded")
-    items = task.items(sources.load(task, count=30))
+    items = task.items(load_rows(task, count=30))
     assert len(items) == 30
     assert all(task.answer.score(i.solution, i.gold)[1] for i in items)
-    assert task.items(sources.load(task, count=10)) == items[:10]
+    assert task.items(load_rows(task, count=10)) == items[:10]
 
 
 @dataclass(frozen=True)
@@ -107,15 +107,15 @@ def test_a_class_and_a_file_of_ones_own(tmp_path: Path, monkeypatch: pytest.Monk
     rows = [{"country": "France", "n": 5}, {"country": "Peru", "n": 4}]
     (tmp_path / "capitals.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     task = task_of(f"{__name__}.Capitals")
-    assert [i.gold for i in task.items(sources.load(task, tmp_path))] == ["5", "4"]
+    assert [i.gold for i in task.items(load_rows(task, tmp_path))] == ["5", "4"]
     form = tmp_path / "task.yaml"
     form.write_text('name: capitals\nquestion: "How long is {country}?"\ngold: "{n}"\nfile: capitals.jsonl\n')
     task = task_of(str(form))
-    assert [i.question for i in task.items(sources.load(task))] == ["How long is France?", "How long is Peru?"]
+    assert [i.question for i in task.items(load_rows(task))] == ["How long is France?", "How long is Peru?"]
     (tmp_path / "quiz.json").write_text(json.dumps([{"q": "Where?", "o": ["bank", "mall"], "a": "mall"}]))
     form.write_text('name: quiz\nkind: letter\nquestion: "{q}"\ngold: "{a}"\noptions: o\nfile: quiz.json\n')
     task = task_of(str(form), shuffle=3)
-    (item,) = task.items(sources.load(task))
+    (item,) = task.items(load_rows(task))
     assert f"{item.gold}. mall" in item.question
     assert "letter of the right option" in task.instruction
 
@@ -146,20 +146,20 @@ def test_other_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             task_of(spec)
     task = task_of("gsm8k")
     with pytest.raises(ValueError, match="there is no folder"):
-        sources.load(task, tmp_path / "nowhere")
+        load_rows(task, tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"holds no data for gsm8k: it looks for gsm8k_test.jsonl"):
-        sources.load(task, tmp_path)
+        load_rows(task, tmp_path)
     (tmp_path / "gsm8k.jsonl").write_text('{"question": "x"}\n')
     with pytest.raises(ValueError, match=r"row 0 of gsm8k cannot be read \(KeyError: 'answer'\)"):
-        task.items(sources.load(task, tmp_path))
+        task.items(load_rows(task, tmp_path))
     (tmp_path / "gsm8k.jsonl").write_text("{oops\n")
     with pytest.raises(ValueError, match="is no JSON"):
-        sources.load(task, tmp_path)
+        load_rows(task, tmp_path)
     (tmp_path / "gsm8k.jsonl").write_text("\n")
     with pytest.raises(ValueError, match="gsm8k has no rows"):
-        sources.load(task, tmp_path)
+        load_rows(task, tmp_path)
     with pytest.raises(ValueError, match="must be ≥ 1"):
-        sources.load(task, tmp_path, 0)
+        load_rows(task, tmp_path, 0)
     twice = [{"ID": 1, "Body": "", "Question": "", "Equation": "", "Answer": 1}] * 2
     with pytest.raises(ValueError, match="rows 0 and 1 of svamp have the same id"):
         task_of("svamp").items(twice)
@@ -201,7 +201,7 @@ def test_prompts_through_templates() -> None:
 
 def test_the_embedded_pair_reads_its_own_form() -> None:
     pair, task = kad.demo.load(), task_of("embedded")
-    item = task.items(sources.load(task, count=1))[0]
+    item = task.items(load_rows(task, count=1))[0]
     assert render(pair.tokenizer, messages(task, item)).endswith(f"q : {item.question} a :")
 
 
@@ -224,4 +224,4 @@ def test_only_a_line_feed_ends_a_row_of_a_file(tmp_path: Path) -> None:
         json.dumps({"question": odd, "answer": "1"}, ensure_ascii=False), encoding="utf-8"
     )
     for name in ("rows.csv", "rows.jsonl"):
-        assert sources.read(tmp_path / name) == [{"question": odd, "answer": "1"}]
+        assert rows_in(tmp_path / name) == [{"question": odd, "answer": "1"}]

@@ -10,8 +10,9 @@ import pytest
 
 from kad.checkpoints import load_checkpoints
 from kad.cli.main import main
-from kad.evaluation import Number, sources
+from kad.evaluation import Number
 from kad.evaluation.job import Job
+from kad.evaluation.questions import counted
 from kad.evaluation.store import read
 from kad.evaluation.task import Item
 from kad.evaluation.tasks import task_of
@@ -27,21 +28,21 @@ def test_parts_are_apart() -> None:
     task = task_of("gsm8k")
     parts = [task.part_of(Item(str(i), "", "", "")) for i in range(2000)]
     assert parts.count("dev") == pytest.approx(400, abs=60)
-    dev, test = (sources.items(task_of("embedded"), None, 300, part) for part in ("dev", "test"))
+    dev, test = (counted(task_of("embedded"), None, 300, part)[0] for part in ("dev", "test"))
     assert len(dev) == len(test) == 300
     assert not {i.question for i in dev} & {i.question for i in test}
-    assert test == sources.items(task_of("embedded"), None, 300, "all")
+    assert test == counted(task_of("embedded"), None, 300, "all")[0]
     with pytest.raises(ValueError, match="the part must be one of all, dev, test"):
-        sources.items(task, None, 1, "train")  # type: ignore[arg-type]
+        counted(task, None, 1, "train")  # type: ignore[arg-type]
 
 
 @real
 def test_parts_of_real_files() -> None:
     task = task_of("svamp")
-    everything, dev, test = ({i.id for i in sources.items(task, DATA, None, part)} for part in ("all", "dev", "test"))
+    everything, dev, test = ({i.id for i in counted(task, DATA, None, part)[0]} for part in ("all", "dev", "test"))
     assert dev | test == everything
     assert not dev & test
-    assert len(sources.items(task, DATA, 7, "dev")) == 7
+    assert len(counted(task, DATA, 7, "dev")[0]) == 7
 
 
 def test_a_search_asks_development_questions_alone(tmp_path: Path, capsys) -> None:
@@ -70,7 +71,7 @@ def test_a_search_asks_development_questions_alone(tmp_path: Path, capsys) -> No
     )
     configurations, rows, manifest = read(folder)
     assert {s["part"] for s in manifest["sessions"]} == {"dev"}
-    allowed = {i.gold + i.id for i in sources.items(task_of("embedded"), None, 10, "dev")}
+    allowed = {i.gold + i.id for i in counted(task_of("embedded"), None, 10, "dev")[0]}
     assert {r["gold"] + r["item"] for r in rows} == allowed
     best = max(sum(r["correct"] for r in rows if r["key"] == key) / 10 for key in configurations)
     assert found["accuracy"] == best
@@ -121,7 +122,7 @@ def test_refusals(tmp_path: Path, capsys) -> None:
 
     with pytest.raises(ValueError, match="development questions alone"):
         tune("dual", replace(plan, part="test"), load_checkpoints({}), tmp_path / "t", 1, ("models",))
-    assert Job(plan, load_checkpoints({})).questions[0].items == sources.items(task_of("embedded"), None, 5, "dev")
+    assert Job(plan, load_checkpoints({})).questions[0].items == counted(task_of("embedded"), None, 5, "dev")[0]
 
 
 def search(capsys, folder: Path, *more: str) -> dict:
