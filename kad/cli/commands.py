@@ -93,7 +93,7 @@ def add(one: Parser, field: dataclasses.Field[Any], hint: Any) -> None:
         one.add_argument(f"--{field.name}", type=hint, default=field.default, help=about)
 
 
-def run(arguments: Sequence[str]) -> int:
+def carry(arguments: Sequence[str]) -> int:
     """Parse and call. Modules that the arguments name may come from the current folder."""
     top, given = parser(), gathered([underscored(a) for a in arguments])
     try:

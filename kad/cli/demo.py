@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.progress import TaskID
 
 from ..checkpoints import Checkpoints, of_pair
+from ..defaults import TEMPERATURE
 from ..demo import MODELS, load
 from ..evaluation.job import Job
 from ..evaluation.methods import methods_of
@@ -22,7 +23,7 @@ from ..evaluation.store import Store, check_folder
 from ..evaluation.traces import explain
 from ..extras import need
 from ..terminal import Console, bar
-from .demo_tables import FILTER, OURS, TEMPERATURE, WINDOWS, Shown, draw_pictures, show_tables
+from .demo_tables import FILTER, OURS, WINDOWS, Shown, draw_pictures, show_tables
 from .evaluate import with_progress
 from .options import Demo
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ..decoding.colour import LEGEND, coloured
 from ..decoding.generate import generate
+from ..defaults import TEMPERATURE
 from ..demo import Quartet
 from ..demo.problems import Problem, aligned, held_out, prompt
 from ..evaluation import figures
@@ -26,7 +27,7 @@ from ..plots import save
 from ..terminal import Console
 from .evaluate import two_places
 
-TEMPERATURE, FILTER, WINDOWS = 0.7, 0.3, (3, 5, 7)
+FILTER, WINDOWS = 0.3, (3, 5, 7)
 OURS = Method("dual", 0.4)
 OTHERS = Method("p"), Method("q*"), Method("nudging", 0.4), Method("implicit-reward", 1.0)
 ALONE = {"p": "p (large base)", "q*": "q* (small aligned)", "p*": "p* (large aligned)"}
@@ -42,7 +43,7 @@ CAVEATS = (
 )
 
 Cells = dict[str, list[str]]  # a table by the first cells of its rows; the first row has the heads
-Run = tuple[Method, Placement, int, bool, bool]  # method, placement, window, greedy, under the common filter
+RunKey = tuple[Method, Placement, int, bool, bool]  # method, placement, window, greedy, under the common filter
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,9 @@ class Shown:
         return list(dict.fromkeys(c.of for c in self.configurations.values()))
 
     @cached_property
-    def lines(self) -> dict[Run, Summary]:
+    def lines(self) -> dict[RunKey, Summary]:
         """Every run's summary."""
-        found = dict[Run, Summary]()
+        found = dict[RunKey, Summary]()
         for s in summaries(self.configurations, self.rows):
             c = s.configuration
             found[c.of, c.placement, c.window, c.temperature is None, bool(c.filtered)] = s

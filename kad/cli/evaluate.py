@@ -37,19 +37,19 @@ ROLES = ("base", "proxy", "reference", "aligned")
 
 def evaluate(o: Eval) -> None:
     """``kad eval``."""
-    places, options = o.places, options_of(o)
+    places, options = o.places, plan_options(o)
     if o.preset is None:
-        plan, shapes = Plan(tasks_of(o, o.protocol == "paper"), (block_of(o),), **options), None
+        plan, shapes = Plan(tasks_of(o, o.protocol == "paper"), (axes_of(o),), **options), None
     else:
         preset = preset_of(o.preset)
         places = {role: place or preset.places[role] for role, place in places.items()}
         options |= {"tasks": o.task} if o.task else {}
-        options |= {"blocks": (block_of(o),)} if o.method else {}
+        options |= {"blocks": (axes_of(o),)} if o.method else {}
         plan, shapes = preset.plan(**options), preset.shapes
     carry_out(o, plan, places, o.data, o.batch, shapes)
 
 
-def options_of(o: Eval) -> dict[str, Any]:
+def plan_options(o: Eval) -> dict[str, Any]:
     """What a plan is told beside its tasks and blocks; what is not said is left to it."""
     said: dict[str, Any] = {"new_tokens": o.new_tokens, "template": tuple(variables(o.template_option).items()) or None}
     return {
@@ -58,7 +58,7 @@ def options_of(o: Eval) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def block_of(o: Eval) -> Block:
+def axes_of(o: Eval) -> Block:
     """The axes."""
     filters = tuple((k, v) for k, v in (("top_p", o.top_p), ("top_k", o.top_k), ("min_p", o.min_p)) if v is not None)
     both = (filters,) if o.control is None else (filters, (("min_p", o.control),))

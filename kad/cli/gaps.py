@@ -41,7 +41,7 @@ def measure_gaps(o: Gaps) -> None:
         heat = None if o.greedy else o.temperature or own.temperature or TEMPERATURE
         length = o.max_new_tokens if o.max_new_tokens is not None else own.max_new_tokens or NEW_TOKENS
         groups, others = [written(checkpoints, prompts, writer_of(o.along), heat, length, o.seed, o.chat)], []
-    found = over_steps(o, checkpoints, groups, rules)
+    found = rules_over_texts(o, checkpoints, groups, rules)
     if not found:
         raise ValueError(f"none of the methods in {o.results} defers tokens of p; name rules with --method.")
     show_gaps(o, found, [f"{c.task}: {c.of.label}" for c in others])
@@ -92,7 +92,7 @@ def read_prompts(prompt: str | None, file: Path | None) -> list[str]:
     return found
 
 
-def over_steps(
+def rules_over_texts(
     o: Gaps, checkpoints: Checkpoints, groups: Sequence[Texts], rules: Sequence[Method]
 ) -> list[OnSteps]:  # fmt: skip
     """Every rule on every group, or where none is named each text's own; with a bar on the standard error."""

@@ -38,10 +38,10 @@ def write_text(o: Generate) -> None:
         target=choose_target(o, models.get("reference")), window=o.window, tokenizer=tokenizer,
         proxy_tokenizer=loaded.proxy_tokenizer, seed=o.seed, stop_strings=list(o.stop) or None, compile=o.compile,
         template=variables(o.template_option) if o.template_option else None,
-        streamer=ColourStreamer(tokenizer, console) if o.stream else None, **sampling_of(o),
+        streamer=ColourStreamer(tokenizer, console) if o.stream else None, **drawing_of(o),
     )  # fmt: skip
     if o.json:
-        print(json_text(answer_of(out.trace, tokenizer)))
+        print(json_text(told_as_json(out.trace, tokenizer)))
     elif not o.stream:
         ids = out.trace.emitted[0]
         generated(console, coloured(out.trace, tokenizer), tokenizer.decode(ids, skip_special_tokens=True))
@@ -65,7 +65,7 @@ def check(o: Generate) -> None:
         raise ValueError("give either --target or --loss and --solver, not both.")
 
 
-def sampling_of(o: Generate) -> dict[str, Any]:
+def drawing_of(o: Generate) -> dict[str, Any]:
     """The settings that were given. Whoever names one of sampling wants to sample."""
     drawn, others = ("temperature", "top_p", "top_k", "min_p"), ("repetition_penalty", "max_new_tokens")
     given = {name: getattr(o, name) for name in (*drawn, *others) if getattr(o, name) is not None}
@@ -74,7 +74,7 @@ def sampling_of(o: Generate) -> dict[str, Any]:
     return given
 
 
-def answer_of(trace: Trace, tokenizer: Any) -> dict[str, Any]:
+def told_as_json(trace: Trace, tokenizer: Any) -> dict[str, Any]:
     """For JSON: the text, its tokens and the totals."""
     ids, special = trace.emitted[0], special_ids(tokenizer)
     tokens = [
@@ -106,14 +106,14 @@ def chat_of(text: str, system: str | None) -> list[dict[str, str]]:
 def choose_target(o: Generate, reference: Any) -> Target:
     """A target given whole, or the mixture of a loss and a solver."""
     if o.target is not None:
-        return completed(o.target, o.placement, reference)
+        return with_shell_options(o.target, o.placement, reference)
     loss = o.loss if o.loss is not None else Logistic()
     by_threshold = loss.strict and not loss.reads_proxy
     solver = o.solver or (Dual(threshold=THRESHOLD) if by_threshold else Primal(BUDGET))
     return Mixture(loss, solver, o.placement)
 
 
-def completed(target: Target, placement: Placement, reference: Any) -> Target:
+def with_shell_options(target: Target, placement: Placement, reference: Any) -> Target:
     """The target with what the shell gives by other options, if it has such fields."""
     fields = {field.name for field in dataclasses.fields(target)} if dataclasses.is_dataclass(target) else set[str]()
     more: dict[str, Any] = {"placement": placement} if "placement" in fields and placement != "models" else {}

@@ -20,12 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     harness = arguments[:1] == ["lm-eval"]  # its options, and how it ends, are the harness's
     try:
         if harness:
-            from ..evaluation.harness import run
+            from ..evaluation.harness import harness_main
 
-            return run(arguments[1:])
+            return harness_main(arguments[1:])
         from . import commands
 
-        return commands.run(arguments)
+        return commands.carry(arguments)
     except KeyboardInterrupt:
         print("kad: interrupted", file=sys.stderr)
         return 130

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from ..defaults import BUDGET, NEW_TOKENS, TEMPERATURE, THRESHOLD, WINDOW
 from ..evaluation.kinds import KINDS
 from ..evaluation.presets import PRESETS
 from ..evaluation.protocol import PAPER_SENTENCE
@@ -18,7 +19,7 @@ from ..theory.families import Family
 Window = int | Literal["auto"]
 VARIABLE = "A variable for the chat template, such as enable_thinking=false."
 OWN = "by name or import path"
-METHODS = (
+METHOD_TEXTS = (
     f"{', '.join(KINDS)}, with a value or several as in dual:0.3,0.4; any loss with any solver, as in "
     '"Squared*primal:0.5,0.9" or "mine.MyLoss*dual,exact:0.5"; or a target\'s import path, as in mine.MyTarget:0.5,1'
 )
@@ -35,7 +36,7 @@ def argument(about: str, **how: Any) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weights:
+class Placed:
     """Where models run, and with what numbers."""
 
     dtype: str = option("Of the models' weights: auto, float32, bfloat16 or float16.", "auto")
@@ -43,7 +44,7 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TwoModels(Weights):
+class TwoModels(Placed):
     """p and q*."""
 
     base: str | None = option("The large base model p: a folder or a hub id.")
@@ -84,9 +85,7 @@ class Demo:
     """Show on the embedded pair that the method works: a table, a picture and coloured examples."""
 
     runs: ClassVar[str] = "kad.cli.demo:show_demo"
-    output: Path | None = option(
-        "The folder of results (default the first free kad-demo-N); a stopped run goes on there."
-    )
+    output: Path | None = option("The folder of results, by default a new one; a stopped run goes on there.")
     quick: bool = option("Fewer problems and one seed, in about a minute.", False)
     full: bool = option("More parameters, and every method under one common filter too.", False)
     retrain: bool = option("First train the four models into --models (at most 15 minutes on two cores).", False)
@@ -111,18 +110,14 @@ class Generate(Fast, TwoModels, Prompted):
     proxy_system: str | None = option("A system prompt that only the proxy reads (with --chat or --proxy-chat).")
     template_option: tuple[str, ...] = option(VARIABLE, ())
     loss: Loss | None = option(f"The loss, {OWN}; by default the logistic one.")
-    solver: Solver | None = option(
-        f"The solver, {OWN}; by default a dual at 0.4, or where the loss has none a primal at 0.9."
-    )
+    solver: Solver | None = option(f"The solver, {OWN}; by default a dual at {THRESHOLD}, else a primal at {BUDGET}.")
     placement: Placement = option("Where the temperature enters.", "models")
     target: Target | None = option(f"Instead of a loss and a solver: a target, {OWN}.")
-    window: Window = option("Speculative drafts a round; 0 is plain decoding; auto chooses while running.", 3)
-    max_new_tokens: int | None = option("Tokens to generate at most; by default the aligned model's setting, else 256.")
-    greedy: bool = option(
-        "Take the most probable token; the default unless the aligned model's settings say sample.", False
-    )
+    window: Window = option("Speculative drafts a round; 0 is plain decoding; auto chooses while running.", WINDOW)
+    max_new_tokens: int | None = option(f"Tokens at most; by default the aligned model's, else {NEW_TOKENS}.")
+    greedy: bool = option("Take the most probable token; so by default if the aligned model's settings do.", False)
     sample: bool = option("Sample; so do --temperature, --top-p, --top-k and --min-p.", False)
-    temperature: float | None = option("Sampling temperature; by default the aligned model's setting, else 0.7.")
+    temperature: float | None = option(f"Sampling temperature; by default the aligned model's, else {TEMPERATURE}.")
     top_p: float | None = option("Nucleus filter on both models' distributions, before the rule.")
     top_k: int | None = option("Top-k filter on both models' distributions, before the rule.")
     min_p: float | None = option("Min-p filter on both models' distributions, before the rule.")
@@ -178,9 +173,9 @@ class Gaps(TwoModels, Prompted):
     task: tuple[str, ...] = option("With --results: a task that is a YAML file or an import path.", ())
     n: int = option("Steps of every group of texts, drawn at random; 0 is all of them.", 200)
     seed: int = option("Of the texts and of the steps.", 0)
-    temperature: float | None = option("Of prompts' replies; by default the aligned model's setting, else 0.7.")
+    temperature: float | None = option(f"Of prompts' replies; by default the aligned model's, else {TEMPERATURE}.")
     greedy: bool = option("Write the replies greedily.", False)
-    max_new_tokens: int | None = option("The longest reply to a prompt; by default the aligned model's, else 256.")
+    max_new_tokens: int | None = option(f"The longest reply; by default the aligned model's, else {NEW_TOKENS}.")
     time_limit: float = option("Seconds that Exact may take for a step and a budget.", 1.0)
     plots: Path | None = option("Write the figure gaps.png, for several tasks one each, to this new folder.")
     output: Path | None = option("Write every step's numbers to this new .csv file.")
@@ -208,7 +203,7 @@ class Bench(Fast, TwoModels):
     acceptance: float | None = option("Accept drafts at this rate (SYNTHETIC; 0.78 for random weights).")
     deferral: float = option("With a synthetic acceptance: the share of last tokens that is deferred.", 0.2)
     greedy: bool = option("Greedy decoding, with the acceptance that the models give.", False)
-    target: Target | None = option(f"Instead of the dual at 0.4: a target, {OWN}.")
+    target: Target | None = option(f"Instead of the dual at {THRESHOLD}: a target, {OWN}.")
     threads: int | None = option("CPU threads.")
     output: Path | None = option("Write results.json and speed.png to this folder.")
     seed: int = option("Of weights and prompts.", 0)
@@ -222,7 +217,7 @@ class OnTasks(FourModels):
     batch: int = option("Questions decoded at once.", 64)
     template_option: tuple[str, ...] = option(VARIABLE, ())
     seeds: int = option("How many samples of every question.", 1)
-    temperature: float = option("Of sampling.", 0.7)
+    temperature: float = option("Of sampling.", TEMPERATURE)
     new_tokens: int | None = option("The longest reply; by default the task's own.")
     placement: tuple[str, ...] = option("Where the temperature enters: models, draws or mixture.", ("models",))
     task: tuple[str, ...] = option(f"{', '.join(BUILTIN)}, a YAML file or an import path.", ())
@@ -247,7 +242,7 @@ class Eval(Reported, OnTasks):
     """
 
     runs: ClassVar[str] = "kad.cli.evaluate:evaluate"
-    method: tuple[str, ...] = option(f"{METHODS}. By default all that the models allow.", ())
+    method: tuple[str, ...] = option(f"{METHOD_TEXTS}. By default all that the models allow.", ())
     window: tuple[int, ...] = option("Speculative drafts a round.", (0,))
     greedy: bool = option("Decode greedily instead, once.", False)
     top_p: float | None = option("One common nucleus filter on every model, before the rule.")
@@ -277,7 +272,7 @@ class Sweep(Reported, FourModels):
 class Tune(OnTasks):
     """Choose a method's parameter on development questions, then the window for speed; test questions are not asked."""
 
-    runs: ClassVar[str] = "kad.cli.tune:choose"
+    runs: ClassVar[str] = "kad.cli.tune:tune_method"
     method: str = option("A method with a parameter, as for kad eval.", "dual")
     trials: int = option("The budget: settings to try; those of an earlier search of the same in the folder count.", 12)
     low: float | None = option("The lowest value of the parameter; by default the method's own.")

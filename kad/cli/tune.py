@@ -17,7 +17,7 @@ from .options import Tune
 from .variables import variables
 
 
-def choose(o: Tune) -> None:
+def tune_method(o: Tune) -> None:
     """``kad tune``."""
     console = Console()
     tasks, chosen = tasks_of(o), one_method(o.method)

@@ -80,7 +80,11 @@ def decoder(
     request = Request(
         proxy, target, window, vocabulary, compile, keep_top_k=keep_top_k, vocabulary_map=vocabulary_map, **options
     )  # fmt: skip
-    return lambda *given, **named: begin(*given, request=request, **named).output()
+
+    def decode(*given: Any, **named: Any) -> Tensor | Output:
+        return begin(*given, request=request, **named).output()
+
+    return decode
 
 
 @dataclass
@@ -102,7 +106,7 @@ class Run:
     def rounds(self) -> Iterator[Round]:
         """Decode, and show every round after it."""
         seen = self.loop.seen = list[Round]()
-        while not self.loop.finished:
+        while not self.loop.journal.finished:
             with torch.no_grad():
                 self.loop.round()
             yield from seen
@@ -114,7 +118,7 @@ class Run:
         """Decode to the end."""
         journal, trace = self.loop.journal, self.loop.run()
         self.close()
-        trace.settings.update(settings_of(self.request, self.loop.sampling, self.stops, journal.limit))
+        trace.settings.update(settings_used(self.request, self.loop.sampling, self.stops, journal.limit))
         if self.loop.proxy.coverage is not None:
             trace.settings["mapped_mass"] = self.loop.proxy.coverage
         sequences = journal.text[:, : journal.width + trace.ids.shape[1]]
@@ -176,7 +180,7 @@ def sampling_of(ready: Ready, ids: Tensor, logits_processor: Any, config: Any) -
     return Sampling(bool(config.do_sample), processors, ready.forbidden, both, arithmetic)
 
 
-def settings_of(request: Request, sampling: Sampling, stops: list[int], limit: int) -> dict[str, object]:
+def settings_used(request: Request, sampling: Sampling, stops: list[int], limit: int) -> dict[str, object]:
     """What was used in the end, for the trace."""
     window = request.window if isinstance(request.window, int) else repr(request.window)
     return {

@@ -42,6 +42,10 @@ class Journal:
         self.scores: list[list[Tensor]] | None = [[] for _ in range(rows)] if keep_scores else None
         self.rounds: list[Verdicts] = []
 
+    @property
+    def finished(self) -> bool:
+        return bool(self.done.all())
+
     def is_stop(self, token: Tensor) -> Tensor:
         """Which tokens end a row, on the CPU."""
         return torch.isin(token.cpu(), self.stops)

@@ -69,24 +69,19 @@ class Decoder:
         self.law = Asked(target, sampling.temperature, sampling.arithmetic, chance.greedy, scores)
         self.pace = Constant(window) if isinstance(window, int) else window.pace(self.law.lazy, chance.settled)
         self.owed: Owed | None = None
-        self.asked = target, sampling.temperature
         self.seen: list[Round] | None = None  # rounds, where somebody looks at them
         self.settled: Tensor | None = None  # the tokens that this round settled
 
-    @property
-    def finished(self) -> bool:
-        return bool(self.journal.done.all())
-
     def run(self) -> Trace:
         """Decode until every row is done."""
-        while not self.finished:
+        while not self.journal.finished:
             self.round()
         return self.trace()
 
     def round(self) -> None:
         """Draft, verify, and end what is to end."""
         drafts = self.draft()
-        if not self.finished:
+        if not self.journal.finished:
             self.verify(drafts)
         if self.watch is not None and (cut := self.watch(self.journal)) is not None:
             self.journal.cut(cut)
@@ -115,7 +110,9 @@ class Decoder:
                 break
             lengths = (journal.width + journal.length[self.rows] + count).unsqueeze(-1)
             logits = self.proxy.logits(where, 1).to(self.device)
-            q = self.sampling.read(logits, self.places(lengths, where.unsqueeze(-1))).at((slice(None), 0))
+            q = self.sampling.read(logits, Places(self.journal, self.rows, lengths, where.unsqueeze(-1))).at(
+                (slice(None), 0)
+            )
             self.check(q, self.proxy, where)
             settles = owed if step == 0 else torch.zeros_like(owed)
             chance = self.ask("draft", where, step)
@@ -188,9 +185,10 @@ class Decoder:
         if bool(owes.any()):
             self.owed = Owed(owes, p, r, alpha_here)
         if self.seen is not None:
-            settled = torch.full_like(accepted, -1) if self.settled is None else self.settled
-            last = token.cpu().where(replaced | keep, -1)
-            self.seen.append(Round(*self.asked, trial, case, self.rows, settled, accepted, last, owes))
+            terms, last = self.law.terms, token.cpu().where(replaced | keep, -1)
+            self.seen.append(
+                Round(terms.target, terms.temperature, trial, case, self.rows, self.settled, accepted, last, owes)
+            )
         self.pace.verified(time.perf_counter() - start, drafts.width + 1)
         self.pace.judged(drafts.chances[running], count[running], accepted[running], alpha_here[running])
 
@@ -202,7 +200,7 @@ class Decoder:
         )
         # After a drafted stop token nothing follows: what stands there is never read.
         after = stopped.unsqueeze(-1) & (place == count.unsqueeze(-1))
-        places = self.places(lengths, drafts.places(running) & ~after)
+        places = Places(self.journal, self.rows, lengths, drafts.places(running) & ~after)
         base = self.read_all(self.base, running, count, places)
         reference = self.read_all(self.reference, running, count, places, False) if self.reference else None
         return Trial(base, reference, drafts, running)
@@ -275,21 +273,13 @@ class Decoder:
 
         Not with processors that read the ids: they must see the full batch throughout. Nor where a lane cannot.
         """
-        running = self.running
-        if (
-            self.sampling.reads_prefix
-            or any(lane.fixed_rows for lane in self.lanes)
-            or not bool(running.any())
-            or 2 * int(running.sum()) > len(self.rows)
-        ):
+        index = self.running.nonzero().squeeze(-1)
+        fixed = self.sampling.reads_prefix or any(lane.fixed_rows for lane in self.lanes)
+        if fixed or not 0 < 2 * len(index) <= len(self.rows):
             return
-        index = running.nonzero().squeeze(-1)
         self.owed = self.owed.select(index) if self.owed is not None else None
         for lane in self.lanes:
             lane.select(index)
-
-    def places(self, lengths: Tensor, needed: Tensor) -> Places:
-        return Places(self.journal, self.rows, lengths, needed)
 
     def write(self, token: Tensor, at: Tensor, where: Tensor) -> None:
         """Put a token at continuation place ``at`` of the rows ``where``, and tell the lanes."""

@@ -101,7 +101,9 @@ class Pair:
         >>> pair = kad.demo.load()
         >>> prompt = "q : tom has 6 apples . he loses 2 . he finds 9 more . how many apples does tom have now ? a :"
         >>> for round in pair.rounds(prompt, kad.dual(0.4), max_new_tokens=8):
-        ...     print(pair.tokenizer.convert_ids_to_tokens(round.drafts[0]), round.accepted.tolist())
+        ...     print(pair.tokenizer.decode(round.drafts[0]), "|", int(round.accepted), "|", pair.tokenizer.decode(round.token))
+        first 6 - | 3 | 2
+        = 4 . | 3 | then
         """
         return self.begun(prompt, target, window, options).rounds()
 

@@ -23,7 +23,8 @@ class Round:
         trial: what was read.
         case: what follows for the drafts.
         rows: ``(B,)``, the rows' numbers in the batch.
-        settled: ``(B,)``, the token that the last round owed and this one began with; −1 where nothing was owed.
+        settled: ``(B,)``, the token that the last round owed and this one began with, −1 where nothing was owed; None if
+            nothing was owed anywhere.
         accepted: ``(B,)``, how many drafts stand.
         token: ``(B,)``, the token behind these: a replacement, or the last one; −1 where there is none yet.
         owed: ``(B,)``, rows whose next token waits for q*.
@@ -34,7 +35,7 @@ class Round:
     trial: Trial
     case: Case
     rows: Tensor
-    settled: Tensor
+    settled: Tensor | None
     accepted: Tensor
     token: Tensor
     owed: Tensor

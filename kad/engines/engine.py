@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..decisions import Reading
 from ..decoding.trace import Trace
+from ..defaults import NEW_TOKENS
 from ..target import Target
 
 CAPABILITIES = ("origins", "alphas", "counts", "trace", "score", "windows", "placements", "two vocabularies")
@@ -28,7 +29,7 @@ class Settings:
         stop_strings: a text ends at the first of them.
     """
 
-    new_tokens: int = 256
+    new_tokens: int = NEW_TOKENS
     temperature: float | None = None
     top_k: int | None = None
     top_p: float | None = None

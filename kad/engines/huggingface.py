@@ -75,7 +75,7 @@ class HuggingFace(Engine):
         )  # fmt: skip
         seconds = time.perf_counter() - start
         texts = tokenizer.batch_decode(out.trace.emitted, skip_special_tokens=True)
-        return Generations([generated(out.trace, i, text) for i, text in enumerate(texts)], seconds, out.trace)
+        return Generations([text_of_row(out.trace, i, text) for i, text in enumerate(texts)], seconds, out.trace)
 
     def score(self, ids: Tensor, target: Target, settings: Settings, *, start: int = 0, base: str = "base") -> Scores:
         models = self.checkpoints.models | {"base": self.checkpoints.models[base]}
@@ -91,7 +91,7 @@ class HuggingFace(Engine):
         return Scores(pi, read, proxy)
 
 
-def generated(trace: Trace, row: int, text: str) -> Generated:
+def text_of_row(trace: Trace, row: int, text: str) -> Generated:
     """What a trace says of one row."""
     length = int(trace.lengths[row])
     drafted = [int(r.drafted[row]) for r in trace.rounds if r.drafted[row] >= 0]

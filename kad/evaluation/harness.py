@@ -117,7 +117,7 @@ and those of the harness's model hf, such as enable_thinking=False. The harness'
 """
 
 
-def run(arguments: Sequence[str]) -> int:
+def harness_main(arguments: Sequence[str]) -> int:
     """The harness's own command line, with this model unless another is named."""
     from lm_eval.__main__ import cli_evaluate
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from .methods import Method
 from .plan import Block, Plan
-from .protocol import NEW_TOKENS, TASKS, TEMPERATURE
+from .protocol import PAPER_TEMPERATURE, PAPER_TOKENS, TASKS
 
 BETS = tuple(Method("confidence-bet", x) for x in (0.0, 0.1, 0.2))  # of the follow-up
 GRID = (
@@ -50,13 +50,13 @@ class Preset:
 
     def plan(self, seeds: int = 1, **changes: Any) -> Plan:
         """Quality at γ = 0 over the grid, which is the paper's under its protocol, then speed at γ 3, 5 and 7."""
-        grid, heat = PAPER_GRID if changes.get("protocol") == "paper" else GRID, (TEMPERATURE,)
+        grid, heat = PAPER_GRID if changes.get("protocol") == "paper" else GRID, (PAPER_TEMPERATURE,)
         blocks = (Block(grid, temperatures=heat), Block(SPEED, windows=WINDOWS, temperatures=heat))
         own: dict[str, Any] = {
             "tasks": TASKS,
             "blocks": blocks,
             "seeds": tuple(range(seeds)),
-            "new_tokens": NEW_TOKENS,
+            "new_tokens": PAPER_TOKENS,
             "template": self.template,
         }
         return Plan(**(own | changes))

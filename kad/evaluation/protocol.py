@@ -15,8 +15,8 @@ from .task import Item, Part, Protocol, Row, Task
 from .tasks import Choice, task_of
 
 TASKS = ("gsm8k", "math500", "svamp", "arc", "csqa", "truthfulqa")
-NEW_TOKENS = 1024  # the limit for every task
-TEMPERATURE = 0.7
+PAPER_TOKENS = 1024  # the limit for every task
+PAPER_TEMPERATURE = 0.7
 STEPS = "Work through the task one step at a time, and finish with your answer."
 BOX = "Give the final result in the form \\boxed{result}."
 CHOOSE = "Below is a question and its options, exactly one of which is right."
@@ -55,7 +55,7 @@ class AsInPaper(Task):
     """
 
     instruction = STEPS
-    new_tokens = NEW_TOKENS
+    new_tokens = PAPER_TOKENS
     drops_instruction = True
 
     def __init__(self, of: Task) -> None:
@@ -113,7 +113,7 @@ def departures(c: Configuration) -> list[str]:
     """
     alone = c.of.kind.alone or c.temperature is None
     found = {
-        c.heat: c.temperature != TEMPERATURE, f"at most {c.new_tokens} new tokens": c.new_tokens != NEW_TOKENS,
+        c.heat: c.temperature != PAPER_TEMPERATURE, f"at most {c.new_tokens} new tokens": c.new_tokens != PAPER_TOKENS,
         f"temperature on the {c.placement}": not alone and c.placement != "models", c.filtered: bool(c.filtered),
         f"part {c.part}": c.part not in (None, "all"),
         "the template may think": dict(c.template).get("enable_thinking", True) is not False,

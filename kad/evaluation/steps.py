@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..checkpoints import Checkpoints
 from ..checks import whole
+from ..defaults import NEW_TOKENS, TEMPERATURE
 from ..engines import HuggingFace
 from ..mixture import dual
 from ..version import LAW_VERSION
@@ -70,8 +71,8 @@ class Steps:
 
 
 def written(
-    checkpoints: Checkpoints, prompts: Sequence[str], method: Method, temperature: float | None = 0.7,
-    new_tokens: int = 256, seed: int = 0, chat: bool = False,
+    checkpoints: Checkpoints, prompts: Sequence[str], method: Method, temperature: float | None = TEMPERATURE,
+    new_tokens: int = NEW_TOKENS, seed: int = 0, chat: bool = False,
 ) -> Texts:  # fmt: skip
     """Replies that a method writes now, without filters.
 
