@@ -15,11 +15,11 @@ from transformers.cache_utils import DynamicCache
 from transformers.generation import utils
 
 from ..chances import Sampled, passed
-from ..decoding.generate import generate
+from ..checkpoints import Checkpoints
 from ..decoding.huggingface import cache_name
 from ..decoding.model import Observer, unobserved
 from ..decoding.trace import Trace
-from ..decoding.window import AutoWindow
+from ..engines import HuggingFace, Settings
 from ..mixture import Base
 from ..target import Target
 from .pairs import Models
@@ -41,7 +41,7 @@ class Race:
 
     @property
     def options(self) -> dict[str, Any]:
-        """For both sides' ``generate``: no filter, no stop token, a fixed number of tokens."""
+        """For Hugging Face's ``generate``: no filter, no stop token, a fixed number of tokens."""
         options: dict[str, Any] = {"max_new_tokens": self.tokens, "do_sample": self.sample}
         return options | ({"top_k": 0, "temperature": 1.0, "top_p": 1.0} if self.sample else {})
 
@@ -77,12 +77,11 @@ class Synthetic(Sampled):
 
 def kad_with(window: int | str, target: Target | None, race: Race) -> Emitted:
     chance = None if race.acceptance is None or not race.sample else Synthetic(race.acceptance, race.deferral)
-    out = generate(
-        race.models.base, race.models.proxy, input_ids=race.prompts, target=target or race.target,
-        window=AutoWindow() if window == "auto" else int(window), generator=chance, compile=race.compile,
-        observer=race.observer, **race.options,
-    )  # fmt: skip
-    return out.sequences[:, race.prompts.shape[1] :], out.trace
+    models = {"base": race.models.base, "proxy": race.models.proxy}
+    engine = HuggingFace(Checkpoints(models, None), race.compile, chance, race.observer)
+    settings = Settings(race.tokens, 1.0 if race.sample else None, window="auto" if window == "auto" else int(window))
+    out = engine.generate(race.prompts.tolist(), target or race.target, settings)
+    return torch.tensor([text.ids for text in out.texts]), out.trace
 
 
 def base_alone(race: Race, **more: Any) -> Emitted:

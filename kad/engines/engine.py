@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -34,7 +34,7 @@ class Settings:
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
-    window: int = 0
+    window: int | Literal["auto"] = 0
     stop_strings: tuple[str, ...] = ()
 
 
@@ -122,8 +122,3 @@ class Engine(ABC):
     def score(self, ids: Tensor, target: Target, settings: Settings, *, start: int = 0, base: str = "base") -> Scores:
         """π after every token of ``ids (B, L)`` from ``start`` on, under the settings."""
         raise ValueError(f"the engine {self.name} cannot score texts; use one that has the capability 'score'.")
-
-    def needs(self, capability: str, what: str) -> None:
-        """Raise a ValueError if the engine lacks a capability that ``what`` needs."""
-        if capability not in self.capabilities:
-            raise ValueError(f"{what} needs an engine that knows {capability}, and {self.name} does not.")

@@ -10,15 +10,20 @@ from typing import Any
 from torch import Tensor
 from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from ..chances import Chance
 from ..checkpoints import Checkpoints
-from ..decoding.generate import generate
+from ..decoding.model import Observer, unobserved
+from ..decoding.pair import Pair
 from ..decoding.trace import Trace
 from ..target import Target
 from .engine import CAPABILITIES, Engine, Generated, Generations, Scores, Settings
 from .full_pass import full_pass
 
 DECIMALS = 5  # of α in the results
-PLAIN = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0}  # against what a checkpoint's own settings may add
+PLAIN: dict[str, Any] = {
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+}  # against what a checkpoint's own settings may add
 
 
 @dataclass
@@ -27,7 +32,9 @@ class HuggingFace(Engine):
 
     Attributes:
         checkpoints: the models by role, and their tokenizers.
-        compile: see `kad.generate`.
+        compile: see `kad.Pair`.
+        chance: the source of draws where no seeds are given; None is torch's own.
+        observer: within which every pass runs; see `kad.Options`.
 
     >>> from kad.checkpoints import load_checkpoints
     >>> import kad
@@ -40,6 +47,8 @@ class HuggingFace(Engine):
 
     checkpoints: Checkpoints
     compile: bool = False
+    chance: Chance | None = None
+    observer: Observer = unobserved
     capabilities = frozenset(CAPABILITIES)
 
     @property
@@ -63,31 +72,25 @@ class HuggingFace(Engine):
     ) -> Generations:
         models, start = self.checkpoints.models, time.perf_counter()
         tokenizer = self.checkpoints.tokenizer_of(base)
-        options: dict[str, Any] = PLAIN | {"max_new_tokens": settings.new_tokens, "do_sample": False}
+        other = None if proxy_prompts is None else self.checkpoints.proxy_tokenizer
+        options = PLAIN | {"max_new_tokens": settings.new_tokens, "do_sample": settings.temperature is not None}
         if settings.temperature is not None:
-            options |= {"do_sample": True, "temperature": settings.temperature, "top_k": settings.top_k or 0}
-            options |= {"top_p": settings.top_p or 1.0, "min_p": settings.min_p, "seed": seeds}
-        if proxy_prompts is not None:
-            options |= {"proxy_tokenizer": self.checkpoints.proxy_tokenizer, "proxy_prompt": proxy_prompts}
-        out = generate(
-            models[base], models["proxy"], prompts, tokenizer=tokenizer, target=target, window=settings.window,
-            compile=self.compile, stop_strings=list(settings.stop_strings) or None, **options,
+            options |= {"temperature": settings.temperature, "top_k": settings.top_k or 0, "min_p": settings.min_p}
+            options |= {"top_p": settings.top_p or 1.0, "seed": seeds, "generator": self.chance}
+        pair = Pair(models[base], models["proxy"], tokenizer, other, compile=self.compile)
+        out = pair.generate(
+            prompts, target, window=settings.window, proxy_prompt=proxy_prompts, observer=self.observer,
+            stop_strings=settings.stop_strings or None, **options,  # type: ignore[typeddict-item]
         )  # fmt: skip
         seconds = time.perf_counter() - start
-        texts = tokenizer.batch_decode(out.trace.emitted, skip_special_tokens=True)
+        emitted = out.trace.emitted
+        texts = [""] * len(emitted) if tokenizer is None else tokenizer.batch_decode(emitted, skip_special_tokens=True)
         return Generations([text_of_row(out.trace, i, text) for i, text in enumerate(texts)], seconds, out.trace)
 
     def score(self, ids: Tensor, target: Target, settings: Settings, *, start: int = 0, base: str = "base") -> Scores:
         models = self.checkpoints.models | {"base": self.checkpoints.models[base]}
-        read, proxy, pi = full_pass(
-            models,
-            target,
-            ids,
-            self.checkpoints.tokenizer_of(base),
-            start,
-            settings.temperature is not None,
-            processors_of(settings),
-        )
+        tokenizer, sample = self.checkpoints.tokenizer_of(base), settings.temperature is not None
+        read, proxy, pi = full_pass(models, target, ids, tokenizer, start, sample, processors_of(settings))
         return Scores(pi, read, proxy)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 try:
     from lm_eval.api.registry import register_model
@@ -21,9 +22,8 @@ except ImportError as error:
 
 from ..chances import seed_from
 from ..checkpoints import load_checkpoints
-from ..decoding.generate import generate
 from ..decoding.template import bounded
-from ..engines.full_pass import full_pass
+from ..engines import HuggingFace, Settings
 from ..mixture import Placement
 from .methods import methods_of
 
@@ -62,10 +62,10 @@ class KadLM(HFLM):  # type: ignore[misc]
         if kind.base not in checkpoints.models:
             raise ValueError(f"{method} needs {kind.base}=... in --model_args.")
         self.target = chosen[0].target(placement, checkpoints.models.get("reference"))
-        self.kad_models = checkpoints.models | {"base": checkpoints.models[kind.base]}
+        self.engine, self.role = HuggingFace(checkpoints), kind.base
         self.window, self.kad_seed = int(window), int(seed)
         super().__init__(
-            pretrained=self.kad_models["base"], tokenizer=checkpoints.tokenizer, batch_size=batch_size, backend="causal",
+            pretrained=checkpoints.models[kind.base], tokenizer=checkpoints.tokenizer, batch_size=batch_size, backend="causal",
             **options,
         )  # fmt: skip
 
@@ -74,23 +74,29 @@ class KadLM(HFLM):  # type: ignore[misc]
         with bounded(self.tokenizer):
             return str(super().apply_chat_template(chat_history, add_generation_prompt))
 
-    def _model_generate(self, context: Tensor, max_length: int, stop: list[str], **options: Any) -> Tensor:
+    def _model_generate(
+        self, context: Tensor, max_length: int, stop: list[str], attention_mask: Tensor, **options: Any
+    ) -> Tensor:
         """The harness's call for texts: greedy unless the task samples."""
         heat = float(options.pop("temperature", 0.0) or 0.0)
-        options.setdefault("do_sample", heat > 0)
-        if options["do_sample"]:
-            rows = [repr((self.kad_seed, row[row != self.tokenizer.pad_token_id].tolist())) for row in context.cpu()]
-            options |= {"temperature": heat or 1.0, "seed": [seed_from(row) for row in rows]}
-        endings = [text for text in stop if text]
-        out = generate(
-            self.kad_models["base"], self.kad_models["proxy"], input_ids=context, target=self.target, window=self.window,
-            tokenizer=self.tokenizer, max_new_tokens=max_length - context.shape[1], stop_strings=endings or None, **options,
+        sample = options.pop("do_sample", heat > 0)
+        if unknown := sorted(options.keys() - {"top_k", "top_p", "min_p", "use_cache"}):
+            raise ValueError(f"kad lm-eval samples with temperature, top_k, top_p and min_p; it knows no {unknown[0]}.")
+        options.pop("use_cache", None)
+        rows = [row[mask.bool()].tolist() for row, mask in zip(context.cpu(), attention_mask.cpu(), strict=True)]
+        filters = options if sample else {}
+        settings = Settings(
+            max_length - context.shape[1], (heat or 1.0) if sample else None, window=self.window,
+            stop_strings=tuple(text for text in stop if text), **filters,
         )  # fmt: skip
-        return out.sequences
+        seeds = [seed_from(repr((self.kad_seed, row))) for row in rows] if sample else None
+        texts = self.engine.generate(rows, self.target, settings, seeds, base=self.role).texts
+        new = pad_sequence([torch.tensor(text.ids) for text in texts], True, self.tokenizer.pad_token_id)
+        return torch.cat([context, new.to(context)], 1)
 
     def _model_call(self, inps: Tensor, attn_mask: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
         """log π at every position, ``(B, L, V)``, without temperature or filter."""
-        return full_pass(self.kad_models, self.target, inps, self.tokenizer)[-1].log()
+        return self.engine.score(inps, self.target, Settings(), base=self.role).pi.log()
 
 
 def there(device: str | None) -> str | None:

@@ -12,9 +12,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import kad
-from kad.bench import command, pairs
+from kad.bench import pairs
 from kad.bench.contenders import Race, Synthetic, contenders
 from kad.bench.measure import measure
+from kad.cli import bench as command
 from kad.cli.main import main
 from kad.decoding.packed import PackedLinear
 

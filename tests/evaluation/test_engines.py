@@ -87,8 +87,6 @@ def test_an_engine_that_tells_nothing_passes_and_says_what_it_cannot(own: Huggin
     check_engine(Plain(own), prompts(own))
     with pytest.raises(ValueError, match="the engine plain cannot score"):
         Plain(own).score(None, kad.dual(0.4), Settings())
-    with pytest.raises(ValueError, match="a live view needs an engine that knows trace, and plain does not"):
-        Plain(own).needs("trace", "a live view")
 
 
 @pytest.mark.parametrize(

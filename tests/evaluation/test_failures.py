@@ -258,7 +258,7 @@ def test_extras_are_asked_for_first(
         "kad.cli.evaluate.load_checkpoints",
         "kad.cli.tune.load_checkpoints",
         "kad.cli.demo.load",
-        "kad.bench.command.build",
+        "kad.cli.bench.build",
     ):
         monkeypatch.setattr(name, loaded)
     monkeypatch.setitem(sys.modules, module, None)
