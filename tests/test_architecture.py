@@ -9,6 +9,9 @@ import re
 from pathlib import Path
 
 import kad
+from kad.decoding.model import Model
+from kad.engines import Engine
+from kad.laws.law import Law
 
 ORDER = [
     "version", "defaults", "started", "errors", "checks", "extras", "imports", "loading", "bounded", "terminal",
@@ -112,6 +115,62 @@ def test_every_statement_says_which_one_it_is() -> None:
             assert f"`{name}`" in kad.theory.__doc__, f"kad.theory.{name} is missing from the table of statements"
 
 
-def test_files_stay_small() -> None:
+def test_files_and_functions_stay_small() -> None:
     for path in ROOT.rglob("*.py"):
-        assert len(path.read_text().splitlines()) <= 400, path
+        text = path.read_text()
+        assert len(text.splitlines()) <= 300, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno is not None
+                assert node.end_lineno - node.lineno < 45, f"{path}: {node.name}, with its docstring"
+
+
+def test_a_name_lives_in_one_module() -> None:
+    """Functions, classes and constants of the top level; a logger is every module's own."""
+    places = dict[str, list[str]]()
+    for path in sorted(ROOT.rglob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            made = (
+                node.targets
+                if isinstance(node, ast.Assign)
+                else [node.target]
+                if isinstance(node, ast.AnnAssign)
+                else []
+            )
+            names = [target.id for target in made if isinstance(target, ast.Name)]
+            names += [node.name] if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else []
+            for name in names:
+                places.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    several = {name: found for name, found in places.items() if len(found) > 1 and name not in ("logger", "__all__")}
+    assert not several
+
+
+# What is given is looked at where it comes in: there a class may be asked for, and nowhere else.
+INCOMING = {"settle_target", "source", "settable"}
+
+
+def test_nobody_asks_for_the_class_of_what_can_be_exchanged() -> None:
+    """Targets, solvers, losses, sources of chance, models, laws, engines: what they are is what they answer."""
+    roots = (kad.Target, kad.Solver, kad.Loss, kad.Chance, Model, Law, Engine)
+    kinds = {kind.__name__ for root in roots for kind in [root, *descendants(root)]}
+    for path in ROOT.rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, ast.FunctionDef) or function.name in INCOMING or function.name.startswith("__"):
+                continue
+            for call in ast.walk(function):
+                if (
+                    isinstance(call, ast.Call)
+                    and isinstance(call.func, ast.Name)
+                    and call.func.id in ("isinstance", "issubclass")
+                ):
+                    asked = {name.id for name in ast.walk(call.args[1]) if isinstance(name, ast.Name)}
+                    assert not asked & kinds, f"{path}: {function.name} asks for {asked & kinds}"
+
+
+def descendants(kind: type) -> list[type]:
+    return [
+        one
+        for child in kind.__subclasses__()
+        for one in [child, *descendants(child)]
+        if one.__module__.startswith("kad.")
+    ]

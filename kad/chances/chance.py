@@ -23,6 +23,9 @@ class Chance(ABC):
     ``generator=`` of `kad.generate` or `kad.decoder`. Answers are one per row, where the question is; the rows whose
     decision counts are told by `about` before every question. `kad.testing.check_chance` tests it.
 
+    Attributes:
+        seeded_rows: how many rows it has seeds for; None (the default) where it serves any number.
+
     >>> import kad
     >>> class Logged(kad.Chance):
     ...     def __init__(self, inner):
@@ -45,6 +48,8 @@ class Chance(ABC):
     (True, ['draft', 'draft', 'draft', 'accept'])
     """
 
+    seeded_rows: int | None = None
+
     @abstractmethod
     def pick(self, weights: Tensor) -> Tensor:
         """One token per row, in proportion to the weights, which need not sum to 1; ``(B, V) -> (B,)``, torch.int64."""
@@ -64,7 +69,7 @@ class Chance(ABC):
         The decoder then emits the mode of π at every position; a source that draws could only accept or replace. By default
         False, or what the source in its attributes says, if it holds one.
         """
-        held = [x for x in attributes(self) if isinstance(x, Chance) and x is not self]
+        held = [x for x in attributes(self) if hasattr(x, "leading") and x is not self and not isinstance(x, type)]
         return bool(held) and all(x.greedy for x in held)
 
     def about(self, rows: Tensor, place: Tensor, where: Tensor, what: str, step: int = 0) -> None:

@@ -70,6 +70,7 @@ class PerRow(Sampled):
     def __init__(self, seeds: Sequence[int]) -> None:
         super().__init__()
         self.seeds = [whole("a seed", seed) for seed in seeds]
+        self.seeded_rows = len(self.seeds)
         self.keys: list[bytes] = []
 
     def about(self, rows: Tensor, place: Tensor, where: Tensor, what: str, step: int = 0) -> None:

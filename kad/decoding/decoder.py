@@ -104,13 +104,14 @@ class Run:
     as_dict: bool
 
     def rounds(self) -> Iterator[Round]:
-        """Decode, and show every round after it."""
+        """Decode, and show every round once the tokens are known that it owed."""
         seen = self.loop.seen = list[Round]()
         while not self.loop.journal.finished:
             with torch.no_grad():
                 self.loop.round()
-            yield from seen
-            seen.clear()
+            while len(seen) > 1 or (seen and not bool(seen[0].owed.any())):
+                yield seen.pop(0)
+        yield from seen
         self.close()
 
     @torch.no_grad()

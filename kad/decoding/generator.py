@@ -30,7 +30,7 @@ def source(
         own = Looked(generator) if foreign(generator) else generator
         if sample or own.greedy:
             chance = own
-        elif not isinstance(generator, PerRow):  # seeds of rows, which like any other have nothing to do here
+        elif own.seeded_rows is None:  # seeds of rows, which like any other have nothing to do here
             raise ValueError(
                 f"do_sample=False decodes greedily, and {type(generator).__name__} draws; add do_sample=True, leave it out, or "
                 "let its `greedy` be True if it takes the heaviest token everywhere."

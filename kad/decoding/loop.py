@@ -70,7 +70,6 @@ class Decoder:
         self.pace = Constant(window) if isinstance(window, int) else window.pace(self.law.lazy, chance.settled)
         self.owed: Owed | None = None
         self.seen: list[Round] | None = None  # rounds, where somebody looks at them
-        self.settled: Tensor | None = None  # the tokens that this round settled
 
     def run(self) -> Trace:
         """Decode until every row is done."""
@@ -99,7 +98,7 @@ class Decoder:
 
     def draft(self) -> Drafts:
         """Let the proxy propose; its first reading settles what is owed."""
-        journal, running, start, self.settled = self.journal, self.running, time.perf_counter(), None
+        journal, running, start = self.journal, self.running, time.perf_counter()
         emitted = journal.length[self.rows]
         owed = self.owed.where & running if self.owed is not None else torch.zeros_like(running)
         draws = (journal.limit - 1 - emitted).clamp(max=self.pace.window()).clamp_min(owed.long()) * running
@@ -141,7 +140,8 @@ class Decoder:
         origin = self.law.known.settled_by(owed, q, found, token)
         if found.pi is not None:
             self.journal.score(self.rows, found.pi, where)
-        self.settled = token.cpu().where(where, -1) if self.seen is not None else None
+        if self.seen is not None:
+            self.seen[-1].settle(self.rows[where], token.cpu()[where])
         self.write(token, self.journal.length[self.rows], where)
         self.emit(token, where, origin, found.alpha, torch.full_like(origin, -1))
         return token
@@ -187,7 +187,7 @@ class Decoder:
         if self.seen is not None:
             terms, last = self.law.terms, token.cpu().where(replaced | keep, -1)
             self.seen.append(
-                Round(terms.target, terms.temperature, trial, case, self.rows, self.settled, accepted, last, owes)
+                Round(terms.target, terms.temperature, trial, case, self.rows, accepted, last, owes)
             )
         self.pace.verified(time.perf_counter() - start, drafts.width + 1)
         self.pace.judged(drafts.chances[running], count[running], accepted[running], alpha_here[running])

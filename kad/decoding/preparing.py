@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationMixin
 
-from ..chances import Chance, PerRow
+from ..chances import Chance
 from ..target import Target
 from ..vocabulary import output_size, shared_vocabulary
 from ..vocabulary_map import VocabularyMap
@@ -153,9 +153,9 @@ def prompts_of(ready: Ready, input_ids: Tensor, given: Mapping[str, Any]) -> Pro
     request, mask = ready.request, given.get("attention_mask")
     rows = unpad(input_ids, mask, "input_ids")
     check_inputs(given, input_ids, mask, "the base")
-    chance = request.generator
-    if isinstance(chance, PerRow) and len(chance.seeds) != len(rows):
-        raise ValueError(f"there are {len(rows)} rows and {len(chance.seeds)} seeds; give one seed per row.")
+    seeds = getattr(request.generator, "seeded_rows", None)
+    if seeds not in (None, len(rows)):
+        raise ValueError(f"there are {len(rows)} rows and {seeds} seeds; give one seed per row.")
     own, width = rows, input_ids.shape[1]
     if request.proxy_input_ids is not None:
         padding = padding_of(request.proxy, Padding(ready.pad))

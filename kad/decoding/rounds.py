@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..decisions import pi_of
@@ -23,11 +24,9 @@ class Round:
         trial: what was read.
         case: what follows for the drafts.
         rows: ``(B,)``, the rows' numbers in the batch.
-        settled: ``(B,)``, the token that the last round owed and this one began with, −1 where nothing was owed; None if
-            nothing was owed anywhere.
         accepted: ``(B,)``, how many drafts stand.
-        token: ``(B,)``, the token behind these: a replacement, or the last one; −1 where there is none yet.
-        owed: ``(B,)``, rows whose next token waits for q*.
+        token: ``(B,)``, the token behind these: a replacement, or the last one; −1 where there is none.
+        owed: ``(B,)``, rows whose token there had to wait for q*, which the next draft reads.
     """
 
     target: Target
@@ -35,10 +34,13 @@ class Round:
     trial: Trial
     case: Case
     rows: Tensor
-    settled: Tensor | None
     accepted: Tensor
     token: Tensor
     owed: Tensor
+
+    def settle(self, rows: Tensor, token: Tensor) -> None:
+        """These rows' tokens are known now."""
+        self.token[torch.searchsorted(self.rows, rows)] = token
 
     @property
     def drafts(self) -> Tensor:
