@@ -12,7 +12,7 @@ from typing import Any
 from ..loading import model_at, tokenizer_at
 
 MODELS = Path(__file__).parent / "models"
-KINDS = ("base", "proxy", "proxy-base", "base-aligned")
+FOLDERS = ("base", "proxy", "proxy-base", "base-aligned")
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def load(folder: str | Path = MODELS) -> Pair:
     import torch
 
     folder = Path(folder)
-    missing = [kind for kind in KINDS if not (folder / kind / "config.json").is_file()]
+    missing = [kind for kind in FOLDERS if not (folder / kind / "config.json").is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} holds no model {missing[0]!r}; `kad demo --retrain` trains all four.")
-    base, proxy, proxy_base, base_aligned = (model_at(folder / kind, torch.float32) for kind in KINDS)
+    base, proxy, proxy_base, base_aligned = (model_at(folder / kind, torch.float32) for kind in FOLDERS)
     return Pair(base, proxy, proxy_base, base_aligned, tokenizer_at(folder / "base"))
