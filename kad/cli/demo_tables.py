@@ -178,8 +178,8 @@ def show(console: Console, shown: Shown, pair: Pair) -> None:
 def pictures(shown: Shown, folder: Path) -> None:
     """``accuracy.png`` and ``acceptance.png``."""
     sampled = [(window, s) for (_, _, window, greedy, filtered), s in shown.lines.items() if not (greedy or filtered)]
-    save(figures.accuracy([s for window, s in sampled if not window], "embedded"), folder / "accuracy.png")
-    save(figures.acceptance([s for window, s in sampled if window], "embedded"), folder / "acceptance.png")
+    save(figures.accuracies([s for window, s in sampled if not window], "embedded"), folder / "accuracy.png")
+    save(figures.acceptance_by_window([s for window, s in sampled if window], "embedded"), folder / "acceptance.png")
 
 
 def save(axes: Any, path: Path) -> None:

@@ -274,7 +274,7 @@ def draw(loss: Tensor, problem: Problem, budget: float, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     figures: dict[str, Callable[[], Any]] = {
         "frontier": lambda: plots.frontier(values, p),
-        "dual": lambda: plots.dual_function(values, p, budget),
+        "dual": lambda: plots.duality(values, p, budget),
         "step": lambda: plots.step(p, Primal(budget).defer(values, p), q, problem.tokens),
     }
     if len(problem.p) > 1:
