@@ -152,7 +152,7 @@ def write(results: Results) -> Path:
         lines=lines, comparisons=results.compared, named=named, setting=lambda c: variant(c, words), pictures=drawn,
         sessions=manifest.get("sessions", []), kinds=abouts(lines), doubts=results.doubts, reasons=REASONS, basis=BASIS,
         deferred=[s for s in lines if defers(s)], doubt=doubt, unfinished=results.unfinished, graded=results.graded,
-        superseded=results.superseded, prompts=prompts_of(lines, manifest), old=any(not c.recorded for c in named.values()),
+        superseded=results.superseded, prompts=prompts_asked(lines, manifest), old=any(not c.recorded for c in named.values()),
         published=published(manifest), protocols=remarks([s.configuration for s in lines]), averaged=AVERAGED,
         beside=beside(lines, manifest, words), failures=results.failures,
         traces=explorer(read_traces(folder), named, results.rows, words),
@@ -192,7 +192,7 @@ def abouts(lines: Sequence[Summary]) -> dict[str, str]:
     return {name: Method(name).kind.about for name in sorted(methods, key=[*KINDS, *methods].index)}
 
 
-def prompts_of(lines: Sequence[Summary], manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+def prompts_asked(lines: Sequence[Summary], manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What stands around the questions, with the limits under which they were asked; as far as it is recorded."""
     asked = defaultdict[tuple[str, str, str], list[Configuration]](list)
     for c in (s.configuration for s in lines):
