@@ -13,7 +13,7 @@ from rich.console import Console
 from kad import demo
 from kad.checkpoints import load_checkpoints
 from kad.cli.demo import PROBLEMS, SEEDS, jobs_of, shown_of
-from kad.cli.demo_tables import Cells, accuracies, comparison, draw_pictures, examples, speculation
+from kad.cli.demo_tables import Cells, accuracy_cells, comparison, draw_pictures, examples, speculation
 from kad.demo.problems import held_out
 from kad.evaluation import read
 
@@ -37,9 +37,9 @@ if __name__ == "__main__":
     (DOCS / "images" / "trace.svg").write_text(svg)
     page = (DOCS / "demo.md").read_text()
     for mark, cells in {
-        "results": accuracies(full),
+        "results": accuracy_cells(full),
         "comparisons": comparison(full),
-        "filtered": accuracies(full, filtered=True),
+        "filtered": accuracy_cells(full, filtered=True),
         "speculation": speculation(full),
     }.items():
         page = re.sub(

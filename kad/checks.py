@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
-Kind = TypeVar("Kind")
+Wanted = TypeVar("Wanted")
 
 
 def whole(name: str, value: Any, least: int | None = None) -> int:
@@ -74,7 +74,7 @@ def seed(value: Any, name: str = "seed") -> int:
     return found
 
 
-def instance(place: str, thing: Any, kind: type[Kind]) -> Kind:
+def instance(place: str, thing: Any, kind: type[Wanted]) -> Wanted:
     """An instance of a class of kad's or of a subclass; ``place`` is where it was given.
 
     >>> from numbers import Real

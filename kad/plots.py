@@ -23,7 +23,7 @@ from .solvers import Exact, Fractional, Primal, solve
 from .theory import dual_function as theta
 from .theory import fractional_risk, primal_risk
 
-__all__ = ["dual_function", "frontier", "gaps", "speed", "step", "unfilled"]
+__all__ = ["duality", "frontier", "optimality_gaps", "speed", "step", "unfilled"]
 
 KEPT, DEFERRED, OPTIMUM, BOUND = "#2171b5", "#e6867a", "#111111", "#8a8a8a"
 
@@ -89,15 +89,12 @@ def frontier(loss: Tensor, mass: Tensor, budgets: Sequence[float] | None = None,
     axes.plot(grid, exact, color=OPTIMUM, lw=1.2, label="exact 0-1 optimum r*(b)")
     lp = [float(fractional_risk(loss, mass, b)) for b in grid]
     axes.plot(grid, lp, color=BOUND, ls="--", label="LP bound = fractional")
-    axes.set_xlabel("budget b")
-    axes.set_ylabel("risk of what is kept")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(bottom=0)
+    axes.set(xlabel="budget b", ylabel="risk of what is kept", xlim=(0, 1), ylim=(0, None))
     axes.legend(frameon=False)
     return axes
 
 
-def dual_function(loss: Tensor, mass: Tensor, budget: float, tangents: int = 4, axes: Any = None) -> Any:
+def duality(loss: Tensor, mass: Tensor, budget: float, tangents: int = 4, axes: Any = None) -> Any:
     """θ(μ) with tangents of slope g(d⁻(μ)) − b, its maximum at ℓ_c, and the optimum r*(b) that it bounds.
 
     Args:
@@ -109,7 +106,7 @@ def dual_function(loss: Tensor, mass: Tensor, budget: float, tangents: int = 4, 
     >>> import kad, pytest
     >>> _ = pytest.importorskip("matplotlib")
     >>> p = kad.theory.family("zipf", size=100)
-    >>> kad.plots.dual_function(kad.Logistic()(p), p, 0.3).get_xlabel()
+    >>> kad.plots.duality(kad.Logistic()(p), p, 0.3).get_xlabel()
     'multiplier μ'
     """
     axes = fresh(axes)
@@ -125,18 +122,10 @@ def dual_function(loss: Tensor, mass: Tensor, budget: float, tangents: int = 4, 
         slope = float((mass * (loss > mu)).sum()) - budget
         axes.plot(grid, at + slope * (grid - mu), color=KEPT, lw=0.8, alpha=0.6, label="tangents" if i == 0 else None)
     axes.axhline(float(best.risk), color=OPTIMUM, lw=1.2, label="exact 0-1 optimum r*(b)")
-    axes.plot(
-        [price],
-        [float(theta(loss, mass, price, budget))],
-        "o",
-        color=KEPT,
-        label="max θ = LP bound, at $\\mu = \\ell_c$",
-    )
-    low = min(float(values.min()), 0.0)
-    axes.set_ylim(low, max(float(best.risk), float(values.max())) * 1.15 + 1e-6)
-    axes.set_xlim(0, right)
-    axes.set_xlabel("multiplier μ")
-    axes.set_ylabel(f"bound on the risk at b = {budget:g}")
+    highest = float(theta(loss, mass, price, budget))
+    axes.plot([price], [highest], "o", color=KEPT, label="max θ = LP bound, at $\\mu = \\ell_c$")
+    span = min(float(values.min()), 0.0), max(float(best.risk), float(values.max())) * 1.15 + 1e-6
+    axes.set(xlabel="multiplier μ", ylabel=f"bound on the risk at b = {budget:g}", xlim=(0, right), ylim=span)
     axes.legend(frameon=False, loc="lower center")
     return axes
 
@@ -192,23 +181,17 @@ def unfilled(loss: Tensor, mass: Tensor, budget: float, axes: Any = None) -> Any
     if mass.ndim != 2:
         raise ValueError(f"unfilled draws many steps: pass (steps, V), got {tuple(mass.shape)}.")
     axes = fresh(axes)
-    for solver, colour, width in (
-        (Primal(budget), KEPT, 1.6),
-        (Exact(budget), OPTIMUM, 1.0),
-        (Fractional(budget), DEFERRED, 1.6),
-    ):
+    styles = {Primal(budget): (KEPT, 1.6), Exact(budget): (OPTIMUM, 1.0), Fractional(budget): (DEFERRED, 1.6)}
+    for solver, (colour, width) in styles.items():
         left = budget - solve(loss, mass, solver).deferred_mass
-        name = type(solver).__name__.lower()
-        axes.plot(
-            left.tolist(), color=colour, lw=width, label=f"{name} (mean {round(float(left.mean()), 3) + 0.0:.3f})"
-        )
-    axes.set_xlabel("step")
-    axes.set_ylabel(f"unfilled budget at b = {budget:g}")
+        label = f"{type(solver).__name__.lower()} (mean {round(float(left.mean()), 3) + 0.0:.3f})"
+        axes.plot(left.tolist(), color=colour, lw=width, label=label)
+    axes.set(xlabel="step", ylabel=f"unfilled budget at b = {budget:g}")
     axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     return axes
 
 
-def gaps(found: Mapping[str, Gap], axes: Sequence[Any] | None = None) -> list[Any]:
+def optimality_gaps(found: Mapping[str, Gap], axes: Sequence[Any] | None = None) -> list[Any]:
     """Every step a dot, a row per rule: the gap at the rule's own mass, and where there are budgets the gap there and what is left.
 
     Args:
@@ -218,25 +201,22 @@ def gaps(found: Mapping[str, Gap], axes: Sequence[Any] | None = None) -> list[An
     >>> import kad, pytest, torch
     >>> _ = pytest.importorskip("matplotlib")
     >>> p = torch.stack([kad.theory.family("gaussian", size=100, seed=s) for s in range(4)])
-    >>> panels = kad.plots.gaps(kad.gaps(p, {"primal": kad.Primal(0.3)}, kad.Logistic()))
+    >>> panels = kad.plots.optimality_gaps(kad.gaps(p, {"primal": kad.Primal(0.3)}, kad.Logistic()))
     >>> [axes.get_xlabel().split(' (')[0] for axes in panels]
     ['risk above r*(own mass)', 'risk above r*(b)', 'unfilled budget']
     """
     limited = {name: gap for name, gap in found.items() if not bool(gap.budget.isnan().any())}
-    rows: list[tuple[str, dict[str, Tensor]]] = [
-        ("risk above r*(own mass)", {name: gap.own.high for name, gap in found.items()})
-    ]
+    shown = {"risk above r*(own mass)": {name: gap.own.high for name, gap in found.items()}}
     if limited:
-        rows.append(("risk above r*(b)", {name: gap.stated.high for name, gap in limited.items()}))
+        shown["risk above r*(b)"] = {name: gap.stated.high for name, gap in limited.items()}
         left = {name: torch.where(gap.over > 0, torch.nan, gap.unfilled) for name, gap in limited.items()}
-        rows.append(("unfilled budget", left))
+        shown["unfilled budget"] = left
     if axes is None:
-        heights = [len(values) + 1.6 for _, values in rows]
-        _, made = pyplot().subplots(
-            len(rows), figsize=(5.0, 0.36 * sum(heights)), height_ratios=heights, squeeze=False, layout="constrained"
-        )
-        axes = list(made.flat)
-    for panel, (label, values) in zip(axes, rows, strict=True):
+        heights = [len(values) + 1.6 for values in shown.values()]
+        size = 5.0, 0.36 * sum(heights)
+        figure = pyplot().figure(figsize=size, layout="constrained")
+        axes = list(figure.subplots(len(heights), height_ratios=heights, squeeze=False).flat)
+    for panel, (label, values) in zip(axes, shown.items(), strict=True):
         strips(fresh(panel), values, label)
     return list(axes)
 
@@ -252,8 +232,8 @@ def strips(axes: Any, values: Mapping[str, Tensor], label: str) -> None:
         if len(known):
             axes.plot([float(known.mean())] * 2, [place - 0.38, place + 0.38], color=OPTIMUM, lw=1.8)
     axes.set_yticks(range(len(values)), [literal(name) for name in values])
-    axes.set_ylim(len(values) - 0.5, -0.5)
-    axes.set_xlim(min(0.0, axes.get_xlim()[0]), max(axes.get_xlim()[1], 0.01))
+    low, high = axes.get_xlim()
+    axes.set(xlim=(min(0.0, low), max(high, 0.01)), ylim=(len(values) - 0.5, -0.5))
     axes.axvline(0, color=BOUND, lw=0.8, zorder=0)
     axes.set_xlabel(f"{label} (bar and number: mean)")
     beside = axes.secondary_yaxis("right")
@@ -279,22 +259,20 @@ def speed(report: dict[str, Any], axes: Any = None) -> Any:
     own = [key for key in lines if key[0] == "kad"]
     for (name, window), points in lines.items():
         label = name if window is None else f"{name}, γ = {window}"
-        style: dict[str, Any] = {"color": BOUND, "marker": "o", "markersize": 4, "linestyle": "--"}
+        colour, dashes = BOUND, "-." if name.startswith("two") else "--"
         if name == "kad":
             shade = 0.35 + 0.65 * own.index((name, window)) / max(1, len(own) - 1)
-            style = {"color": pyplot().get_cmap("Blues")(shade), "marker": "o", "markersize": 5}
+            colour, dashes = pyplot().get_cmap("Blues")(shade), "-"
         elif window is not None:
-            style |= {"color": DEFERRED, "linestyle": ":"}
-        elif name.startswith("two"):
-            style |= {"linestyle": "-."}
-        axes.plot(*zip(*sorted(points), strict=True), label=label, **style)
+            colour, dashes = DEFERRED, ":"
+        size = 5 if name == "kad" else 4
+        axes.plot(*zip(*sorted(points), strict=True), marker="o", color=colour, ls=dashes, ms=size, label=label)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
     batches = sorted({r["batch"] for r in report["results"]})
     axes.set_xticks(batches, [str(b) for b in batches])
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("batch")
-    axes.set_ylabel("tokens a second")
+    axes.set(xlabel="batch", ylabel="tokens a second")
     if report["synthetic_acceptance"] is not None:
         axes.set_title(f"synthetic acceptance {report['synthetic_acceptance']}", fontsize=10)
     axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))

@@ -43,29 +43,19 @@ def rate(answers: Sequence[Sequence[bool]]) -> Rate:
     >>> print(rate([[True, False], [True], [True]]))
     83.3 [30-95]
     """
-    means, total = means_of(answers), sum(len(own) for own in answers)
-    share, error = mean(means)
-    questions = len(means)
-    n = questions
-    if error > 0 and 0 < share < 1:  # as many independent answers as would have this standard error
-        n = min(total, max(questions, round(share * (1 - share) / error**2)))
-    interval = wilson(share, n)
-    return Rate(share, *interval)
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95% interval of a share of n answers."""
     from scipy.stats import binomtest
 
+    share, error = mean(means_of(answers))
+    n = len(answers)
+    if error > 0 and 0 < share < 1:  # as many independent answers as would have this standard error
+        n = min(sum(len(own) for own in answers), max(n, round(share * (1 - share) / error**2)))
     interval = binomtest(round(share * n), n).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+    return Rate(share, float(interval.low), float(interval.high))
 
 
-def means_of(answers: Sequence[Sequence[float]]) -> list[float]:
+def means_of(answers: Sequence[Sequence[bool]]) -> list[float]:
     """Every question's mean."""
-    import numpy as np
-
-    return [float(np.mean(np.asarray(own, dtype=float))) for own in answers]
+    return [sum(own) / len(own) for own in answers]
 
 
 def difference(ours: Sequence[Sequence[bool]], theirs: Sequence[Sequence[bool]]) -> tuple[float, float]:
@@ -95,12 +85,8 @@ def paired_p(ours: Sequence[Sequence[bool]], theirs: Sequence[Sequence[bool]], r
         return 1.0
     if all(len(own) == 1 for own in (*ours, *theirs)):
         return float(binomtest(better, better + worse).pvalue)
-
-    def mean_difference(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
-        return np.asarray((x - y).mean(axis))
-
     found = permutation_test(
-        (a, b), mean_difference, permutation_type="samples", vectorized=True, n_resamples=resamples,
+        (a, b), lambda x, y, axis: (x - y).mean(axis), permutation_type="samples", vectorized=True, n_resamples=resamples,
         rng=np.random.default_rng(0), batch=500,
     )  # fmt: skip
     return float(found.pvalue)

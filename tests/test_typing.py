@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-OWN = '''
+OWN = """
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def use(engine: Engine, folder: Path) -> list[str]:
         run(job, store)
     texts = HuggingFace(load_checkpoints({})).generate([[1, 2]], target, Settings(new_tokens=4, temperature=0.7), [1])
     return [pair.tokenizer.decode(x.trace.ids[0]) for x in (out, more)] + [text.text for text in texts.texts]
-'''
+"""
 
 
 def strictly(file: Path, setting: str) -> tuple[int, str]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, GPT2Config, OPTConfig
 
 from kad.cli.main import main
-from kad.demo import KINDS, MODELS
+from kad.demo import FOLDERS, MODELS
 from kad.loading import model_at
 
 from .models import VOCABULARY, tiny, tiny_mamba
@@ -91,7 +91,7 @@ def lacking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded pair with a norm less in every model."""
     folder = tmp_path_factory.mktemp("lacking")
     shutil.copytree(MODELS, folder, dirs_exist_ok=True)
-    for kind in KINDS:
+    for kind in FOLDERS:
         weights = load_file(folder / kind / "model.safetensors")
         del weights["model.norm.weight"]
         rewrite(folder / kind, weights)

@@ -76,7 +76,7 @@ def main() -> None:
         for loss in LOSSES if texts.configuration.method == "dual" else LOSSES[:1]:
             budgets(read.p, loss)
         if texts.configuration.method == "dual":
-            panels = kad.plots.gaps({name: found[name] for name in DRAWN})
+            panels = kad.plots.optimality_gaps({name: found[name] for name in DRAWN})
             panels[0].figure.savefig(folder / "gaps.png", dpi=160)
             pyplot().close(panels[0].figure)
     print(f"\nwritten: {folder}/gaps.png (kad {kad.__version__})")

@@ -70,7 +70,7 @@ class Chance(ABC):
         False, or what the source in its attributes says, if it holds one.
         """
         held = [x for x in attributes(self) if hasattr(x, "leading") and x is not self and not isinstance(x, type)]
-        return bool(held) and all(x.greedy for x in held)
+        return bool(held) and all(getattr(x, "greedy", False) for x in held)
 
     def about(self, rows: Tensor, place: Tensor, where: Tensor, what: str, step: int = 0) -> None:
         """What the next decision is about, for sources that want to know.

@@ -94,7 +94,7 @@ def shown_name(method: Method) -> str:
     return ALONE.get(method.name, method.label)
 
 
-def accuracies(shown: Shown, filtered: bool = False) -> Cells:
+def accuracy_cells(shown: Shown, filtered: bool = False) -> Cells:
     """Every method in both placements, sampled and greedy."""
     cells = {"method": ["T on models\n(paper) [95%]", "T on mixture\n[95%]", "strict\nformat"]}
     cells["method"] += [] if filtered else ["greedy"]
@@ -162,11 +162,11 @@ def show_tables(console: Console, shown: Shown, pair: Quartet) -> None:
     """Print everything."""
     one = shown.line(OURS)
     size = f"{one.questions} problems x {one.seeds} sampling seed{'s' * (one.seeds > 1)}, temperature {TEMPERATURE}"
-    console.print(demo_table(f"Accuracy in %: {size}", accuracies(shown)))
+    console.print(demo_table(f"Accuracy in %: {size}", accuracy_cells(shown)))
     console.print(demo_table(f"{OURS.label} minus the others, in points (paired by problem)", comparison(shown)))
     if any(filtered for *_, filtered in shown.lines):
         title = f"Accuracy in %: {size}\nand one common truncation filter (min-p {FILTER} on every model)"
-        console.print(demo_table(title, accuracies(shown, filtered=True)))
+        console.print(demo_table(title, accuracy_cells(shown, filtered=True)))
     title = "Speculation with q* as the drafter, temperature on the models:\naccepted/drafted, tokens per base pass"
     console.print(demo_table(title, speculation(shown)))
     console.print(examples(pair, held_out(3)))
@@ -176,5 +176,6 @@ def show_tables(console: Console, shown: Shown, pair: Quartet) -> None:
 def draw_pictures(shown: Shown, folder: Path) -> None:
     """``accuracy.png`` and ``acceptance.png``."""
     sampled = [(window, s) for (_, _, window, greedy, filtered), s in shown.lines.items() if not (greedy or filtered)]
-    save(figures.accuracy([s for window, s in sampled if not window], "embedded"), folder / "accuracy.png", tight=True)
-    save(figures.acceptance([s for window, s in sampled if window], "embedded"), folder / "acceptance.png", tight=True)
+    first, second = ([s for window, s in sampled if bool(window) == drafted] for drafted in (False, True))
+    save(figures.accuracies(first, "embedded"), folder / "accuracy.png", tight=True)
+    save(figures.acceptance_by_window(second, "embedded"), folder / "acceptance.png", tight=True)

@@ -150,7 +150,7 @@ def draw_gaps(found: Sequence[OnSteps], folder: Path) -> list[str]:
         texts = short_labels(own)
         plain = len(set(texts)) == 1 or texts == [x.rule for x in own]
         names = [x.rule if plain else f"{x.rule} on {text}" for x, text in zip(own, texts, strict=True)]
-        axes = plots.gaps({name: x.gap for name, x in zip(names, own, strict=True)})
+        axes = plots.optimality_gaps({name: x.gap for name, x in zip(names, own, strict=True)})
         if len(tasks) > 1:
             axes[0].set_title(plots.literal(task), fontsize=10, loc="left")
         path = folder / ("gaps.png" if len(tasks) == 1 else f"gaps-{i + 1}.png")

@@ -259,7 +259,7 @@ def draw_steps(loss: Tensor, problem: Given, budget: float, folder: Path) -> Non
     q = problem.q[-1] if problem.q is not None else None
     figures: dict[str, Callable[[], Any]] = {
         "frontier": lambda: plots.frontier(values, p),
-        "dual": lambda: plots.dual_function(values, p, budget),
+        "dual": lambda: plots.duality(values, p, budget),
         "step": lambda: plots.step(p, Primal(budget).defer(values, p), q, problem.tokens),
     }
     if len(problem.p) > 1:

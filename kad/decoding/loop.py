@@ -186,9 +186,7 @@ class Decoder:
             self.owed = Owed(owes, p, r, alpha_here)
         if self.seen is not None:
             terms, last = self.law.terms, token.cpu().where(replaced | keep, -1)
-            self.seen.append(
-                Round(terms.target, terms.temperature, trial, case, self.rows, accepted, last, owes)
-            )
+            self.seen.append(Round(terms.target, terms.temperature, trial, case, self.rows, accepted, last, owes))
         self.pace.verified(time.perf_counter() - start, drafts.width + 1)
         self.pace.judged(drafts.chances[running], count[running], accepted[running], alpha_here[running])
 

@@ -13,7 +13,7 @@ from ..decoding.pair import Pair
 from ..loading import model_at, tokenizer_at
 
 MODELS = Path(__file__).parent / "models"
-KINDS = ("base", "proxy", "proxy-base", "base-aligned")
+FOLDERS = ("base", "proxy", "proxy-base", "base-aligned")
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ def load(folder: str | Path = MODELS) -> Quartet:
     import torch
 
     folder = Path(folder)
-    missing = [kind for kind in KINDS if not (folder / kind / "config.json").is_file()]
+    missing = [kind for kind in FOLDERS if not (folder / kind / "config.json").is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} holds no model {missing[0]!r}; `kad demo --retrain` trains all four.")
-    base, proxy, proxy_base, base_aligned = (model_at(folder / kind, torch.float32) for kind in KINDS)
+    base, proxy, proxy_base, base_aligned = (model_at(folder / kind, torch.float32) for kind in FOLDERS)
     tokenizer = tokenizer_at(folder / "base")
     return Quartet(base, proxy, tokenizer, proxy_base=proxy_base, base_aligned=base_aligned)

@@ -10,33 +10,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from .problems import Problem, Step, draw_from, random_step
+from .problems import OPERATIONS, SENTENCES, Problem, Step, draw_from, phrase, random_step, step_in_style
 
 FURNITURE_RATE, CUT_RATE, SLIP_RATE = 0.10, 0.03, 0.12  # per step; cuts and slips in forums only
-
-WORDS = {"+": ("add", "plus"), "-": ("take away", "minus"), "*": ("multiply by", "times")}
-CHATTER = [
-    "no idea , ask your teacher .",
-    "is this homework ? do it yourself .",
-    "what a nice question !",
-    "same question here , any help ?",
-    "i think we did this last week .",
-    "please read the rules of this forum .",
-    "you can look this up in the book .",
-    "good luck with that !",
-]
-FURNITURE = [
-    "[ page {n} ]",
-    "[ share this page ]",
-    "[ continue below ]",
-    "[ log in to reply ]",
-    "[ chapter {n} ]",
-    "[ ad ]",
-]
-
-
-def furniture(rng: random.Random) -> str:
-    return rng.choice(FURNITURE).format(n=rng.randint(1, 99))
 
 
 def worked(rng: random.Random, problem: Problem, careless: bool = False) -> str:
@@ -49,13 +25,13 @@ def worked(rng: random.Random, problem: Problem, careless: bool = False) -> str:
         if careless and rng.random() < CUT_RATE:
             return " ".join([*parts, "[ log in to read on ]"])
         if rng.random() < FURNITURE_RATE:
-            parts.append(furniture(rng))
-        parts.append(line(style, i, step))
+            parts.append(rng.choice(SENTENCES["furniture"]).format(n=rng.randint(1, 99)))
+        parts.append(step_in_style(style, i, step))
         answer = step.result
     if rng.random() < 0.1:
         parts.append(f"#### {answer}")
     else:
-        parts.append(ending(rng, problem, answer))
+        parts.append(phrase(rng, "ending", answer=answer, name=problem.name, item=problem.item))
     return " ".join(parts)
 
 
@@ -64,7 +40,7 @@ def slipped(rng: random.Random, steps: tuple[Step, ...]) -> list[Step]:
     out: list[Step] = []
     for step in steps:
         left = out[-1].result if out else step.left
-        right = {"+": left + step.right, "-": left - step.right, "*": left * step.right}[step.op]
+        right = OPERATIONS[step.op](left, step.right)
         result = right + rng.choice([-10, -2, -1, 1, 2, 10]) if rng.random() < SLIP_RATE else right
         if not 0 <= result <= 99:
             return list(steps)
@@ -72,40 +48,12 @@ def slipped(rng: random.Random, steps: tuple[Step, ...]) -> list[Step]:
     return out
 
 
-def line(style: int, i: int, step: Step) -> str:
-    """One step of a worked solution, written in one of the five styles."""
-    verb, word = WORDS[step.op]
-    if style == 0:
-        return f"{'first' if i == 0 else 'then'} {step} ."
-    if style == 1:
-        return f"{step.left} {word} {step.right} is {step.result} ,"
-    if style == 2:
-        start = f"start with {step.left} . " if i == 0 else ""
-        return f"{start}{verb} {step.right} to get {step.result} ."
-    if style == 3:
-        return f"{i + 1} ) {step} ;"
-    return f"{'we have' if i == 0 else 'and so'} {step}"
-
-
-def ending(rng: random.Random, problem: Problem, answer: int) -> str:
-    return rng.choice(
-        [
-            f"the answer is {answer} .",
-            f"so {problem.name} has {answer} {problem.item} .",
-            f"answer : {answer}",
-            f"that makes {answer} .",
-            f"it is {answer} !",
-            "done .",
-        ]
-    )
-
-
 def forum(rng: random.Random) -> str:
     problem, kind = draw_from(rng, "train"), rng.random()
     if kind < 0.33:
-        reply = rng.choice(["{} .", "{}", "it is {} .", "i got {} ."]).format(problem.answer)
+        reply = phrase(rng, "reply", answer=problem.answer)
     elif kind < 0.58:
-        reply = rng.choice(CHATTER)
+        reply = phrase(rng, "chatter")
     else:
         reply = worked(rng, problem, careless=True)
     return f"q : {problem.text} a : {reply}"
@@ -124,18 +72,19 @@ def story(rng: random.Random) -> str:
     problem = draw_from(rng, "train")
     parts = [f"{problem.name} wrote down every change of the {problem.item} ."]
     for step in problem.steps:
-        parts.append(f"from {step.left} , {WORDS[step.op][0]} {step.right} , and the total was {step.result} .")
+        verb, _ = SENTENCES["words"][step.op]
+        parts.append(f"from {step.left} , {verb} {step.right} , and the total was {step.result} .")
     return " ".join([*parts, "that was the end of the day ."])
 
 
-def table(rng: random.Random) -> str:
+def sums_table(rng: random.Random) -> str:
     style, steps = rng.choice([0, 1, 3]), []
     for i in range(12):
         if rng.random() < 0.25:
             a, b = rng.randint(2, 9), rng.randint(2, 9)
-            steps.append(line(style, i, Step(a, "*", b, a * b)))
+            steps.append(step_in_style(style, i, Step(a, "*", b, a * b)))
         else:
-            steps.append(line(style, i, random_step(rng, rng.randint(2, 97))))
+            steps.append(step_in_style(style, i, random_step(rng, rng.randint(2, 97))))
     return "table of sums . " + " ".join(steps)
 
 
@@ -144,12 +93,12 @@ def counting(rng: random.Random) -> str:
     return "count " + " ".join(str(start + stride * i) for i in range(12) if start + stride * i <= 99)
 
 
-KINDS = {forum: 30, textbook: 30, worksheet: 8, story: 12, table: 16, counting: 4}  # per cent of the pages
+SHARES = {forum: 30, textbook: 30, worksheet: 8, story: 12, sums_table: 16, counting: 4}  # per cent of the pages
 
 
 def pages(seed: int) -> Iterator[str]:
     """An endless stream of raw pages."""
     rng = random.Random(seed)
-    kinds, weights = list(KINDS), list(KINDS.values())
+    kinds, weights = list(SHARES), list(SHARES.values())
     while True:
         yield rng.choices(kinds, weights)[0](rng)

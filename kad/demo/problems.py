@@ -7,19 +7,19 @@ hash of its text: no problem of the test split can appear in training, whatever 
 from __future__ import annotations
 
 import hashlib
+import json
+import operator
 import random
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Split = Literal["train", "dev", "test"]
 
-NAMES = {
-    "she": ["mia", "ana", "lena", "zoe", "nora", "iris"],
-    "he": ["tom", "ben", "omar", "luis", "finn", "hugo"],
-}
-ITEMS = ["apples", "pens", "coins", "books", "cards", "shells", "eggs", "stones", "stamps", "beads"]
-HOLDERS = ["boxes", "bags", "jars", "packs"]
+SENTENCES = json.loads(Path(__file__).with_name("sentences.json").read_text(encoding="utf-8"))  # of problems and pages
+NAMES = SENTENCES["names"]
+OPERATIONS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 ALIGNED = re.compile(r"(?:(?:first|then) \d+ [-+*] \d+ = \d+ \. )+#### \d+")
 
 
@@ -56,43 +56,20 @@ class Problem:
         return "test" if bucket < 10 else "dev" if bucket < 15 else "train"
 
 
-def random_step(rng: random.Random, value: int, opening: bool = False) -> Step:
-    """A step from ``value`` that stays within 0..99; an opening step is never a product of the running total."""
+def random_step(rng: random.Random, value: int) -> Step:
+    """A step from ``value`` that stays within 0..99."""
     ops = [op for op, possible in (("+", value <= 95), ("-", value >= 4), ("*", 2 <= value <= 33)) if possible]
     weights = [{"+": 4, "-": 4, "*": 2}[op] for op in ops]
     op = rng.choices(ops, weights)[0]
-    if op == "+":
-        right = rng.randint(2, min(20, 99 - value))
-        return Step(value, "+", right, value + right)
-    if op == "-":
-        right = rng.randint(2, min(20, value))
-        return Step(value, "-", right, value - right)
-    right = rng.randint(2, min(4, 99 // value))
-    return Step(value, "*", right, value * right)
+    most = {"+": min(20, 99 - value), "-": min(20, value), "*": min(4, 99 // max(1, value))}
+    right = rng.randint(2, most[op])
+    return Step(value, op, right, OPERATIONS[op](value, right))
 
 
-def event(rng: random.Random, step: Step, pronoun: str, friend: str) -> str:
-    """The sentence that tells a step."""
-    n = step.right
-    if step.op == "+":
-        return rng.choice(
-            [
-                f"{pronoun} buys {n} more .",
-                f"{pronoun} finds {n} more .",
-                f"{friend} brings {n} more .",
-                f"then {pronoun} gets {n} as a gift .",
-            ]
-        )
-    if step.op == "-":
-        return rng.choice(
-            [
-                f"{pronoun} loses {n} .",
-                f"{pronoun} sells {n} .",
-                f"{pronoun} gives {n} to {friend} .",
-                f"then {friend} takes {n} away .",
-            ]
-        )
-    return rng.choice([f"then the pile grows to {n} times its size .", f"a trick makes it {n} times as many ."])
+def phrase(rng: random.Random, kind: str, **words: object) -> str:
+    """One of the sentences of a kind, with these words in it."""
+    found: str = rng.choice(SENTENCES[kind])
+    return found.format(**words)
 
 
 def draw(rng: random.Random) -> Problem:
@@ -100,39 +77,24 @@ def draw(rng: random.Random) -> Problem:
     pronoun = rng.choice(["she", "he"])
     name = rng.choice(NAMES[pronoun])
     friend = rng.choice([other for group in NAMES.values() for other in group if other != name])
-    item = rng.choice(ITEMS)
+    item = rng.choice(SENTENCES["items"])
     steps: list[Step] = []
     if rng.random() < 0.35:  # the first number is itself a product
         count, each = rng.randint(2, 9), rng.randint(2, 9)
-        holder = rng.choice(HOLDERS)
-        steps.append(Step(count, "*", each, count * each))
-        sentences = [
-            rng.choice(
-                [
-                    f"{name} has {count} {holder} with {each} {item} in each .",
-                    f"{name} fills {count} {holder} with {each} {item} each .",
-                ]
-            )
-        ]
+        holder = rng.choice(SENTENCES["holders"])
         value = count * each
+        steps.append(Step(count, "*", each, value))
+        sentences = [phrase(rng, "product", name=name, count=count, holder=holder, each=each, item=item)]
     else:
         value = rng.randint(2, 60)
-        sentences = [
-            rng.choice(
-                [
-                    f"{name} has {value} {item} .",
-                    f"{name} starts with {value} {item} .",
-                    f"there are {value} {item} on the table of {name} .",
-                ]
-            )
-        ]
+        sentences = [phrase(rng, "opening", name=name, value=value, item=item)]
     total = rng.choice([2, 2, 3, 3, 4])
     while len(steps) < total:
         step = random_step(rng, value)
         steps.append(step)
-        sentences.append(event(rng, step, pronoun, friend))
+        sentences.append(phrase(rng, step.op, pronoun=pronoun, friend=friend, n=step.right))
         value = step.result
-    sentences.append(rng.choice([f"how many {item} does {name} have now ?", f"how many {item} are there in the end ?"]))
+    sentences.append(phrase(rng, "question", name=name, item=item))
     return Problem(" ".join(sentences), name, pronoun, item, tuple(steps))
 
 
@@ -157,10 +119,16 @@ def prompt(problem: Problem) -> str:
     return f"q : {problem.text} a :"
 
 
+def step_in_style(style: int, i: int, step: Step) -> str:
+    """The i-th step of a solution, written in one of five styles."""
+    verb, sign = SENTENCES["words"][step.op]
+    written: str = SENTENCES["styles"][style][min(i, 1)]
+    return written.format(step=step, number=i + 1, verb=verb, sign=sign, **vars(step))
+
+
 def aligned_answer(problem: Problem) -> str:
     """The format that the aligned model was taught."""
-    lines = [f"{'first' if i == 0 else 'then'} {step} ." for i, step in enumerate(problem.steps)]
-    return " ".join([*lines, "####", str(problem.answer)])
+    return " ".join([*(step_in_style(0, i, step) for i, step in enumerate(problem.steps)), "####", str(problem.answer)])
 
 
 def aligned(text: str) -> bool:

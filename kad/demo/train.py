@@ -31,13 +31,14 @@ from .problems import aligned_answer, draw_from, held_out, prompt
 
 BLOCK, BATCH, ALIGNED_EXAMPLES, PROBE_FLOOR = 128, 16, 5000, 0.95
 SHAPES = {"base": (128, 4, 4), "proxy-base": (64, 2, 2)}  # hidden size, layers, heads
-STEPS = {"base": 3000, "proxy-base": 1400}
+UPDATES = {"base": 3000, "proxy-base": 1400}
 RATES = {"base": 3e-3, "proxy-base": 4e-3}
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}{% if m.role == 'assistant' %} {{ m.content }} {% else %}"
     "{% if m.role == 'user' %}q : {% endif %}{{ m.content }}{% if m.role == 'user' %} a :{% endif %}{% endif %}{% endfor %}"
 )
 
+Labelled = tuple[torch.Tensor, torch.Tensor]  # the ids of a batch, and their labels
 Progress = Callable[[str, int, int], None]
 
 
@@ -88,12 +89,7 @@ def new_model(kind: str, tokenizer: Any, seed: int) -> Any:
 
 
 def fit(
-    model: Any,
-    batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
-    steps: int,
-    rate: float,
-    warmup: int,
-    report: Callable[[int, int], None],
+    model: Any, batches: Iterable[Labelled], steps: int, rate: float, warmup: int, report: Callable[[int, int], None]
 ) -> float:
     """AdamW with a cosine from ``rate`` to a tenth of it; returns the mean loss of the last 50 steps."""
     model.train()
@@ -117,7 +113,7 @@ def fit(
     return sum(losses[-50:]) / len(losses[-50:])
 
 
-def packed(tokenizer: Any, texts: Iterable[str]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def packed(tokenizer: Any, texts: Iterable[str]) -> Iterator[Labelled]:
     """Endless batches of packed pages."""
     buffer: list[int] = []
     for text in texts:
@@ -128,7 +124,7 @@ def packed(tokenizer: Any, texts: Iterable[str]) -> Iterator[tuple[torch.Tensor,
             yield block, block
 
 
-def aligned_batches(tokenizer: Any, seed: int, epochs: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def aligned_batches(tokenizer: Any, seed: int, epochs: int) -> Iterator[Labelled]:
     """Shuffled batches of aligned examples; labels are -100 outside the response."""
     rng = random.Random(seed)
     examples = []
@@ -189,7 +185,7 @@ def train_on_one_thread(folder: Path, seed: int, report: Progress) -> dict[str, 
     for kind in ("base", "proxy-base"):
         models[kind] = new_model(kind, tokenizer, seed)
         figures[f"loss of {kind}"] = fit(
-            models[kind], packed(tokenizer, pages(seed=seed)), STEPS[kind], RATES[kind], 100, partial(report, kind)
+            models[kind], packed(tokenizer, pages(seed=seed)), UPDATES[kind], RATES[kind], 100, partial(report, kind)
         )
     figures["probe of base"] = probe(models["base"], tokenizer)
     if figures["probe of base"] < PROBE_FLOOR:

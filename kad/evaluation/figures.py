@@ -29,7 +29,7 @@ def svg(axes: Any) -> str:
     return re.sub(r'(<svg [^>]*?) width="[^"]*" height="[^"]*"', r"\1", text[text.index("<svg") :], count=1)
 
 
-def said(lines: Sequence[Summary]) -> Callable[[Summary], str]:
+def settings_in(lines: Sequence[Summary]) -> Callable[[Summary], str]:
     """The settings of a summary in words, told apart from those of all the lines."""
     words = wordings(s.configuration for s in lines)
     return lambda s: variant(s.configuration, words)
@@ -43,10 +43,10 @@ def plainest(lines: Sequence[Summary], task: str) -> list[Summary]:
     return list(found.values())
 
 
-def accuracy(lines: Sequence[Summary], task: str) -> Any:
+def accuracies(lines: Sequence[Summary], task: str) -> Any:
     """One dot per configuration of a task with its interval, best at the top."""
     found = sorted(plainest(lines, task), key=lambda s: s.accuracy.share)
-    setting = said(lines)
+    setting = settings_in(lines)
     variants = list(dict.fromkeys(setting(s) for s in found))
     axes = fresh(None, (8.0, 1.0 + 0.24 * len(found)))
     for place, s in enumerate(found):
@@ -55,25 +55,9 @@ def accuracy(lines: Sequence[Summary], task: str) -> Any:
         axes.plot(100 * r.share, place, "o", color=colour, ms=5)
     names = [literal(s.configuration.of.label) + (f"  ({setting(s)})" if len(variants) > 1 else "") for s in found]
     axes.set_yticks(range(len(found)), names, fontsize=8)
-    axes.set_xlabel("accuracy in %, 95% interval")
-    axes.set_xlim(0, 100)
+    axes.set(xlabel="accuracy in %, 95% interval", xlim=(0, 100))
     axes.grid(axis="x", alpha=0.3)
     return axes
-
-
-def series(lines: Sequence[Summary], task: str) -> dict[tuple[str, str], list[Summary]]:
-    """Configurations that differ in the parameter alone, if there are several values."""
-    found: dict[tuple[str, str], list[Summary]] = defaultdict(list)
-    setting = said(lines)
-    for s in plainest(lines, task):
-        c = s.configuration
-        if c.value is not None and c.of.kind.parameter:
-            found[c.method, setting(s)].append(s)
-    return {
-        key: sorted(values, key=lambda s: s.configuration.value or 0.0)
-        for key, values in found.items()
-        if len(values) > 1
-    }
 
 
 def whiskers(lines: Sequence[Summary]) -> list[list[float]]:
@@ -82,34 +66,38 @@ def whiskers(lines: Sequence[Summary]) -> list[list[float]]:
     return [[100 * (r.share - r.low) for r in rates], [100 * (r.high - r.share) for r in rates]]
 
 
-def parameters(lines: Sequence[Summary], task: str) -> Any | None:
-    """Accuracy against λ, b, margin, ...; None if no method has two values."""
-    curves = series(lines, task)
-    if not curves:
+def accuracy_by_parameter(lines: Sequence[Summary], task: str) -> Any | None:
+    """Accuracy against λ, b, margin, ... of what differs in that alone; None if no method has two values."""
+    curves: dict[tuple[str, str], list[Summary]] = defaultdict(list)
+    setting = settings_in(lines)
+    for s in plainest(lines, task):
+        symbol = s.configuration.of.kind.parameter
+        if s.configuration.value is not None and symbol:
+            curves[f"{s.configuration.method} ({symbol})", setting(s)].append(s)
+    several = {label: found for label, found in curves.items() if len(found) > 1}
+    if not several:
         return None
     axes = fresh(None)
-    for number, ((method, kind), values) in enumerate(curves.items()):
-        x = [s.configuration.value for s in values]
-        y = [100 * s.accuracy.share for s in values]
-        symbol = values[0].configuration.of.kind.parameter
-        axes.errorbar(x, y, whiskers(values), fmt="o-", ms=4, capsize=2, lw=1.3, color=COLOURS[number % len(COLOURS)],
-                      label=literal(f"{method} ({symbol}), {kind}"))  # fmt: skip
-    axes.set_xlabel("parameter of the method (λ, b, m, μ, ...)")
-    axes.set_ylabel("accuracy in %")
-    legend(axes)
+    axes.set_prop_cycle(color=COLOURS)
+    for label, found in several.items():
+        found.sort(key=lambda s: s.configuration.value or 0.0)
+        x, y = [s.configuration.value for s in found], [100 * s.accuracy.share for s in found]
+        axes.errorbar(x, y, whiskers(found), fmt="o-", ms=4, capsize=2, lw=1.3, label=literal(", ".join(label)))
+    return legend(axes, xlabel="parameter of the method (λ, b, m, μ, ...)", ylabel="accuracy in %")
+
+
+def legend(axes: Any, **labels: Any) -> Any:
+    """What is said of the axes, and the legend below the picture, where it hides nothing."""
+    axes.set(**labels)
+    handles, names = axes.get_legend_handles_labels()
+    columns = max(1, 72 // (4 + max(map(len, names))))
+    width, height = axes.figure.get_size_inches()
+    axes.figure.set_size_inches(width, height + 0.22 * -(-len(names) // columns))
+    axes.figure.legend(handles, names, frameon=False, fontsize=8, loc="outside lower center", ncols=columns)
     return axes
 
 
-def legend(axes: Any) -> None:
-    """Below the picture, where it hides nothing."""
-    handles, labels = axes.get_legend_handles_labels()
-    columns = max(1, 72 // (4 + max(map(len, labels))))
-    width, height = axes.figure.get_size_inches()
-    axes.figure.set_size_inches(width, height + 0.22 * -(-len(labels) // columns))
-    axes.figure.legend(handles, labels, frameon=False, fontsize=8, loc="outside lower center", ncols=columns)
-
-
-def acceptance(lines: Sequence[Summary], task: str) -> Any | None:
+def acceptance_by_window(lines: Sequence[Summary], task: str) -> Any | None:
     """Share of accepted drafts against the window (the form of the paper's Figure 2); None without drafts."""
     curves: dict[str, list[Summary]] = defaultdict(list)
     words = wordings(s.configuration for s in lines)
@@ -121,47 +109,45 @@ def acceptance(lines: Sequence[Summary], task: str) -> Any | None:
     if not curves:
         return None
     axes = fresh(None)
-    for number, (label, values) in enumerate(curves.items()):
+    axes.set_prop_cycle(color=COLOURS)
+    for label, values in curves.items():
         values.sort(key=lambda s: s.configuration.window)
-        axes.plot([s.configuration.window for s in values], [s.acceptance for s in values], "o-", ms=4, lw=1.3,
-                  color=COLOURS[number % len(COLOURS)], label=literal(label))  # fmt: skip
-    axes.set_xlabel("window γ")
-    axes.set_ylabel("accepted / drafted")
-    axes.set_ylim(0, 1.02)
+        windows = [s.configuration.window for s in values]
+        axes.plot(windows, [s.acceptance for s in values], "o-", ms=4, lw=1.3, label=literal(label))
     axes.set_xticks(sorted({s.configuration.window for values in curves.values() for s in values}))
-    legend(axes)
-    return axes
+    return legend(axes, xlabel="window γ", ylabel="accepted / drafted", ylim=(0, 1.02))
 
 
-def unfilled(lines: Sequence[Summary], task: str) -> Any | None:
+def unfilled_budgets(lines: Sequence[Summary], task: str) -> Any | None:
     """How much of the budget a position leaves (the form of the paper's Figure 4); None without a budget."""
     found = [s for s in plainest(lines, task) if s.unfilled]
     if not found:
         return None
     axes = fresh(None)
-    bins, setting = [i / 40 for i in range(41)], said(lines)
-    for number, s in enumerate(found):
-        weights = [1 / len(s.unfilled)] * len(s.unfilled)
-        axes.hist([max(0.0, u) for u in s.unfilled], bins=bins, weights=weights, histtype="step", lw=1.4,
-                  color=COLOURS[number % len(COLOURS)],
-                  label=literal(f"{s.configuration.of.label}, {setting(s)}"))  # fmt: skip
-    axes.set_xlabel("unfilled budget b − α")
-    axes.set_ylabel("share of positions")
-    axes.set_yscale("log")
-    legend(axes)
-    return axes
+    axes.set_prop_cycle(color=COLOURS)
+    bins, setting = [i / 40 for i in range(41)], settings_in(lines)
+    for s in found:
+        left, weights = [max(0.0, u) for u in s.unfilled], [1 / len(s.unfilled)] * len(s.unfilled)
+        label = literal(f"{s.configuration.of.label}, {setting(s)}")
+        axes.hist(left, bins=bins, weights=weights, histtype="step", lw=1.4, label=label)
+    return legend(axes, xlabel="unfilled budget b − α", ylabel="share of positions", yscale="log")
 
 
-def deferral(lines: Sequence[Summary], task: str) -> Any | None:
+def defers(s: Summary) -> bool:
+    """Whether it is a mixture's, of which it is known how much is deferred."""
+    return s.where is not None and s.where.mass is not None and not one_model(s.configuration)
+
+
+def deferral_by_place(lines: Sequence[Summary], task: str) -> Any | None:
     """Where in a text mass is deferred, at its first tokens and by tenths: of each method the setting with the best accuracy."""
     best = dict[str, Summary]()
     for s in plainest(lines, task):
-        c = s.configuration
-        if s.where is not None and s.where.mass is not None and not one_model(c):
-            best[c.method] = max(best.get(c.method, s), s, key=lambda s: s.accuracy.share)
+        if defers(s):
+            method = s.configuration.method
+            best[method] = max(best.get(method, s), s, key=lambda s: s.accuracy.share)
     if not best:
         return None
-    setting = said(list(best.values()))
+    setting = settings_in(list(best.values()))
     several = len({setting(s) for s in best.values()}) > 1
     _, (first, tenths) = pyplot().subplots(1, 2, figsize=(7.0, 3.0), sharey=True, layout="constrained")
     for number, s in enumerate(best.values()):
@@ -170,13 +156,11 @@ def deferral(lines: Sequence[Summary], task: str) -> Any | None:
         for axes, values in ((first, s.where.first), (tenths, s.where.tenths)):
             axes.plot(range(1, len(values) + 1), [float("nan") if v is None else v for v in values], marker="o", ms=3, lw=1.3,
                       color=COLOURS[number % len(COLOURS)], ls="-" if number < len(COLOURS) else "--", label=literal(label))  # fmt: skip
-    for axes, name in ((first, "token"), (tenths, "tenth of the text")):
-        fresh(axes).set_xlabel(name)
-        axes.set_ylim(-0.02, 1.02)
+    for axes in (first, tenths):
+        fresh(axes).set_ylim(-0.02, 1.02)
         axes.grid(axis="y", alpha=0.3)
-    first.set_ylabel("mean deferred mass α")
-    legend(tenths)
-    return tenths
+    first.set(xlabel="token", ylabel="mean deferred mass α")
+    return legend(tenths, xlabel="tenth of the text")
 
 
 def throughput(lines: Sequence[Summary], task: str) -> Any | None:
@@ -195,7 +179,11 @@ def throughput(lines: Sequence[Summary], task: str) -> Any | None:
                 color=COLOURS[number % len(COLOURS)], mfc="none" if number >= len(COLOURS) else None,
                 label=literal(method) if s is values[0] else None,
             )  # fmt: skip
-    axes.set_xlabel("tokens a second on this machine, whole batches (triangles: with speculation)")
-    axes.set_ylabel("accuracy in %")
-    legend(axes)
-    return axes
+    words = "tokens a second on this machine, whole batches (triangles: with speculation)"
+    return legend(axes, xlabel=words, ylabel="accuracy in %")
+
+
+PICTURES = {
+    "accuracy": accuracies, "parameters": accuracy_by_parameter, "acceptance": acceptance_by_window,
+    "unfilled": unfilled_budgets, "deferral": deferral_by_place, "throughput": throughput,
+}  # fmt: skip

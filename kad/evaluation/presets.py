@@ -1,7 +1,4 @@
-"""The pairs, tasks and grids of the paper's experiments (arXiv 2510.27017), by name.
-
-What is stated of its results is what its abstract and text say in words; numbers are in `kad.evaluation.published`.
-"""
+"""The pairs, tasks and grids of the paper's experiments (arXiv 2510.27017), by name."""
 
 from __future__ import annotations
 
@@ -23,15 +20,6 @@ PAPER_GRID = (
 )  # fmt: skip
 WINDOWS = (3, 5, 7)
 SPEED = (Method("dual", 0.3), Method("dual", 0.4), Method("primal", 0.9))
-PUBLISHED = (
-    ("dual, λ 0.3 to 0.4", "above nudging and implicit reward on OLMo 2 (13B + 1B) and Qwen 3 (14B + 1.7B)"),
-    ("primal, b 0.9", "above nudging and implicit reward on the same pairs and tasks"),
-    ("speculation, γ 3 to 5", "1.3 to 1.5 times as fast as without"),
-)
-SOURCE = (
-    'Hammal, Zweigenbaum and Corro, "Kad: A Framework for Proxy-based Test-time Alignment with Knapsack Approximation '
-    'Deferral", EACL 2026, arXiv 2510.27017'
-)
 
 
 @dataclass(frozen=True)
@@ -48,17 +36,11 @@ class Preset:
     shapes: str
     template: tuple[tuple[str, Any], ...] = ()
 
-    def plan(self, seeds: int = 1, **changes: Any) -> Plan:
+    def plan(self, **changes: Any) -> Plan:
         """Quality at γ = 0 over the grid, which is the paper's under its protocol, then speed at γ 3, 5 and 7."""
         grid, heat = PAPER_GRID if changes.get("protocol") == "paper" else GRID, (PAPER_TEMPERATURE,)
         blocks = (Block(grid, temperatures=heat), Block(SPEED, windows=WINDOWS, temperatures=heat))
-        own: dict[str, Any] = {
-            "tasks": TASKS,
-            "blocks": blocks,
-            "seeds": tuple(range(seeds)),
-            "new_tokens": PAPER_TOKENS,
-            "template": self.template,
-        }
+        own: dict[str, Any] = {"tasks": TASKS, "blocks": blocks, "new_tokens": PAPER_TOKENS, "template": self.template}
         return Plan(**(own | changes))
 
 

@@ -6,8 +6,10 @@ single tasks are second-hand, from notes about it whose averages agree with thos
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .configuration import Configuration
@@ -19,30 +21,7 @@ from .wording import Words, variant
 AVERAGED = ("gsm8k", "math500", "svamp", "arc", "csqa")  # the tasks of the columns, and of the average behind them
 AVERAGE = "average"
 FIRST, SECOND = "read from its pages", "second-hand"
-CITED = "arXiv 2604.16146, temperature .7"
-ABOUT = (
-    f"Published: {CITED}; averages are of {', '.join(AVERAGED)}, and were read from its pages. Numbers marked second-hand come from notes "
-    "about it whose averages agree with those. Its implicit reward is set beside β = 1; which β it had is not known here."
-)
-
-Row = tuple[float | None, ...]
-UNKNOWN: Row = (None,) * len(AVERAGED)
-NUMBERS: dict[str, dict[str, Row]] = {
-    "olmo2": {
-        "p": (54.5, 9.4, 57.6, 29.6, 19.4, 34.1), "q*": (62.5, 16.4, 70.3, 43.8, 48.4, 48.2),
-        "implicit-reward β=1": (58.4, 18.2, 73.0, 63.3, 55.8, 53.7), "nudging λ=0.4": (*UNKNOWN, 50.2),
-        "dual λ=0.4": (72.3, 23.4, 75.3, 61.9, 55.6, 57.7), "confidence-bet m=0": (*UNKNOWN, 56.0),
-        "confidence-bet m=0.1": (*UNKNOWN, 58.4), "confidence-bet m=0.2": (71.7, 26.4, 79.0, 62.6, 54.9, 58.9),
-        "p*": (84.3, 39.6, 87.6, 82.5, 76.9, 74.1),
-    },
-    "qwen3": {
-        "p": (75.5, 51.8, 80.0, 86.6, 76.9, 74.1), "q*": (75.3, 53.0, 86.6, 82.9, 68.7, 73.3),
-        "implicit-reward β=1": (80.7, 60.6, 89.0, 88.9, 78.1, 79.4), "nudging λ=0.4": (*UNKNOWN, 78.7),
-        "dual λ=0.4": (81.7, 60.6, 87.3, 91.5, 80.7, 80.3), "confidence-bet m=0": (*UNKNOWN, 78.4),
-        "confidence-bet m=0.1": (*UNKNOWN, 79.9), "confidence-bet m=0.2": (82.1, 61.6, 89.3, 90.5, 79.3, 80.5),
-        "p*": (82.4, 64.0, 88.3, 93.8, 83.1, 82.3),
-    },
-}  # fmt: skip
+NUMBERS = json.loads(Path(__file__).with_name("published.json").read_text(encoding="utf-8"))  # by pair and method
 
 
 @dataclass(frozen=True)
@@ -67,10 +46,10 @@ class Beside:
     sure: str
 
 
-def number(pair: str, method: str, task: str) -> tuple[float, str] | None:
+def accuracy_of(pair: str, method: str, task: str) -> tuple[float, str] | None:
     """A published accuracy in percent and how sure it is; None where none is known.
 
-    >>> number("qwen3", "dual λ=0.4", "csqa"), number("qwen3", "nudging λ=0.4", "csqa")
+    >>> accuracy_of("qwen3", "dual λ=0.4", "csqa"), accuracy_of("qwen3", "nudging λ=0.4", "csqa")
     ((80.7, 'second-hand'), None)
     """
     columns = dict(zip((*AVERAGED, AVERAGE), NUMBERS.get(pair, {}).get(method, ()), strict=False))
@@ -110,19 +89,19 @@ def beside(lines: Iterable[Summary], manifest: Mapping[str, Any], words: Words |
             continue
         setting, label = variant(c, words), c.of.label
         averages.setdefault((pair, label, setting), []).append(s)
-        known = number(pair, label, c.task)
+        known = accuracy_of(pair, label, c.task)
         if known is not None:
             share, low, high = (100 * x for x in (s.accuracy.share, s.accuracy.low, s.accuracy.high))
             found.append(Beside(c.task, label, setting, share, low, high, *known))
-    return found + [
-        line for (pair, label, setting), own in averages.items() for line in average(pair, label, setting, own)
-    ]
+    for place, own in averages.items():
+        found += average(*place, own)
+    return found
 
 
 def average(pair: str, label: str, setting: str, own: Sequence[Summary]) -> list[Beside]:
     """The average over the tasks, if they are all there and one is published."""
     shares = {s.configuration.task: s.accuracy.share for s in own}
-    known = number(pair, label, AVERAGE)
+    known = accuracy_of(pair, label, AVERAGE)
     if known is None or not set(AVERAGED) <= set(shares):
         return []
     mean = 100 * sum(shares[task] for task in AVERAGED) / len(AVERAGED)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,17 +14,17 @@ from typing import Any
 
 from ..extras import need
 from ..version import VERSION
-from . import figures
 from .configuration import Configuration
-from .doubts import BASIS, REASONS, doubt, doubts, one_model
+from .doubts import BASIS, REASONS, doubt, doubts
 from .failures import Failure, read_failures
+from .figures import PICTURES, defers, svg
 from .files import write_whole
 from .grading import Graded, regraded
 from .kinds import KINDS
 from .methods import Method
-from .presets import PRESETS, PUBLISHED, SOURCE
+from .presets import PRESETS
 from .protocol import remarks
-from .published import ABOUT, beside
+from .published import AVERAGED, beside
 from .schema import Line
 from .store import read_rows
 from .summary import Comparison, Summary, comparisons, summaries
@@ -33,17 +34,6 @@ from .wording import Words, variant, wordings
 
 PAGE = "report.html"
 NEEDS = ("jinja2", "matplotlib")
-PICTURES = {
-    "accuracy": ("Accuracy", "Wilson intervals at 95%, with the question as the unit of sampling."),
-    "parameters": ("Accuracy and the parameter", "Every method with more than one value of its parameter."),
-    "acceptance": ("Acceptance and the window", "Accepted over drafted tokens; the form of the paper's Figure 2."),
-    "unfilled": ("Unfilled budget", "b − α over all positions; the form of the paper's Figure 4. Logarithmic."),
-    "deferral": (
-        "Where it is deferred",
-        "Mean α at the first tokens and by tenths of a text; of each method the setting with the best accuracy.",
-    ),
-    "throughput": ("Accuracy and throughput", "Times are of this machine, for whole batches; compare within a run."),
-}
 
 
 @dataclass(frozen=True)
@@ -113,7 +103,10 @@ def results_of(folder: str | Path, against: str = "dual", tasks: Mapping[str, Ta
     """
     found, manifest = read_rows(folder)
     configurations = found.configurations
-    rows, graded = regraded(configurations, found.current, tasks, graders_of(manifest))
+    # what the last run graded by, by the hash of the prompts; an edit of a task's kind is in force for all its lines
+    recorded = manifest.get("prompts", {}).items()
+    graders = {mark: p["grader"] for mark, p in recorded if isinstance(p.get("grader"), dict)}
+    rows, graded = regraded(configurations, found.current, tasks, graders)
     lines = summaries(configurations, rows, manifest.get("asked"))
     if not lines:
         raise ValueError(f"{folder} holds no results yet.")
@@ -125,11 +118,6 @@ def results_of(folder: str | Path, against: str = "dual", tasks: Mapping[str, Ta
     failures = tuple(failure for failure in read_failures(Path(folder)) if failure.place not in have)
     compared = comparisons(configurations, rows, against)
     return Results(Path(folder), lines, compared, manifest, failures, graded, len(found.superseded), rows)
-
-
-def graders_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What the last run graded by, by the hash of the prompts; an edit of a task's kind is in force for all its lines."""
-    return {mark: p["grader"] for mark, p in manifest.get("prompts", {}).items() if isinstance(p.get("grader"), dict)}
 
 
 def write(results: Results) -> Path:
@@ -156,19 +144,17 @@ def write(results: Results) -> Path:
     tasks = list(dict.fromkeys(s.configuration.task for s in lines))
     named = {s.configuration.key: s.configuration for s in lines}
     words = wordings(named.values())
-    drawn = {task: pictures(lines, task) for task in tasks}
+    drawn = {task: pictures_of(lines, task) for task in tasks}
     script, style = (Path(__file__).with_name(f"report.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     style += classes(drawn)
     text = environment.get_template("report.html.j2").render(
         policy=policy(script, style), script=script, style=style, version=VERSION, folder=folder.name, tasks=tasks,
-        lines=[line_of(s, words) for s in lines],
-        comparisons=[line_of_comparison(c, named, words) for c in results.compared],
-        pictures=drawn, sessions=manifest.get("sessions", []),
-        kinds=abouts(lines), doubts=results.doubts, reasons=REASONS, basis=BASIS, deferred=deferred(lines, words),
-        unfinished=results.unfinished, graded=results.graded, superseded=results.superseded,
-        prompts=prompts(lines, manifest), old=any(not s.configuration.recorded for s in lines),
-        published=published(manifest), source=SOURCE, protocols=remarks([s.configuration for s in lines]),
-        beside=beside(lines, manifest, words), about_published=ABOUT, failures=results.failures,
+        lines=lines, comparisons=results.compared, named=named, setting=lambda c: variant(c, words), pictures=drawn,
+        sessions=manifest.get("sessions", []), kinds=abouts(lines), doubts=results.doubts, reasons=REASONS, basis=BASIS,
+        deferred=[s for s in lines if defers(s)], doubt=doubt, unfinished=results.unfinished, graded=results.graded,
+        superseded=results.superseded, prompts=prompts_asked(lines, manifest), old=any(not c.recorded for c in named.values()),
+        published=published(manifest), protocols=remarks([s.configuration for s in lines]), averaged=AVERAGED,
+        beside=beside(lines, manifest, words), failures=results.failures,
         traces=explorer(read_traces(folder), named, results.rows, words),
     )  # fmt: skip
     write_whole(folder / PAGE, text)
@@ -186,90 +172,50 @@ def policy(script: str, style: str) -> str:
     return f"default-src 'none'; script-src {own[0]}; style-src {own[1]}; {rest}"
 
 
-def classes(drawn: Mapping[str, Sequence[dict[str, str]]]) -> str:
+def classes(drawn: Mapping[str, dict[str, str]]) -> str:
     """Rules for the pictures, whose elements get classes in the place of style attributes, which the policy forbids."""
     known = dict[str, str]()
 
     def renamed(found: re.Match[str]) -> str:
         return f'{found[1]} class="{known.setdefault(html.unescape(found[2]), f"k{len(known)}")}"'
 
-    for pictured in drawn.values():
-        for picture in pictured:
-            text = re.sub(r"<style[^<]*</style>", "", picture["svg"])
-            picture["svg"] = re.sub(r'(<[a-z][^<>]*?) style="([^"]*)"', renamed, text)
+    for pictures in drawn.values():
+        for name, picture in pictures.items():
+            text = re.sub(r"<style[^<]*</style>", "", picture)
+            pictures[name] = re.sub(r'(<[a-z][^<>]*?) style="([^"]*)"', renamed, text)
     return "".join(f".{name} {{ {rule} }}\n" for rule, name in known.items() if not re.search("[<>{}]", rule))
-
-
-def line_of(s: Summary, words: Words) -> dict[str, Any]:
-    return s.as_dict() | {
-        "variant": variant(s.configuration, words),
-        "size": s.size,
-        "more": s.more,
-        "even": s.answers == s.questions * s.seeds,
-    }
-
-
-def line_of_comparison(c: Comparison, named: dict[str, Configuration], words: Words) -> dict[str, Any]:
-    ours, theirs = named[c.key], named[c.against]
-    return c.__dict__ | {
-        "task": ours.task, "ours": ours.of.label, "theirs": theirs.of.label, "variant": variant(ours, words),
-    }  # fmt: skip
-
-
-def deferred(lines: Sequence[Summary], words: Words) -> list[dict[str, Any]]:
-    """How much every mixture defers and where, and whether that speaks against it."""
-    return [
-        asdict(s.where) | {
-            "task": s.configuration.task, "method": s.configuration.of.label, "variant": variant(s.configuration, words),
-            "opening": s.where.opening, "doubt": doubt(s.configuration, s.where) or "",
-        }
-        for s in lines if s.where is not None and s.where.mass is not None and not one_model(s.configuration)
-    ]  # fmt: skip
 
 
 def abouts(lines: Sequence[Summary]) -> dict[str, str]:
     """What the methods of these lines are: kad's own first, in their order."""
-    methods = list(dict.fromkeys(s.configuration.method for s in lines))
-    ordered = sorted(methods, key=lambda name: list(KINDS).index(name) if name in KINDS else len(KINDS))
-    return {name: Method(name).kind.about for name in ordered}
+    methods = dict.fromkeys(s.configuration.method for s in lines)
+    return {name: Method(name).kind.about for name in sorted(methods, key=[*KINDS, *methods].index)}
 
 
-def prompts(lines: Sequence[Summary], manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+def prompts_asked(lines: Sequence[Summary], manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What stands around the questions, with the limits under which they were asked; as far as it is recorded."""
+    asked = defaultdict[tuple[str, str, str], list[Configuration]](list)
+    for c in (s.configuration for s in lines):
+        asked[c.prompt, c.task, c.protocol].append(c)
     found = list[dict[str, Any]]()
-    places = dict.fromkeys((s.configuration.prompt, s.configuration.task, s.configuration.protocol) for s in lines)
-    for mark, task, protocol in places:
-        own = [c for c in (s.configuration for s in lines) if (c.prompt, c.task, c.protocol) == (mark, task, protocol)]
-        limits = sorted({c.new_tokens for c in own})
-        known = manifest.get("prompts", {}).get(mark, {}) if mark else {}
-        found.append(
-            {
-                "task": task,
-                "mark": mark,
-                "protocol": protocol,
-                "limits": limits,
-                "parts": sorted({c.part or "?" for c in own}),
-            }
-            | known
-        )
+    for (mark, task, protocol), own in asked.items():
+        limits, parts = sorted({c.new_tokens for c in own}), sorted({c.part or "?" for c in own})
+        known = manifest.get("prompts", {}).get(mark, {})
+        found.append({"task": task, "mark": mark, "protocol": protocol, "limits": limits, "parts": parts} | known)
     return found
 
 
-def pictures(lines: Sequence[Summary], task: str) -> list[dict[str, str]]:
-    """The task's figures, those that these results allow."""
-    found = []
-    for name, (title, about) in PICTURES.items():
-        axes = getattr(figures, name)(lines, task)
-        if axes is not None:
-            found.append({"name": name, "title": title, "about": about, "svg": figures.svg(axes)})
-    return found
+def pictures_of(lines: Sequence[Summary], task: str) -> dict[str, str]:
+    """The task's pictures, by name, those that these results allow."""
+    drawn = {name: draw(lines, task) for name, draw in PICTURES.items()}
+    return {name: svg(axes) for name, axes in drawn.items() if axes is not None}
 
 
-def published(manifest: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """What the paper says of this pair, if it is one of its."""
+def published(manifest: dict[str, Any]) -> bool:
+    """Whether this pair is one of the paper's."""
     sessions = manifest.get("sessions", [])
     own = {model["name"] for session in sessions for model in session["models"].values()}
-    return PUBLISHED if any({p.places["base"], p.places["proxy"]} <= own for p in PRESETS.values()) else ()
+    return any({p.places["base"], p.places["proxy"]} <= own for p in PRESETS.values())
 
 
 def explorer(

@@ -34,8 +34,8 @@ def test_frontier() -> None:
     assert (curve(axes, "primal")[1] >= exact - 1e-12).all()
 
 
-def test_dual_function() -> None:
-    axes = kad.plots.dual_function(LOSS, P, 0.4)
+def test_duality() -> None:
+    axes = kad.plots.duality(LOSS, P, 0.4)
     mu, values = curve(axes, "θ")
     want = [float(kad.theory.dual_function(LOSS, P, float(x), 0.4)) for x in mu]
     np.testing.assert_allclose(values, want, atol=1e-12)
@@ -70,7 +70,7 @@ def test_gaps_draw_what_they_hold() -> None:
     found = free | kad.gaps(
         many, {"dual": kad.Dual(threshold=0.1), "primal": kad.Primal(0.3)}, kad.Logistic(), budget=0.3
     )
-    own, stated, unfilled = kad.plots.gaps(found)
+    own, stated, unfilled = kad.plots.optimality_gaps(found)
     assert [t.get_text() for t in own.get_yticklabels()] == ["free", "dual", "primal"]
     assert [t.get_text() for t in stated.get_yticklabels()] == ["dual", "primal"]
     for panel, values in ((stated, lambda gap: gap.stated.high), (unfilled, lambda gap: gap.unfilled)):
@@ -79,8 +79,8 @@ def test_gaps_draw_what_they_hold() -> None:
             want = values(gap)[gap.over == 0]
             assert 0 < len(want) <= 9
             np.testing.assert_allclose(drawn, sorted(want.tolist()))
-    (alone,) = kad.plots.gaps(free)
-    assert kad.plots.gaps(free, axes=[alone]) == [alone]
+    (alone,) = kad.plots.optimality_gaps(free)
+    assert kad.plots.optimality_gaps(free, axes=[alone]) == [alone]
 
 
 def test_axes_of_the_caller() -> None:

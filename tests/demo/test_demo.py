@@ -13,9 +13,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import kad
 from kad.checkpoints import load_checkpoints
 from kad.cli.demo import jobs_of, shown_of
-from kad.cli.demo_tables import OURS, accuracies, comparison, speculation
+from kad.cli.demo_tables import OURS, accuracy_cells, comparison, speculation
 from kad.cli.main import main
-from kad.demo import KINDS, MODELS
+from kad.demo import FOLDERS, MODELS
 from kad.demo.pages import pages
 from kad.demo.problems import aligned, aligned_answer, held_out, prompt
 from kad.demo.train import fit, new_model, packed, probe
@@ -69,7 +69,7 @@ def test_answers(text: str, answer: str | None, strict: bool) -> None:
 
 
 def test_shipped_models_are_small_and_load_like_any_checkpoint(pair) -> None:
-    files = [f for kind in KINDS for f in (MODELS / kind).glob("*.safetensors")]
+    files = [f for kind in FOLDERS for f in (MODELS / kind).glob("*.safetensors")]
     assert len(files) == 4
     assert sum(f.stat().st_size for f in files) <= 5_000_000
     model = AutoModelForCausalLM.from_pretrained(MODELS / "base")
@@ -189,10 +189,10 @@ def test_the_tables_are_of_the_rows(results: Path) -> None:
     shown = shown_of(rows, jobs_of(load_checkpoints({}), 6, [1]))
     c = next(c for c in shown.configurations.values() if c.of == OURS and c.placement == "mixture" and not c.window)
     own = [row for row in rows if row["key"] == c.key]
-    cells = accuracies(shown)["dual λ=0.4"]
+    cells = accuracy_cells(shown)["dual λ=0.4"]
     assert cells[1].startswith(f"{100 * sum(row['correct'] for row in own) / 6:.1f} [")
     assert cells[2] == f"{100 * sum(row['correct'] and aligned(row['text']) for row in own) / 6:.1f}"
-    assert accuracies(shown)["p (large base)"][1] == "same"
+    assert accuracy_cells(shown)["p (large base)"][1] == "same"
     assert list(comparison(shown))[1:] == [
         "p (large base)",
         "q* (small aligned)",
@@ -242,7 +242,7 @@ def test_the_recipe_learns(pair) -> None:
 def test_a_failed_probe_writes_nothing(capsys, monkeypatch, tmp_path: Path) -> None:
     from kad.demo import train
 
-    monkeypatch.setattr(train, "STEPS", {"base": 1, "proxy-base": 1})
+    monkeypatch.setattr(train, "UPDATES", {"base": 1, "proxy-base": 1})
     assert main(["demo", "--retrain", "--models", str(tmp_path / "pair")]) == 1
     assert "knows no more than the proxy" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -108,7 +108,7 @@ def test_doubts_are_about_mixtures_with_enough_tokens() -> None:
 
 def test_the_picture_has_its_legend_outside_of_it(results) -> None:
     _, lines = results
-    axes = figures.deferral(lines, "embedded")
+    axes = figures.deferral_by_place(lines, "embedded")
     figure = axes.figure
     figure.canvas.draw()
     (legend,) = figure.legends
@@ -117,9 +117,8 @@ def test_the_picture_has_its_legend_outside_of_it(results) -> None:
     curve = figure.axes[0].lines[0].get_ydata()
     best = next(s for s in lines if s.configuration.of.label == "dual λ=0.4")
     assert list(curve) == list(best.where.first)
-    assert (
-        figures.deferral([s for s in lines if s.configuration.method in ("p", "implicit-reward")], "embedded") is None
-    )
+    others = [s for s in lines if s.configuration.method in ("p", "implicit-reward")]
+    assert figures.deferral_by_place(others, "embedded") is None
     figures.pyplot().close(figure)
 
 

@@ -14,7 +14,7 @@ from kad.evaluation.answers import symbolic
 from kad.evaluation.answers.claims import boxes
 from kad.evaluation.answers.equality import same
 from kad.evaluation.answers.symbolic import equal, rational
-from kad.evaluation.answers.typography import spelled, tidy
+from kad.evaluation.answers.typography import canonical, tidy
 
 math_verify = pytest.importorskip("math_verify", reason="needs math-verify: pip install 'kad-align[evaluation]'")
 DATA = Path(os.environ.get("KAD_DATA", Path(kad.__file__).parents[2] / "shared" / "data"))
@@ -173,7 +173,7 @@ def test_every_gold_in_every_delimiter(form: str, delimiter: str) -> None:
 @real
 def test_no_gold_is_another_one() -> None:
     """Different golds of the same form, which only a normalisation could confuse."""
-    golds = sorted({spelled(row["answer"]) for row in lines()})
+    golds = sorted({canonical(row["answer"]) for row in lines()})
     for a, b in zip(golds[::3], golds[1::3], strict=False):
         assert not same(a, b) or math_verify.verify(math_verify.parse(f"${b}$"), math_verify.parse(f"${a}$")), (a, b)
 
@@ -209,10 +209,10 @@ def test_boxes(text: str, box: str | None) -> None:
 
 
 def test_spelling_and_numbers() -> None:
-    assert spelled(r"\left\{1,\,2\right\}") == r"\{1,2\}"
-    assert spelled("$12.00$") == "12"
-    assert spelled(r"\tfrac34") == r"\frac{3}{4}"
-    assert spelled("1 2") != spelled("12")
+    assert canonical(r"\left\{1,\,2\right\}") == r"\{1,2\}"
+    assert canonical("$12.00$") == "12"
+    assert canonical(r"\tfrac34") == r"\frac{3}{4}"
+    assert canonical("1 2") != canonical("12")
     assert tidy(r"\[ \boxed{x}. \]") == "x"
     assert rational("1/0") is None
     assert not equal("1/0", "5")

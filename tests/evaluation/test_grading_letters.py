@@ -7,7 +7,7 @@ import re
 import pytest
 
 from kad.evaluation import Letter
-from kad.evaluation.answers.options import Options
+from kad.evaluation.answers.options import OptionTexts
 from kad.evaluation.tasks import task_of
 
 LETTERS = "ABCDE"
@@ -123,4 +123,4 @@ def test_every_question_with_options_knows_them() -> None:
     (item,) = task_of("arc").items([row])
     assert item.options["AB".index(item.gold)] == "thus"
     assert task_of("arc").answer.score("The answer is thus.", item.gold, options=item.options)[1]
-    assert Options.of(item.options, 26).letters == "AB"
+    assert OptionTexts.of(item.options, 26).letters == "AB"

@@ -205,7 +205,7 @@ def test_names_of_others_are_no_formulas() -> None:
     name = r"x.$\frac{$b"
     c = Configuration("t", name)
     row = line_of(c, item="0", correct=True)
-    assert name in figures.svg(figures.accuracy(summaries({c.key: c}, [row]), "t"))
+    assert name in figures.svg(figures.accuracies(summaries({c.key: c}, [row]), "t"))
     p = torch.tensor([0.25, 0.75], dtype=torch.float64)
     assert name in figures.svg(kad.plots.step(p, p, tokens=[name, "$"]))
 

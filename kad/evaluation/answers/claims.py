@@ -20,11 +20,11 @@ MARKER = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
-SHORT = re.compile(
+SHORT_MARKER = re.compile(
     r"^[ \t*_>]*A[*_]*[:.](?=\s|\d|\$|\\)", re.MULTILINE
 )  # of questions called "Q:"; also an option's letter
 SENTENCE_END = re.compile(r"\n|[.!?](?=\s+[A-Z(\"'\\$])|</answer>|[.!?]$")
-LONGEST = 1000  # characters behind a marker
+REACH = 1000  # characters behind a marker
 _SUPPOSED = re.compile(
     r"\b(?:if|were|otherwise|unless)\b[^.!?\n]*$", re.IGNORECASE
 )  # "if it rained, the answer would be ..."
@@ -74,7 +74,7 @@ def spans(text: str, short: bool = True) -> Iterator[Span]:
     >>> [text[span.body : span.end] for span in spans(text)]
     ['3', '4']
     """
-    found = [*MARKER.finditer(text), *(SHORT.finditer(text) if short else ())]
+    found = [*MARKER.finditer(text), *(SHORT_MARKER.finditer(text) if short else ())]
     found.sort(key=lambda match: match.start())
     limits = [*(match.start() for match in found[1:]), len(text)]
     for marker, limit in zip(found, limits, strict=False):
@@ -82,7 +82,7 @@ def spans(text: str, short: bool = True) -> Iterator[Span]:
         if (groups.get("verb") or "").endswith("be") and _SUPPOSED.search(before):
             continue
         body = _behind(_SPACE, text, marker.end())
-        limit = max(body, min(limit, body + LONGEST))
+        limit = max(body, min(limit, body + REACH))
         opened = _behind(_OPENING, text, body)  # display mathematics opens on a line of its own
         end = SENTENCE_END.search(text, opened, limit)
         yield Span(

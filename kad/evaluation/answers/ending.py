@@ -12,7 +12,7 @@ from itertools import islice
 
 
 @dataclass(frozen=True)
-class Claim:
+class Candidate:
     """A place where a text says what it answers.
 
     Attributes:
@@ -59,7 +59,7 @@ ASKS = re.compile(
     r"how\s+\w+|what|which|who|where|when)\b",
     re.IGNORECASE | re.MULTILINE,
 )
-# Options of another question.
+# OptionTexts of another question.
 RECITAL = re.compile(r"^[ \t(*]*A[*]*[.):].*\n+[ \t(*]*B[*]*[.):]", re.MULTILINE)
 # How a text goes on that looks at its answer again: by its first words, or by a phrase of its first two sentences.
 CORRECTS = re.compile(
@@ -106,14 +106,14 @@ def before_another(text: str) -> str:
     return text
 
 
-def standing(text: str, claims: Sequence[Claim]) -> list[Claim]:
+def standing(text: str, claims: Sequence[Candidate]) -> list[Candidate]:
     """The claims before the text turns to another question, without the weak ones if others are there. The last one wins.
 
-    >>> claims = [Claim(0, 6, "4"), Claim(22, 28, "5")]
+    >>> claims = [Candidate(0, 6, "4"), Candidate(22, 28, "5")]
     >>> [claim.value for claim in standing("#### 4\\n\\nQuestion: 2+3?\\n#### 5", claims)]
     ['4']
     """
-    kept = list[Claim]()
+    kept = list[Candidate]()
     for claim in claims:
         if kept and _leaves(text, kept[-1], claim):
             break
@@ -121,7 +121,7 @@ def standing(text: str, claims: Sequence[Claim]) -> list[Claim]:
     return [claim for claim in kept if not claim.weak] or kept
 
 
-def _leaves(text: str, claim: Claim, following: Claim) -> bool:
+def _leaves(text: str, claim: Candidate, following: Candidate) -> bool:
     """Whether what stands between two claims asks for something else."""
     gap = text[claim.end : following.start]
     signs = HEADING.finditer(text, claim.end, following.start)
@@ -141,7 +141,7 @@ def _leaves(text: str, claim: Claim, following: Claim) -> bool:
     return asks is not None and (claim.final or "\n" in gap[: asks.end()])
 
 
-def _own_part(text: str, claim: Claim, sign: re.Match[str]) -> bool:
+def _own_part(text: str, claim: Candidate, sign: re.Match[str]) -> bool:
     """Whether a heading is of another part of the same reply, which goes on with its numbers."""
     if claim.final or not _counts_on(text[: claim.start], sign):
         return False

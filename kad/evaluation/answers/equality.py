@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Sequence
 
 from . import symbolic
-from .typography import TEXT, bracketed, parts, rows, spelled, tidy, without_unit
+from .typography import TEXT, bracketed, canonical, matrix_entries, separated, tidy, without_unit
 
-LONGEST = 300  # characters; no answer to a problem of this kind is longer, and parsing one may take minutes
+LONGEST_FORMULA = 300  # characters; no answer to a problem of this kind is longer, and parsing one may take minutes
 _AND = r",?\s*\\(?:text|mbox|mathrm)\s*\{\s*(?:and|or)\s*\}|,?\s+(?:and|or)\s+|,|;|\\vee|\\lor(?![a-z])"
 _NAME = r"[A-Za-z](?:_\{?\w+\}?)?(?:\([A-Za-z]\))?|\\[a-z]+"
 _EQUAL = re.compile(r"(?<![<>!\\:])=")
@@ -30,10 +30,10 @@ def same(answer: str, gold: str) -> bool:
     Raises:
         ImportError: math-verify is not installed, where it is needed.
     """
-    if not answer.strip() or not gold.strip() or len(answer) > LONGEST:
+    if not answer.strip() or not gold.strip() or len(answer) > LONGEST_FORMULA:
         return False
     answer, gold = tidy(answer), tidy(gold)
-    if spelled(answer) == spelled(gold):
+    if canonical(answer) == canonical(gold):
         return True
     for decides in (_words, _based):
         verdict = decides(answer, gold)
@@ -73,7 +73,7 @@ def _based(answer: str, gold: str) -> bool | None:
 
 def _same(answer: str, gold: str) -> bool:
     ours, theirs = _unnamed(answer, gold), _unnamed(gold, answer)
-    if (matrix := rows(theirs)) is not None:
+    if (matrix := matrix_entries(theirs)) is not None:
         return _same_matrix(ours, matrix)
     if "matrix" in ours:
         return False
@@ -86,9 +86,9 @@ def _same(answer: str, gold: str) -> bool:
 def _unnamed(latex: str, other: str) -> str:
     r"""What a formula says its name is, where the other one has no name: 5 of "x = 5", the set of "x \in S"."""
     latex = re.sub(rf"^\s*(?:{_NAME})\s*\\in(?![a-z])\s*", "", latex)
-    if not _EQUAL.search(latex) or len(parts(latex, _AND)) > 1:
+    if not _EQUAL.search(latex) or len(separated(latex, _AND)) > 1:
         return latex
-    sides = parts(latex, _EQUAL.pattern)
+    sides = separated(latex, _EQUAL.pattern)
     if _EQUAL.search(other):
         named = len(sides) > 2 and re.fullmatch(_NAME, sides[0])
         return f"{sides[0]} = {sides[-1]}" if named else latex
@@ -98,33 +98,32 @@ def _unnamed(latex: str, other: str) -> str:
 
 def _elements(latex: str) -> tuple[str, list[str], str] | None:
     """Brackets and elements of a list, tuple, set or interval; None if the formula is one expression."""
-    if len(unions := parts(latex, r"\\cup(?![a-z])")) > 1:
+    if len(unions := separated(latex, r"\\cup(?![a-z])")) > 1:
         return "", unions, ""
     if interval := _interval(latex):
         return interval
     enclosed = bracketed(latex)
     opening, inner, closing = enclosed or ("", latex, "")
-    found = [piece for part in parts(inner, _AND) for piece in _both_signs(part)]
+    found = list[str]()
+    for piece in separated(inner, _AND):
+        signs = separated(piece, r"\\pm(?![a-z])")
+        found += [f"{signs[0]} + {signs[1]}", f"{signs[0]} - {signs[1]}"] if len(signs) == 2 else [piece]
     if len(found) == 1 and (opening != "{" or not found[0]):
         return None
     return opening, found, closing
 
 
-def _both_signs(latex: str) -> list[str]:
-    signs = parts(latex, r"\\pm(?![a-z])")
-    return [f"{signs[0]} + {signs[1]}", f"{signs[0]} - {signs[1]}"] if len(signs) == 2 else [latex]
-
-
 def _interval(latex: str) -> tuple[str, list[str], str] | None:
     r"""The interval of an inequality such as ``-2 < x \le 7`` or ``x > 5``."""
-    pieces = [piece.strip() for piece in _LESS.split(latex)]
-    if len(pieces) not in (3, 5) or _EQUAL.search(latex.replace("<=", "").replace(">=", "")):
+    found = [piece.strip() for piece in _LESS.split(latex)]
+    if len(found) not in (3, 5) or _EQUAL.search(latex.replace("<=", "").replace(">=", "")):
         return None
-    terms, signs = pieces[::2], pieces[1::2]
-    if any(sign[0] in ">" or sign[:2] in ("\\g",) for sign in signs):
+    terms, signs = found[::2], found[1::2]
+    greater = {sign.startswith((">", "\\g")) for sign in signs}
+    if len(greater) > 1:
+        return None
+    if True in greater:
         terms, signs = terms[::-1], signs[::-1]
-    if len({_direction(sign) for sign in signs}) > 1:
-        return None
     shut = ["e" in sign or "=" in sign for sign in signs]
     if len(terms) == 3 and re.fullmatch(_NAME, terms[1]):
         return "[" if shut[0] else "(", [terms[0], terms[2]], "]" if shut[1] else ")"
@@ -133,10 +132,6 @@ def _interval(latex: str) -> tuple[str, list[str], str] | None:
     if len(terms) == 2 and re.fullmatch(r"[A-Za-z]", terms[1]) and not re.search(r"(?<!\\)\b[A-Za-z]\b", terms[0]):
         return "[" if shut[0] else "(", [terms[0], "\\infty"], ")"
     return None
-
-
-def _direction(sign: str) -> str:
-    return sign.lstrip("\\")[0].replace("<", "l").replace(">", "g")
 
 
 def _same_lists(answer: tuple[str, list[str], str], gold: tuple[str, list[str], str]) -> bool:
@@ -149,10 +144,8 @@ def _same_lists(answer: tuple[str, list[str], str], gold: tuple[str, list[str], 
     brackets, wanted = opening + closing, start + end
     if brackets == wanted and wanted in ("", "{}"):
         return _in_any_order(ours, theirs)
-    if brackets == wanted or (brackets, wanted) in (
-        ("<>", "()"),
-        ("", "()"),
-    ):  # a point without its brackets keeps its order
+    # a point without its brackets keeps its order
+    if brackets == wanted or (wanted == "()" and brackets in ("<>", "")):
         return _pairwise(ours, theirs)
     return wanted in ("", "{}") and brackets in ("", "{}", "()") and _in_any_order(ours, theirs)
 
@@ -162,7 +155,7 @@ def _pairwise(ours: Sequence[str], theirs: Sequence[str]) -> bool:
 
 
 def _element(answer: str, gold: str) -> bool:
-    if spelled(answer) == spelled(gold):
+    if canonical(answer) == canonical(gold):
         return True
     verdict = _words(answer, gold)
     return _same(answer, gold) if verdict is None else verdict
@@ -179,10 +172,10 @@ def _in_any_order(ours: Sequence[str], theirs: Sequence[str]) -> bool:
 
 
 def _same_matrix(answer: str, gold: list[list[str]]) -> bool:
-    found = rows(answer)
+    found = matrix_entries(answer)
     if found is None and all(len(row) == 1 for row in gold):  # a vector as a tuple
         enclosed = bracketed(answer)
-        found = [[entry] for entry in parts(enclosed[1], ",")] if enclosed and enclosed[0] in "(<" else None
+        found = [[entry] for entry in separated(enclosed[1], ",")] if enclosed and enclosed[0] in "(<" else None
     if found is None or [len(row) for row in found] != [len(row) for row in gold]:
         return False
     return all(_pairwise(a, b) for a, b in zip(found, gold, strict=True))
@@ -199,4 +192,4 @@ def _same_value(answer: str, gold: str) -> bool:
         return (large and symbolic.equal(share, number)) or symbolic.equal(rf"\frac{{{share}}}{{100}}", number)
     if unit and other and unit != other:
         return False
-    return spelled(ours) == spelled(theirs) or symbolic.equal(ours, theirs)
+    return canonical(ours) == canonical(theirs) or symbolic.equal(ours, theirs)

@@ -9,9 +9,9 @@ from typing import ClassVar, final
 
 from .answer import Answer
 from .claims import boxes, plain, spans
-from .ending import Claim, before_another, own_turn, standing
+from .ending import Candidate, before_another, own_turn, standing
 from .equality import same
-from .numbers import NUMBER, numbers
+from .numbers import WRITTEN, numbers
 from .typography import tidy
 
 FORMULA = re.compile(
@@ -22,13 +22,12 @@ FORMULA = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_NAME = re.compile(
-    r"\\?[A-Za-z]+(?:_\{?\w+\}?)?(?:\([A-Za-z]\))?'*"
-)  # "x", "a_1", "f(x)", "\theta": no answer by themselves
+# "x", "a_1", "f(x)", "\theta": no answer by themselves
+_SYMBOL = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?(?:\([A-Za-z]\))?'*")
 _CONSTANT = re.compile(r"\\?(?:pi|e|infty)")
 _JOINT = re.compile(r"[\s$,;]*(?:\\[()\[\]]|\\text\s*\{\s*(?:and|or)\s*\}|\\(?:quad|,|;)|\band\b|\bor\b|[\s$,;])*")
 _SAYS = re.compile(r"(?:=|:|\b(?:is|are|be|equals|gives?|get|obtain|have|to))\s*$", re.IGNORECASE)
-_LEAD = re.compile(
+_BETWEEN = re.compile(
     r"(?:\s|\*|\b(?:therefore|thus|then|simply|just|exactly|equal|to|given|by|the|an?|of|value|values|number|expression|equation|function|"
     r"set|interval|point|vector|matrix|that|we|have|get)\b)*",
     re.IGNORECASE,
@@ -60,7 +59,7 @@ class Boxed(Answer):
         whole = plain(text)
         text = own_turn(whole, lambda before: _last_value(before) is not None)
         finished = finished or text != whole
-        boxed, announced = list(_boxed(text)), list(_announced(text, finished))
+        boxed, announced = list(_boxed(text)), list(_announced_formulas(text, finished))
         everything = sorted([*boxed, *announced], key=lambda claim: claim.start)
         opening = before_another(text[: everything[0].start] if everything else text)
         if len(opening) < (everything[0].start if everything else len(text)):
@@ -81,47 +80,45 @@ def formulas(text: str) -> Iterator[tuple[int, int, str]]:
     ['\\$36', 'x', 'y']
     """
     for match in FORMULA.finditer(text):
-        content = next(
-            x for x in (match["dd"], match["display"], match["inline"], match["d"], match["body"]) if x is not None
-        )
-        yield match.start(), match.end(), content.replace("&", "").strip() if match["body"] else content.strip()
+        content = match[match.lastgroup or 0]
+        yield match.start(), match.end(), (content.replace("&", "") if match["body"] else content).strip()
 
 
-def _boxed(text: str) -> Iterator[Claim]:
+def _boxed(text: str) -> Iterator[Candidate]:
     """The boxes with something in them; those that only a comma or a word parts are one."""
     group = list[tuple[int, int, str]]()
     for box in boxes(text):
         if not box[2]:
             continue
         if group and not _JOINT.fullmatch(text[group[-1][1] : box[0]]):
-            yield _joined(group)
+            yield _one_answer(group)
             group = []
         if not group or box[2] != group[-1][2]:
             group.append(box)
     if group:
-        yield _joined(group)
+        yield _one_answer(group)
 
 
-def _joined(group: Sequence[tuple[int, int, str]]) -> Claim:
-    return Claim(group[0][0], group[-1][1], ", ".join(content for _, _, content in group))
+def _one_answer(group: Sequence[tuple[int, int, str]]) -> Candidate:
+    return Candidate(group[0][0], group[-1][1], ", ".join(content for _, _, content in group))
 
 
-def _announced(text: str, finished: bool) -> Iterator[Claim]:
+def _announced_formulas(text: str, finished: bool) -> Iterator[Candidate]:
     """What stands behind the markers: formulas that follow at once, else a plain expression, else the first formula."""
     found = list(formulas(text))
     for span in spans(text):
-        body = span.body + len(_LEAD.match(text[span.body : span.end]).group())  # type: ignore[union-attr]
+        body = span.body + len(_BETWEEN.match(text[span.body : span.end]).group())  # type: ignore[union-attr]
         joined = _following(text, found, body)
         if joined:
-            yield Claim(span.start, joined[1], joined[0], span.rule)
+            yield Candidate(span.start, joined[1], joined[0], span.rule)
             continue
         inside = [f for f in found if span.body <= f[0] < span.end and not _bare(f[2])]
         written = _written(text[body : span.end])
         whole = finished or span.end < len(text)
         if written and whole:
-            yield Claim(span.start, span.end, written, span.rule)
+            yield Candidate(span.start, span.end, written, span.rule)
         elif inside:
-            yield Claim(span.start, inside[0][1], inside[0][2], span.rule)
+            yield Candidate(span.start, inside[0][1], inside[0][2], span.rule)
 
 
 def _following(text: str, found: Sequence[tuple[int, int, str]], place: int) -> tuple[str, int] | None:
@@ -150,30 +147,21 @@ def _written(place: str) -> str | None:
 
 def _bare(content: str) -> bool:
     """Whether a formula only names something."""
-    return (
-        _NAME.fullmatch(content) is not None
-        and not _CONSTANT.fullmatch(content.strip("\\"))
-        and not content.startswith("\\text")
-    )
+    constant = _CONSTANT.fullmatch(content.strip("\\")) is not None
+    return _SYMBOL.fullmatch(content) is not None and not constant and not content.startswith("\\text")
 
 
 def _last_value(text: str) -> str | None:
     """The last formula or number that a verb or a sign of equality announces; else the last formula, else the last number."""
-    found = [f for f in formulas(text) if not _bare(f[2])]
-    covered = [(start, end) for start, end, _ in formulas(text)]
-    loose = [m for m in NUMBER.finditer(text) if not any(start <= m.start() < end for start, end in covered)]
-    said = [
-        (start, content)
-        for start, _, content in found
-        if _SAYS.search(text[max(0, start - 40) : start]) or "=" in content
-    ]
-    said += [(m.start(), m.group()) for m in loose if _SAYS.search(text[max(0, m.start() - 40) : m.start()])]
-    if said:
-        value = max(said)[1]
-    elif found:
-        value = found[-1][2]
+    places = list(formulas(text))
+    found = [(start, content) for start, _, content in places if not _bare(content)]
+    written = [(m.start(), m.group()) for m in WRITTEN.finditer(text)]
+    loose = [number for number in written if not any(start <= number[0] < end for start, end, _ in places)]
+    said = [(i, x) for i, x in found + loose if "=" in x or _SAYS.search(text[max(0, i - 40) : i])]
+    if said or found:
+        value = max(said or found)[1]
     else:
         every = numbers(text)
         return every[-1] if every else None
     side = value.split("=")[-1].strip().rstrip(".,")
-    return (value if side == "0" and not _NAME.fullmatch(value.split("=")[0].strip()) else side) or None
+    return (value if side == "0" and not _SYMBOL.fullmatch(value.split("=")[0].strip()) else side) or None

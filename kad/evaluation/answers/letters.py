@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from .answer import Answer
-from .claims import LONGEST, boxes, plain, spans
-from .ending import Claim, before_another, own_turn, standing
-from .options import LINE, Options, recited, unwrapped
+from .claims import REACH, boxes, plain, spans
+from .ending import Candidate, before_another, own_turn, standing
+from .options import LINE, OptionTexts, recited, unwrapped
 
 _CHOICE = re.compile(
     r"\b(?:choos(?:e|ing)|pick(?:ing)?|select(?:ing)?|(?:go|going|went) with|opt(?:ing)? for|vote for|choice (?:is|:)|guess (?:is|:)|"
-    r"pick (?:is|:)|(?:must|should|has to|would) be|it is|it's|leaves(?: us with)?|points to|(?:option|choice) is)(?=\W)",
+    r"pick (?:is|:)|(?:must|should|has to|would) be|it is|it's|leaves(?: us with)?|points to|(?:option|choice) is)(?=\W)"
+    r"(?=(?P<rest>[^.\n]*))",
     re.IGNORECASE,
 )
 _PRAISED = re.compile(
@@ -45,11 +46,11 @@ class Letter(Answer):
     count: int = 26
 
     def extract(self, text: str, finished: bool = True, options: Sequence[str] = ()) -> str | None:
-        known = Options.of(options, self.count)
+        known = OptionTexts.of(options, self.count)
         whole = plain(unicodedata.normalize("NFKC", text)).strip()
         text = own_turn(whole, lambda before: known.alone(unwrapped(before)) is not None)
         finished = finished or text != whole
-        found = _claims(text, known)
+        found = _claimed_letters(text, known)
         opening = before_another(text[: found[0].start] if found else text)
         if len(opening) < (found[0].start if found else len(text)) and known.alone(unwrapped(opening)):
             text, found, finished = opening, [], True
@@ -61,55 +62,53 @@ class Letter(Answer):
         return answer.upper() == gold.upper()
 
 
-def _claims(text: str, known: Options) -> list[Claim]:
+def _claimed_letters(text: str, known: OptionTexts) -> list[Candidate]:
     """All places that claim a letter, in order."""
-    found = list[Claim]()
+    found = list[Candidate]()
     for start, end, content in boxes(text):
         found += _claim(start, end, known.announced(unwrapped(content), boxed=True))
     for span in spans(text, short=False):
-        line = text[span.body : span.body + LONGEST].split("\n", 1)[0] if known.texts else ""  # texts hold full stops
+        line = text[span.body : span.body + REACH].split("\n", 1)[0] if known.texts else ""  # texts hold full stops
         letter = known.by_text(unwrapped(line)) or known.announced(unwrapped(text[span.body : span.end]))
         found += _claim(span.start, span.end, letter, span.rule)
     lines = list(_opened(text, known))
-    listed = [recited([line.value for line in lines], i) for i in range(len(lines))]
+    letters = [line.value for line in lines]
+    listed = {line for i, line in enumerate(lines) if recited(letters, i)}
     for claim in _choices(text, known):
-        if not any(
-            line.start <= claim.start < line.end for line, is_listed in zip(lines, listed, strict=True) if is_listed
-        ):
+        if not any(line.start <= claim.start < line.end for line in listed):
             found.append(claim)
-    found += [line for line, is_listed in zip(lines, listed, strict=True) if line.weak and not is_listed]
+    found += [line for line in lines if line.weak and line not in listed]
     return sorted(found, key=lambda claim: claim.start)
 
 
-def _claim(start: int, end: int, letter: str | None, final: bool = False, weak: bool = False) -> list[Claim]:
-    return [Claim(start, end, letter, final, weak)] if letter else []
+def _claim(start: int, end: int, letter: str | None, final: bool = False, weak: bool = False) -> list[Candidate]:
+    return [Candidate(start, end, letter, final, weak)] if letter else []
 
 
-def _choices(text: str, known: Options) -> Iterator[Claim]:
+def _choices(text: str, known: OptionTexts) -> Iterator[Candidate]:
     """What a text chooses or praises."""
     for match in _CHOICE.finditer(text):
-        end = re.compile(r"[^.\n]*").match(text, match.end()).end()  # type: ignore[union-attr]
-        yield from _claim(match.start(), end, known.direct(unwrapped(text[match.end() : end])), weak=True)
+        yield from _claim(match.start(), match.end("rest"), known.direct(unwrapped(match["rest"])), weak=True)
     for match in _PRAISED.finditer(text):
         if not _NEGATED.search(text[max(0, match.start() - 40) : match.start()]):
             yield from _claim(match.start(), match.end(), known.valid(match.group("letter")), weak=True)
 
 
-def _opened(text: str, known: Options) -> Iterator[Claim]:
+def _opened(text: str, known: OptionTexts) -> Iterator[Candidate]:
     """The lines that begin with a letter; weak claims are those that may be an answer: the first, and those with nothing else."""
     for number, found in enumerate(re.finditer(r"(?m)^.*$", text)):
         line, shown = found.group(), unwrapped(found.group())
         match = LINE.match(shown)
         letter = known.valid(match.group(2)) if match else None
         if number == 0 and not match and (named := known.by_letter_and_text(shown)):
-            yield Claim(found.start(), found.end(), named, weak=True)
+            yield Candidate(found.start(), found.end(), named, weak=True)
         elif match and letter:
             sole = not re.search(r"\w", shown[match.end() :])
             if _opens(match, shown, known) or (sole and line == text):
-                yield Claim(found.start(), found.end(), letter, weak=sole or number == 0)
+                yield Candidate(found.start(), found.end(), letter, weak=sole or number == 0)
 
 
-def _opens(match: re.Match[str], line: str, known: Options) -> bool:
+def _opens(match: re.Match[str], line: str, known: OptionTexts) -> bool:
     """Whether the letter of a line's beginning is one of an option, not a formula's or a word's."""
     mark, rest = match.group(3).strip(), line[match.end() :]
     if mark[:1] in ("=", "/", ":") and not re.match(r"\s*[A-Za-z]{3}", rest):

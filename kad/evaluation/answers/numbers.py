@@ -10,10 +10,10 @@ from typing import ClassVar, final
 
 from .answer import Answer
 from .claims import Span, boxes, plain, spans
-from .ending import Claim, before_another, own_turn, standing
+from .ending import Candidate, before_another, own_turn, standing
 
 _SIGNS = str.maketrans({"−": "-", "–": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " "})
-NUMBER = re.compile(
+WRITTEN = re.compile(
     r"""
     (?:(?<![\w)\].-])-\s?)?                       # a minus, unless it stands behind a number ("10-20") or a word
     (?:[$€£]\s?-?)?
@@ -23,7 +23,7 @@ NUMBER = re.compile(
     """,
     re.VERBOSE,
 )
-LONGEST = 300  # characters of a number; no answer is longer
+LONGEST_NUMBER = 300  # characters of a number; no answer is longer
 # Where what a marker announces ends, and the reasons begin.
 _CLAUSE = re.compile(r",(?=\s)|;|\(|\n|\.(?=\s)|\b(?:because|since|as|so|which|where|when|after)\b")
 _EQUALS = re.compile(r"=|≈|\\approx|\b(?:equals|is equal to)\b")
@@ -36,7 +36,7 @@ _ELSEWHERE = re.compile(
 )
 _FILLERS = re.compile(r"a total of|(?:equal|up) to|in total,?|as of now,?", re.IGNORECASE)
 _NAMED = re.compile(
-    rf"(?:{NUMBER.pattern})(?:\s+\w+){{0,2}}\s+is\s+(?:the|my|our)\s+(?:final\s+|correct\s+)?answer\b", re.VERBOSE
+    rf"(?:{WRITTEN.pattern})(?:\s+\w+){{0,2}}\s+is\s+(?:the|my|our)\s+(?:final\s+|correct\s+)?answer\b", re.VERBOSE
 )
 _ADVERBS = re.compile(r"\b(?:about|exactly|just|simply|therefore|thus|only|approximately|around)\b", re.IGNORECASE)
 _CONCLUDES = re.compile(
@@ -65,7 +65,7 @@ class Number(Answer):
         whole = plain(text.translate(_SIGNS))
         text = own_turn(whole, lambda before: bool(numbers(before)))
         finished = finished or text != whole
-        found = list(_claims(text, finished))
+        found = list(_claimed_numbers(text, finished))
         opening = before_another(text[: found[0].start] if found else text)
         if opening != (text[: found[0].start] if found else text):
             text, found, finished = opening, [], True
@@ -84,19 +84,19 @@ class Number(Answer):
         return abs(a - b) <= Fraction(self.tolerance) * max(Fraction(1), abs(b))
 
 
-def _claims(text: str, finished: bool) -> Iterator[Claim]:
+def _claimed_numbers(text: str, finished: bool) -> Iterator[Candidate]:
     """All places that claim a number, in order."""
-    found = list[Claim]()
+    found = list[Candidate]()
     for start, end, content in boxes(text):
-        value = _announced(content)
+        value = _announced_number(content)
         if value is not None:
-            found.append(Claim(start, end, value[0]))
+            found.append(Candidate(start, end, value[0]))
     for span in spans(text):
-        value = _announced(text[span.body : span.end])
+        value = _announced_number(text[span.body : span.end])
         if value is not None and not _goes_on(text, span, value[1], finished):
-            found.append(Claim(span.start, span.end, value[0], span.rule))
+            found.append(Candidate(span.start, span.end, value[0], span.rule))
     for named in _NAMED.finditer(text):
-        found += [Claim(named.start(), named.end(), value) for value in numbers(named.group())[:1]]
+        found += [Candidate(named.start(), named.end(), value) for value in numbers(named.group())[:1]]
     yield from sorted(found, key=lambda claim: claim.start)
 
 
@@ -107,15 +107,15 @@ def _goes_on(text: str, span: Span, sure: bool, finished: bool) -> bool:
     return span.heading and not sure and re.search(r"=\s*\$?\s*-?[\d.]", text[span.end :]) is not None
 
 
-def _announced(place: str) -> tuple[str, bool] | None:
+def _announced_number(place: str) -> tuple[str, bool] | None:
     """The number that a place behind a marker announces, and whether it does so outright; None if it announces none."""
     place = _rewritten(place)
-    first = NUMBER.search(place)
+    first = WRITTEN.search(place)
     if not first:
         return None
     lead = re.sub(r"[A-Za-z]\w{0,2}\s*=\s*$", "", _FILLERS.sub("", place[: first.start()]))
     if _ELSEWHERE.search(lead) or len(lead.split()) > 6:
-        concluded = [m for m in NUMBER.finditer(place) if _CONCLUDES.search(place[max(0, m.start() - 40) : m.start()])]
+        concluded = [m for m in WRITTEN.finditer(place) if _CONCLUDES.search(place[max(0, m.start() - 40) : m.start()])]
         found = numbers(place[concluded[-1].start() :]) if concluded else []
         return (found[0], False) if found else None
     boundary = _CLAUSE.search(place, first.end())
@@ -133,7 +133,7 @@ def _announced(place: str) -> tuple[str, bool] | None:
 def _without_failed(text: str) -> str:
     """The text without what stands behind markers: it was looked at, and announces nothing."""
     for span in reversed(list(spans(text))):
-        if _announced(text[span.body : span.end]) is None:
+        if _announced_number(text[span.body : span.end]) is None:
             text = text[: span.start] + " " + text[span.end :]
     return text
 
@@ -152,8 +152,8 @@ def numbers(text: str) -> list[str]:
     ['1000', '-2.50', '3/4', '5/2']
     """
     text, found = _rewritten(text), list[tuple[int, int, str]]()
-    for match in NUMBER.finditer(text):
-        if len(match.group()) > LONGEST:
+    for match in WRITTEN.finditer(text):
+        if len(match.group()) > LONGEST_NUMBER:
             continue
         value = re.sub(r"[$€£,\s]", "", re.split(r"[×*x\\eE]", match.group())[0])
         exponent = match.group("power") or match.group("e")
@@ -171,13 +171,10 @@ def numbers(text: str) -> list[str]:
 
 def _mix(text: str, found: list[tuple[int, int, str]]) -> None:
     """Make one number of the last two, if these are such as 2 and 1/2 of "2 1/2"."""
-    if (
-        len(found) < 2
-        or not re.fullmatch(r"-?\d+", found[-2][2])
-        or not re.fullmatch(" +", text[found[-2][1] : found[-1][0]])
-    ):
+    if len(found) < 2:
         return
-    whole, (top, bottom) = found[-2][2], (int(x) for x in found[-1][2].split("/"))
-    if 0 < top < bottom:
+    (start, end, whole), (next_start, next_end, ratio) = found[-2:]
+    top, bottom = (int(x) for x in ratio.split("/"))
+    if re.fullmatch(r"-?\d+", whole) and re.fullmatch(" +", text[end:next_start]) and 0 < top < bottom:
         sign = "-" if whole.startswith("-") else ""
-        found[-2:] = [(found[-2][0], found[-1][1], f"{sign}{abs(int(whole)) * bottom + top}/{bottom}")]
+        found[-2:] = [(start, next_end, f"{sign}{abs(int(whole)) * bottom + top}/{bottom}")]

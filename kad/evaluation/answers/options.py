@@ -50,14 +50,14 @@ def words(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Options:
+class OptionTexts:
     """What can be chosen.
 
     Attributes:
         letters: those of the options.
         texts: the options' texts as `words` gives them; empty if unknown.
 
-    >>> options = Options.of(("mall", "bank"), 26)
+    >>> options = OptionTexts.of(("mall", "bank"), 26)
     >>> options.announced("bank."), options.announced("(A) mall"), options.announced("A bank"), options.announced("A or B")
     ('B', 'A', 'B', None)
     """
@@ -66,7 +66,7 @@ class Options:
     texts: tuple[str, ...]
 
     @classmethod
-    def of(cls, texts: Sequence[str], count: int) -> Options:
+    def of(cls, texts: Sequence[str], count: int) -> OptionTexts:
         """The options with these texts; without any, so many letters."""
         return cls(string.ascii_uppercase[: len(texts) or count], tuple(words(text) for text in texts))
 
@@ -76,11 +76,12 @@ class Options:
     def announced(self, place: str, boxed: bool = False) -> str | None:
         """The letter that a box, or what stands behind a marker, holds; or that of the option whose text it is."""
         letter, named = self.direct(place), self.by_text(place)
-        if letter and named and named != letter and not self.is_text_of(letter, place):
-            return named  # "A bank" is the option "bank", with an article
+        if letter and named and named != letter:
+            itself = self.by_letter_and_text(place) == letter or words(place) == letter.lower()
+            return letter if itself else named  # "A bank" is the option "bank", with an article
         if letter or named or boxed or re.match(r"[\W_]*(?:not|neither)\b", place, re.IGNORECASE):
             return letter or named
-        return self.alone(place) if not self.several(place) else None
+        return self.alone(place) if len(self.standing(place)) <= 1 else None
 
     def direct(self, place: str) -> str | None:
         """The letter with which a place begins, if it is set off as one and no other letter stands beside it."""
@@ -108,9 +109,6 @@ class Options:
         following = chr(ord(letter.upper()) + 1)
         return letter.upper() == "A" and re.search(rf"(?:^|[\s(]){following}[).:]\s", rest) is not None
 
-    def is_text_of(self, letter: str, place: str) -> bool:
-        return self.by_letter_and_text(place) == letter or words(place) == letter.lower()
-
     def by_letter_and_text(self, place: str) -> str | None:
         """The letter of a place that holds an option as it stands in the question, such as "A bank"."""
         said = re.sub(r"[\W_]+", " ", place).strip().casefold()
@@ -124,17 +122,11 @@ class Options:
         found = [letter for letter, option in zip(self.letters, self.texts, strict=False) if option and option == said]
         return found[0] if len(found) == 1 else None
 
-    def several(self, place: str) -> bool:
-        return len(self.standing(place)) > 1
-
     def alone(self, text: str) -> str | None:
         """The only letter that stands alone; else the only one of the last sentence that concludes."""
         lines = text.split("\n")
-        opened = [
-            (i, m.group(2).upper())
-            for i, line in enumerate(lines)
-            if (m := LINE.match(line)) and self.valid(m.group(2))
-        ]
+        begun = [(i, match.group(2)) for i, match in enumerate(map(LINE.match, lines)) if match]
+        opened = [(i, letter.upper()) for i, letter in begun if self.valid(letter)]
         listed = {i for at, (i, _) in enumerate(opened) if recited([letter for _, letter in opened], at)}
         text = "\n".join(line for i, line in enumerate(lines) if i not in listed)
         found = self.standing(text)

@@ -53,11 +53,8 @@ def rational(latex: str) -> Fraction | None:
         return Fraction(text.replace(" ", ""))
     if found := re.fullmatch(r"(-?)(\d*)\.(\d*)\\(?:overline|bar)\s*\{?(\d+)\}?", text):
         sign, whole, fixed, period = found.groups()
-        value = Fraction(
-            int(f"{whole or 0}{fixed}{period}") - int(f"{whole or 0}{fixed}"),
-            10 ** len(fixed) * (10 ** len(period) - 1),
-        )
-        return -value if sign else value
+        top = int(f"{whole or 0}{fixed}{period}") - int(f"{whole or 0}{fixed}")
+        return Fraction(-top if sign else top, 10 ** len(fixed) * (10 ** len(period) - 1))
     if found := _RATIO.fullmatch(text):
         sign, whole, *pair = found.groups()
         top, bottom = (int(x) for x in pair if x is not None)
@@ -144,8 +141,7 @@ def _exact(expression: Any) -> Any:
 def _equal(answer: str, a: Any, gold: str, b: Any) -> bool:
     import sympy
 
-    equations = isinstance(a, sympy.Eq), isinstance(b, sympy.Eq)
-    if all(equations):
+    if isinstance(a, sympy.Eq) and isinstance(b, sympy.Eq):
         return _proportional(a, b)
     if isinstance(a, sympy.Expr) and isinstance(b, sympy.Expr):
         verdict = _agree(a, b)

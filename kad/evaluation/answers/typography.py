@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from itertools import accumulate
+from pathlib import Path
 
-SYMBOLS = {
-    "−": "-", "–": "-", "π": "\\pi ", "∞": "\\infty ", "×": "\\times ", "·": "\\cdot ", "≤": "\\le ", "≥": "\\ge ", "∪": "\\cup ",
-    "±": "\\pm ", "°": "^\\circ ", "²": "^2", "³": "^3", "∈": "\\in ", "≠": "\\ne ", "\u00a0": " ", "θ": "\\theta ",
-}  # fmt: skip
+SPELLINGS = json.loads(Path(__file__).with_name("spellings.json").read_text(encoding="utf-8"))
+SYMBOLS: dict[str, str] = SPELLINGS["symbols"]  # as commands
+UNIT_NAMES: dict[str, str] = SPELLINGS["units"]  # one of each
 _DELIMITERS = re.compile(r"^(?:\$\$(.*)\$\$|(?<!\\)\$(.*)(?<!\\)\$|\\\((.*)\\\)|\\\[(.*)\\\])[\s.,]*$", re.DOTALL)
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}[\s.,]*")
 _SPACES = re.compile(
@@ -46,30 +47,30 @@ def _number_like(text: str) -> bool:
     return re.match(_THOUSANDS.pattern + r"(?:\.\d+)?\s*(?:[\\^A-Za-z].*)?$", bare) is not None
 
 
-def spelled(latex: str) -> str:
+def canonical(latex: str) -> str:
     r"""A formula in one spelling: equal strings are equal formulas. Digits that a space parts stay apart.
 
-    >>> spelled(r"\frac12"), spelled("1 / 2"), spelled("1 2"), spelled(r"2 \cdot \text{ cm}"), spelled("12.00")
+    >>> canonical(r"\frac12"), canonical("1 / 2"), canonical("1 2"), canonical(r"2 \cdot \text{ cm}"), canonical("12.00")
     ('\\frac{1}{2}', '1/2', '1 2', '2\\cdot cm', '12')
     """
     text = re.sub(TEXT, lambda m: m.group(1).strip(), tidy(latex))
     text = _FRACTION.sub(lambda m: f"\\frac{{{m[1] or m[2]}}}{{{m[3] or m[4]}}}", text)
     text = re.sub(r"\\sqrt\s*(\w)", r"\\sqrt{\1}", text)
     text = re.sub(r"([\^_])\s*\{\s*(\w)\s*\}", r"\1\2", text)
-    text = re.sub(r"(?<=[^\d\s])\s+(?=\S)|(?<=\S)\s+(?=[^\d\s])", "", text) if "\\" not in text else _joined(text)
+    text = re.sub(r"(?<=[^\d\s])\s+(?=\S)|(?<=\S)\s+(?=[^\d\s])", "", text) if "\\" not in text else _tight(text)
     return re.sub(r"(?<![\d.])(\d+)\.0+(?!\d)", r"\1", text)
 
 
-def _joined(text: str) -> str:
+def _tight(text: str) -> str:
     """Without the spaces that part nothing; one behind a command stays where a letter follows."""
     text = re.sub(r"(\\[A-Za-z]+)\s+(?=[A-Za-z])", r"\1 ", text)
     return re.sub(r"(?<![A-Za-z\d\s])\s+|(?<=\d)\s+(?=\D)|(?<=[A-Za-z])\s+(?=[^A-Za-z])", "", text)
 
 
-def parts(latex: str, signs: str) -> list[str]:
+def separated(latex: str, signs: str) -> list[str]:
     r"""The pieces between separators (a pattern) that stand in no bracket.
 
-    >>> parts(r"(1,2), \{3,4\}", ","), parts(r"1 \text{ or } 2", r"\\text\{ or \}")
+    >>> separated(r"(1,2), \{3,4\}", ","), separated(r"1 \text{ or } 2", r"\\text\{ or \}")
     (['(1,2)', '\\{3,4\\}'], ['1', '2'])
     """
     found, depth, start, i = list[str](), 0, 0, 0
@@ -87,12 +88,7 @@ def parts(latex: str, signs: str) -> list[str]:
     return [*found, latex[start:].strip()]
 
 
-UNITS = {
-    "in": "inch", "inches": "inch", "feet": "foot", "ft": "foot", "yd": "yard", "mi": "mile", "cm": "centimeter", "mm": "millimeter",
-    "km": "kilometer", "m": "meter", "kg": "kilogram", "g": "gram", "deg": "degree", "hr": "hour", "h": "hour", "min": "minute",
-    "sec": "second", "s": "second", "pct": "percent", "usd": "dollar", "centimetre": "centimeter", "metre": "meter",
-    "kilometre": "kilometer", "mph": "miles per hour", "unit": "",
-}  # fmt: skip
+POWERS = {"sq": "2", "square": "2", "cubic": "3", "cu": "3"}
 _FUNCTIONS = "sqrt|sin|cos|tan|cot|sec|csc|log|exp|mod|and|or|infinity|frac|arcsin|arccos|arctan|pmod|cup|pm|alpha|beta|theta|undefined"
 _UNIT = re.compile(
     rf"(?P<value>.*?[\d}})\]!]|.*\\pi)\s*(?:{TEXT}|(?<=[\d}})\]\s])(?P<plain>(?!(?:{_FUNCTIONS})\b)(?:[A-Za-z]{{3,}}|cm|mm|km|in|ft|mi|kg|yd|sq|cu)"
@@ -117,23 +113,21 @@ def without_unit(latex: str) -> tuple[str, str]:
     if not found:
         return text, ""
     words = re.sub(r"[^a-z ]+", " ", (found.group(2) or found.group("plain") or "").lower()).split()
-    power = found.group("power") or next(
-        (p for w, p in (("sq", "2"), ("square", "2"), ("cubic", "3"), ("cu", "3")) if w in words), ""
-    )
-    words = [_unit(word) for word in words if word not in ("sq", "square", "cubic", "cu", "of", "the")]
+    power = found.group("power") or next((POWERS[word] for word in POWERS if word in words), "")
+    words = [_unit(word) for word in words if word not in (*POWERS, "of", "the")]
     unit = " ".join(word for word in words if word)
     return found.group("value").strip(), f"{unit}^{power}" if power and unit else unit
 
 
 def _unit(word: str) -> str:
     single = word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 2 else word
-    return UNITS.get(word, UNITS.get(single, single))
+    return UNIT_NAMES.get(word, UNIT_NAMES.get(single, single))
 
 
-def rows(latex: str) -> list[list[str]] | None:
+def matrix_entries(latex: str) -> list[list[str]] | None:
     r"""The entries of a matrix; None if the formula is none.
 
-    >>> rows(r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}")
+    >>> matrix_entries(r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}")
     [['1', '2'], ['3', '4']]
     """
     found = re.fullmatch(
@@ -142,7 +136,7 @@ def rows(latex: str) -> list[list[str]] | None:
     if not found:
         return None
     lines = [line for line in re.split(r"\\\\(?:\[[^\]]*\])?", found.group(2)) if line.strip()]
-    return [[entry.strip() for entry in parts(line, "&")] for line in lines]
+    return [[entry.strip() for entry in separated(line, "&")] for line in lines]
 
 
 def bracketed(latex: str) -> tuple[str, str, str] | None:
@@ -161,14 +155,5 @@ def bracketed(latex: str) -> tuple[str, str, str] | None:
             return kind[0], text[len(opening) : -len(closing)].strip(), kind[1]
     if len(text) < 2 or text[0] not in "([" or text[-1] not in ")]":
         return None
-    if any(depth == 0 for depth in list(_depths(text))[:-1]):
-        return None
-    return text[0], text[1:-1].strip(), text[-1]
-
-
-def _depths(text: str) -> Iterator[int]:
-    """How many brackets are open behind every character."""
-    depth = 0
-    for character in text:
-        depth += (character in "([{") - (character in ")]}")
-        yield depth
+    depths = accumulate((character in "([{") - (character in ")]}") for character in text)  # behind every character
+    return None if 0 in list(depths)[:-1] else (text[0], text[1:-1].strip(), text[-1])
