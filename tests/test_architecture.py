@@ -150,8 +150,8 @@ INCOMING = {"settle_target", "source", "settable"}
 
 
 def test_nobody_asks_for_the_class_of_what_can_be_exchanged() -> None:
-    """Targets, solvers, losses, sources of chance, models, laws, engines: what they are is what they answer."""
-    roots = (kad.Target, kad.Solver, kad.Loss, kad.Chance, Model, Law, Engine)
+    """Targets, solvers, sources of chance, models, laws, engines: what they are is what they answer."""
+    roots = (kad.Target, kad.Solver, kad.Chance, Model, Law, Engine)
     kinds = {kind.__name__ for root in roots for kind in [root, *descendants(root)]}
     for path in ROOT.rglob("*.py"):
         for function in ast.walk(ast.parse(path.read_text())):

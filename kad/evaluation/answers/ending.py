@@ -59,7 +59,7 @@ ASKS = re.compile(
     r"how\s+\w+|what|which|who|where|when)\b",
     re.IGNORECASE | re.MULTILINE,
 )
-# OptionTexts of another question.
+# Options of another question.
 RECITAL = re.compile(r"^[ \t(*]*A[*]*[.):].*\n+[ \t(*]*B[*]*[.):]", re.MULTILINE)
 # How a text goes on that looks at its answer again: by its first words, or by a phrase of its first two sentences.
 CORRECTS = re.compile(
