@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.progress import TaskID
 
 from ..checkpoints import Checkpoints, of_pair
-from ..defaults import TEMPERATURE
+from ..defaults import EVALUATED_AT
 from ..demo import MODELS, load
 from ..evaluation.job import Job
 from ..evaluation.methods import methods_of
@@ -65,9 +65,9 @@ def jobs_of(checkpoints: Checkpoints, n: int, seeds: Sequence[int], full: bool =
     texts = (*COMPARED, *(MORE_METHODS if full else ()), "p*")
     methods = tuple(method for text in texts for method in methods_of(text))
     filters = ((), (("min_p", FILTER),)) if full else ((),)
-    plain = Block(methods, ("models", "mixture"), temperatures=(TEMPERATURE,), filters=filters)
+    plain = Block(methods, ("models", "mixture"), temperatures=(EVALUATED_AT,), filters=filters)
     greedy = Block(methods, temperatures=(None,))
-    drafts = Block(tuple(m for m in methods if m.kind.base == "base"), windows=WINDOWS, temperatures=(TEMPERATURE,))
+    drafts = Block(tuple(m for m in methods if m.kind.base == "base"), windows=WINDOWS, temperatures=(EVALUATED_AT,))
     rounds = ((plain, greedy), seeds), ((drafts,), seeds[:1])
     plans = [Plan(("embedded",), blocks, n, tuple(own)) for blocks, own in rounds]
     return [Job(plan, checkpoints, batch=n) for plan in plans]

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ..decoding.colour import LEGEND, coloured
 from ..decoding.generate import generate
-from ..defaults import TEMPERATURE
+from ..defaults import EVALUATED_AT
 from ..demo import Quartet
 from ..demo.problems import Problem, aligned, held_out, prompt
 from ..evaluation import figures
@@ -150,7 +150,7 @@ def examples(pair: Quartet, problems: Sequence[Problem]) -> Group:
     """Worked examples with our method (window 0, so that a token's colour is the draw that made it)."""
     out = generate(
         pair.base, pair.proxy, [prompt(p) for p in problems], target=dual(0.4), window=0, seed=0,
-        tokenizer=pair.tokenizer, do_sample=True, temperature=TEMPERATURE, max_new_tokens=72,
+        tokenizer=pair.tokenizer, do_sample=True, temperature=EVALUATED_AT, max_new_tokens=72,
     )  # fmt: skip
     lines: list[Text] = []
     for i, problem in enumerate(problems):
@@ -161,7 +161,7 @@ def examples(pair: Quartet, problems: Sequence[Problem]) -> Group:
 def show_tables(console: Console, shown: Shown, pair: Quartet) -> None:
     """Print everything."""
     one = shown.line(OURS)
-    size = f"{one.questions} problems x {one.seeds} sampling seed{'s' * (one.seeds > 1)}, temperature {TEMPERATURE}"
+    size = f"{one.questions} problems x {one.seeds} sampling seed{'s' * (one.seeds > 1)}, temperature {EVALUATED_AT}"
     console.print(demo_table(f"Accuracy in %: {size}", accuracy_cells(shown)))
     console.print(demo_table(f"{OURS.label} minus the others, in points (paired by problem)", comparison(shown)))
     if any(filtered for *_, filtered in shown.lines):

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..bounded import read_text
 from ..checkpoints import Checkpoints, load_checkpoints
 from ..checks import whole
-from ..defaults import NEW_TOKENS, TEMPERATURE
+from ..defaults import EVALUATED_AT, NEW_TOKENS
 from ..distributions import check_budget, check_temperature
 from ..evaluation.files import write_whole
 from ..evaluation.methods import Method, methods_of
@@ -38,7 +38,7 @@ def measure_gaps(o: Gaps) -> None:
         groups, others = stored(o.results, checkpoints, o.data, o.task, o.along)
     else:
         own = checkpoints.models["proxy"].generation_config
-        heat = None if o.greedy else o.temperature or own.temperature or TEMPERATURE
+        heat = None if o.greedy else o.temperature or own.temperature or EVALUATED_AT
         length = o.max_new_tokens if o.max_new_tokens is not None else own.max_new_tokens or NEW_TOKENS
         groups, others = [written(checkpoints, prompts, writer_of(o.along), heat, length, o.seed, o.chat)], []
     found = rules_over_texts(o, checkpoints, groups, rules)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from ..defaults import BUDGET, NEW_TOKENS, TEMPERATURE, THRESHOLD, WINDOW
+from ..defaults import BUDGET, EVALUATED_AT, NEW_TOKENS, TEMPERATURE, THRESHOLD, WINDOW
 from ..evaluation.kinds import KINDS
 from ..evaluation.presets import PRESETS
 from ..evaluation.protocol import PAPER_SENTENCE
@@ -173,7 +173,7 @@ class Gaps(TwoModels, Prompted):
     task: tuple[str, ...] = option("With --results: a task that is a YAML file or an import path.", ())
     n: int = option("Steps of every group of texts, drawn at random; 0 is all of them.", 200)
     seed: int = option("Of the texts and of the steps.", 0)
-    temperature: float | None = option(f"Of prompts' replies; by default the aligned model's, else {TEMPERATURE}.")
+    temperature: float | None = option(f"Of prompts' replies; by default the aligned model's, else {EVALUATED_AT}.")
     greedy: bool = option("Write the replies greedily.", False)
     max_new_tokens: int | None = option(f"The longest reply; by default the aligned model's, else {NEW_TOKENS}.")
     time_limit: float = option("Seconds that Exact may take for a step and a budget.", 1.0)
@@ -217,7 +217,7 @@ class OnTasks(FourModels):
     batch: int = option("Questions decoded at once.", 64)
     template_option: tuple[str, ...] = option(VARIABLE, ())
     seeds: int = option("How many samples of every question.", 1)
-    temperature: float = option("Of sampling.", TEMPERATURE)
+    temperature: float = option("Of sampling.", EVALUATED_AT)
     new_tokens: int | None = option("The longest reply; by default the task's own.")
     placement: tuple[str, ...] = option("Where the temperature enters: models, draws or mixture.", ("models",))
     task: tuple[str, ...] = option(f"{', '.join(BUILTIN)}, a YAML file or an import path.", ())

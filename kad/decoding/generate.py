@@ -28,10 +28,10 @@ def generate(
     """Generate from π, the base model aligned by the proxy, with γ = ``window`` speculative drafts a round.
 
     What is not given comes from the *aligned* model's generation config, and where that is silent from `kad.defaults`; stop
-    tokens are the union of both models'. What was used in the end is in ``out.trace.settings``.
+    tokens are the union of both models'. What was used in the end is in ``out.trace.settings``. Models, tokenizers,
+    ``vocabulary`` and ``compile`` are what a `Pair` holds.
 
     Args:
-        base, proxy, tokenizer, proxy_tokenizer, vocabulary, compile: see `Pair`.
         prompt: text, chat messages, ids, what a tokenizer returns for a batch, or a list of any of these; or give
             ``input_ids`` and ``attention_mask``.
         target: what is sampled, such as ``kad.dual(0.4)``.

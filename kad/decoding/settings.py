@@ -21,7 +21,7 @@ from .window import AutoWindow
 logger = logging.getLogger(__name__)
 CLASS_LEVEL_TOP_K = 50  # Hugging Face's default when nobody asked for one
 NEUTRAL = {
-    "temperature": 1.0, "top_k": 0, "top_p": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0,
+    "temperature": TEMPERATURE, "top_k": 0, "top_p": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0,
     "min_p": None, "top_h": None,
 }  # fmt: skip
 
@@ -78,8 +78,6 @@ def settle_config(
         asked = [name for name in NEUTRAL if options.get(name) not in (None, NEUTRAL[name])]
         if asked:
             raise ValueError(f"{asked[0]}={options[asked[0]]} has no effect on greedy decoding; add do_sample=True.")
-    if config.temperature is None:
-        config.temperature = TEMPERATURE
     for name, value in NEUTRAL.items():
         if not config.do_sample:  # inert, and at Hugging Face's own defaults, so that it does not warn
             setattr(config, name, CLASS_LEVEL_TOP_K if name == "top_k" else value)

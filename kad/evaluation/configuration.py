@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..chances import seed_from
-from ..defaults import TEMPERATURE
+from ..defaults import EVALUATED_AT
 from ..mixture import Placement
 from .methods import Method
 from .task import Part, Protocol
@@ -54,7 +54,7 @@ class Configuration:
     value: float | None = None
     placement: Placement = "models"
     window: int = 0
-    temperature: float | None = TEMPERATURE
+    temperature: float | None = EVALUATED_AT
     top_p: float | None = None
     top_k: int | None = None
     min_p: float | None = None

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from ..checks import distinct, number, text, whole
 from ..decoding.template import check_variables
-from ..defaults import TEMPERATURE
+from ..defaults import EVALUATED_AT
 from ..mixture import Placement, check_placement
 from ..version import LAW_VERSION
 from .configuration import Configuration as Configuration
@@ -37,7 +37,7 @@ class Block:
     methods: tuple[Method, ...]
     placements: tuple[Placement, ...] = ("models",)
     windows: tuple[int, ...] = (0,)
-    temperatures: tuple[float | None, ...] = (TEMPERATURE,)
+    temperatures: tuple[float | None, ...] = (EVALUATED_AT,)
     filters: tuple[tuple[tuple[str, float], ...], ...] = ((),)
 
     def __post_init__(self) -> None:
@@ -238,7 +238,7 @@ def block_of(block: Any, path: Path) -> Block:
         if not isinstance(entry or {}, dict) or (unknown := sorted(set(entry or {}) - set(FILTERS))):
             raise ValueError(f"a filter in {path} is a mapping with {', '.join(FILTERS)}, got {entry!r}.")
         filters.append(tuple((name, check_filter(name, value)) for name, value in (entry or {}).items()))
-    heats = listed(block.get("temperatures", TEMPERATURE))
+    heats = listed(block.get("temperatures", EVALUATED_AT))
     temperatures = tuple(None if t in ("greedy", None) else number("a temperature", t) for t in heats)
     placements, windows = listed(block.get("placements", "models")), listed(block.get("windows", 0))
     return Block(tuple(methods), placements, windows, temperatures, tuple(filters))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..checkpoints import Checkpoints
 from ..checks import whole
-from ..defaults import NEW_TOKENS, TEMPERATURE
+from ..defaults import EVALUATED_AT, NEW_TOKENS
 from ..engines import HuggingFace
 from ..mixture import dual
 from ..version import LAW_VERSION
@@ -71,7 +71,7 @@ class Steps:
 
 
 def written(
-    checkpoints: Checkpoints, prompts: Sequence[str], method: Method, temperature: float | None = TEMPERATURE,
+    checkpoints: Checkpoints, prompts: Sequence[str], method: Method, temperature: float | None = EVALUATED_AT,
     new_tokens: int = NEW_TOKENS, seed: int = 0, chat: bool = False,
 ) -> Texts:  # fmt: skip
     """Replies that a method writes now, without filters.

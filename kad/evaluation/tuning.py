@@ -19,7 +19,7 @@ from typing import Any
 from ..chances import seed_from
 from ..checkpoints import Checkpoints
 from ..checks import number
-from ..defaults import TEMPERATURE
+from ..defaults import EVALUATED_AT
 from ..extras import need
 from ..mixture import Placement
 from .files import write_whole
@@ -254,7 +254,7 @@ def command(found: Tuned, plan: Plan) -> str:
     """What to run on the test questions, under what the search was under."""
     named = " ".join(f"--task {shlex.quote(task)}" for task in plan.tasks)
     heat = plan.blocks[0].temperatures[0]
-    more = [f"--temperature {heat:g}"] if heat is not None and heat != TEMPERATURE else []
+    more = [f"--temperature {heat:g}"] if heat is not None and heat != EVALUATED_AT else []
     more += [f"--seeds {len(plan.seeds)}"] if len(plan.seeds) > 1 else []
     more += [f"--new-tokens {plan.new_tokens}"] if plan.new_tokens is not None else []
     more += [f"--template-option {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in plan.template]

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+import kad
 from kad.cli.main import main
+from kad.defaults import TEMPERATURE, THRESHOLD
 from kad.demo import MODELS
 
 from ..forks import Forks
@@ -51,13 +53,36 @@ def test_chat_stream_stop_and_lengths(capsys) -> None:
 
 
 def test_json_carries_tokens_and_totals(capsys) -> None:
-    out = json.loads(run(capsys, QUESTION, "--seed", "1", "--json"))
+    out = json.loads(run(capsys, QUESTION, "--seed", "1", "--sample", "--json"))
     assert out["text"].startswith("first")
     assert {t["origin"] for t in out["tokens"]} <= {"base", "proxy"}
-    assert out["totals"]["settings"]["temperature"] == 0.7
+    assert out["totals"]["settings"]["temperature"] == TEMPERATURE
     assert out["totals"]["tokens"] == len(out["tokens"])
-    again = json.loads(run(capsys, QUESTION, "--seed", "1", "--json"))
+    again = json.loads(run(capsys, QUESTION, "--seed", "1", "--sample", "--json"))
     assert out == again
+
+
+def test_one_rule_of_defaults_for_the_shell_and_for_python(capsys, tmp_path: Path) -> None:
+    """The aligned checkpoint's own settings, then `kad.defaults`; whoever names a setting of sampling samples."""
+
+    def settings(*options: str) -> dict:
+        return json.loads(run(capsys, QUESTION, "--json", *options))["totals"]["settings"]
+
+    pair = kad.demo.load()
+    for given, options in (
+        ((), {}),
+        (("--sample",), {"do_sample": True}),
+        (("--top-p", "0.9"), {"do_sample": True, "top_p": 0.9}),
+    ):
+        assert settings(*given) == pair.generate(QUESTION, kad.dual(THRESHOLD), **options).trace.settings
+    assert not settings()["do_sample"]
+    pair.proxy.generation_config.update(do_sample=True, temperature=0.6, max_new_tokens=5)
+    pair.proxy.save_pretrained(tmp_path)
+    pair.tokenizer.save_pretrained(tmp_path)
+    own = settings("--base", str(MODELS / "base"), "--proxy", str(tmp_path), "--seed", "2")
+    assert own == pair.generate(QUESTION, kad.dual(THRESHOLD), seed=2).trace.settings
+    assert (own["do_sample"], own["temperature"], own["max_new_tokens"]) == (True, 0.6, 5)
+    assert not settings("--base", str(MODELS / "base"), "--proxy", str(tmp_path), "--greedy")["do_sample"]
 
 
 @pytest.mark.parametrize(

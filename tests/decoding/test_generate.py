@@ -15,7 +15,6 @@ from transformers import (
 )
 
 import kad
-from kad.defaults import TEMPERATURE
 from kad.vocabulary import shared_vocabulary
 
 from ..models import ragged, tiny, tiny_mamba
@@ -71,7 +70,7 @@ def test_class_level_top_k_is_dropped_unless_somebody_asked(models, caplog) -> N
     out = base.generate(ids, custom_generate=kad.decoder(proxy, TARGET), top_k=7, **wide)
     assert "TopKLogitsWarper(top_k=7" in out.trace.settings["processors"][0]
     out = kad.generate(base, proxy, input_ids=ids, target=TARGET, do_sample=True, max_new_tokens=3)
-    assert out.trace.settings["processors"] == ["TemperatureLogitsWarper(temperature=0.7)"]
+    assert out.trace.settings["processors"] == []
 
 
 def test_defaults_come_from_the_aligned_model_and_stops_from_both() -> None:
@@ -87,9 +86,9 @@ def test_defaults_come_from_the_aligned_model_and_stops_from_both() -> None:
     settings = out.trace.settings
     assert settings["stop_tokens"] == [2, 5, 7]
     assert settings["do_sample"] is True
-    assert settings["temperature"] == TEMPERATURE, "nobody has said one"
+    assert settings["temperature"] == 1.0
     assert settings["max_new_tokens"] == 9
-    assert [p.split("(")[0] for p in settings["processors"]] == ["TemperatureLogitsWarper", "TopPLogitsWarper"]
+    assert [p.split("(")[0] for p in settings["processors"]] == ["TopPLogitsWarper"]
     assert proxy.generation_config.eos_token_id == [5, 7], "the models' own configs must stay as they are"
 
 

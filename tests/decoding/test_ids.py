@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import kad
 from kad.cli.main import main
+from kad.cli.options import Solve
 from kad.cli.solve import of_model
 from kad.decoding.lanes import map_of
 from kad.engines.full_pass import full_pass
@@ -231,7 +232,7 @@ def test_the_shell(capsys, tmp_path: Path, window: str) -> None:
 def test_solve_reads_every_id(tmp_path: Path) -> None:
     """The distribution is the model's own over 42 ids, and every one has a name."""
     folders = checkpoints(gaps(), [stopping(chain(FOLLOWS, 42, more), 40) for more in (6, 2)], tmp_path)
-    found = of_model("w6", folders[1], folders[3], False, 1.0, "float32", "cpu")
+    found = of_model(Solve(prompt="w6", base=folders[1], proxy=folders[3], dtype="float32", device="cpu"))
     for p, more in ((found.p, 6), (found.q, 2)):
         with torch.no_grad():
             logits = chain(FOLLOWS, 42, more)(torch.tensor([[6]])).logits[0, -1, :42]
