@@ -52,7 +52,7 @@ def main() -> None:
     panels[0].legend(frameon=False, loc="center", bbox_to_anchor=(0.75, 0.38))
     panels[0].figure.savefig(folder / "accuracy.png", dpi=160)
     shown = [s for s in lines if s.configuration.value in (0.3, 0.6, 0.9)]
-    figures.unfilled(shown, "embedded").figure.savefig(folder / "unfilled.png", dpi=160)
+    figures.unfilled_budgets(shown, "embedded").figure.savefig(folder / "unfilled.png", dpi=160)
     print(f"written: {folder}/accuracy.png, unfilled.png (kad {kad.__version__})")
 
 

@@ -257,7 +257,7 @@ def report(folder: Path) -> None:
     (folder / "real.json").write_text(json.dumps({"table": table, "tests": tests}, indent=1, ensure_ascii=False) + "\n")
     print(show(table, tests))
     drawn = [s for name, s in found.items() if not re.search("γ|q\\*=", name)]
-    axes = figures.accuracy(drawn, Short.name)
+    axes = figures.accuracies(drawn, Short.name)
     axes.set_xlim(0, 105 * max(s.accuracy.high for s in drawn))
     axes.figure.savefig(folder / "real.png", dpi=160)
     print(f"written: {folder}/real.json, real.png")

@@ -155,4 +155,4 @@ def test_a_checkpoint_on_the_default_device(rows: Path) -> None:
         pytest.skip("this machine has a CUDA device")
     places = {role: str(MODELS / role) for role in ("base", "proxy")}
     model = KadLM(device="cuda:0", batch_size=2, **places)
-    assert {m.device.type for m in model.kad_models.values()} == {"cpu"}
+    assert {m.device.type for m in model.engine.checkpoints.models.values()} == {"cpu"}
