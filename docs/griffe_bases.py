@@ -8,6 +8,7 @@ INTERNAL = {
     "Checked": "Target",
     "Alone": "Target",
     "RowSolver": "Solver",
+    "Budgeted": "Solver",
     "Parameters": None,
     "ABC": None,
 }  # and what stands above them

@@ -81,7 +81,7 @@ class DecoderOptions(TypedDict, total=False):
 
 
 class Options(Fields, DecoderOptions, total=False):
-    """What `kad.generate` and `kad.Pair.generate` take by name beside prompt, target and window.
+    """What `kad.generate` and `kad.Pair.generate` take by name beside prompt, target and window, with `DecoderOptions` and `Fields`.
 
     Attributes:
         input_ids: the prompts' ids, ``(B, L)``, padded on the left, as tensor, array or lists, instead of a prompt.

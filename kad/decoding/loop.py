@@ -109,9 +109,8 @@ class Decoder:
                 break
             lengths = (journal.width + journal.length[self.rows] + count).unsqueeze(-1)
             logits = self.proxy.logits(where, 1).to(self.device)
-            q = self.sampling.read(logits, Places(self.journal, self.rows, lengths, where.unsqueeze(-1))).at(
-                (slice(None), 0)
-            )
+            places = Places(journal, self.rows, lengths, where.unsqueeze(-1))
+            q = self.sampling.read(logits, places).at((slice(None), 0))
             self.check(q, self.proxy, where)
             settles = owed if step == 0 else torch.zeros_like(owed)
             chance = self.ask("draft", where, step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -49,6 +49,7 @@ class HuggingFace(Engine):
     compile: bool = False
     chance: Chance | None = None
     observer: Observer = unobserved
+    pairs: dict[tuple[str, bool], Pair] = field(default_factory=dict, init=False, repr=False)  # with their maps
     capabilities = frozenset(CAPABILITIES)
 
     @property
@@ -77,8 +78,10 @@ class HuggingFace(Engine):
         if settings.temperature is not None:
             options |= {"temperature": settings.temperature, "top_k": settings.top_k or 0, "min_p": settings.min_p}
             options |= {"top_p": settings.top_p or 1.0, "seed": seeds, "generator": self.chance}
-        pair = Pair(models[base], models["proxy"], tokenizer, other, compile=self.compile)
-        out = pair.generate(
+        place = (base, other is not None)
+        if place not in self.pairs:
+            self.pairs[place] = Pair(models[base], models["proxy"], tokenizer, other, compile=self.compile)
+        out = self.pairs[place].generate(
             prompts, target, window=settings.window, proxy_prompt=proxy_prompts, observer=self.observer,
             stop_strings=settings.stop_strings or None, **options,  # type: ignore[typeddict-item]
         )  # fmt: skip

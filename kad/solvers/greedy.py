@@ -15,9 +15,20 @@ from .base import Solver
 from .parameters import Parameter, Parameters, budget_of, budgets
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Budgeted(Parameters, Solver):
+    """A solver that keeps a budget, which every row or position may have of its own."""
+
+    budget: Parameter
+    feasible: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "budget", budgets(self.budget))
+
+
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class Primal(Parameters, Solver):
+class Primal(Budgeted):
     """Sort by ℓ descending and defer the longest prefix of mass ≤ b, the same for every row (theory S4).
 
     Its risk exceeds the optimum by at most ℓ_c u, the loss of the critical token times the unfilled budget; with
@@ -36,12 +47,6 @@ class Primal(Parameters, Solver):
     tensor([0., 1., 1.])
     """
 
-    budget: Parameter
-    feasible: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "budget", budgets(self.budget))
-
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
         return as_decision(arithmetic_of(mass).prefix(loss, mass, budget_of(self.budget, mass)), mass)
 
@@ -56,7 +61,7 @@ def as_decision(found: Prefix, mass: Tensor) -> Tensor:
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class Fractional(Parameters, Solver):
+class Fractional(Budgeted):
     """The primal's prefix, and of the critical token c the share d_c = (b − g) / P_c that fills the budget.
 
     A fractional d is a rejection *probability*, so π stays a distribution. It solves the LP relaxation: the
@@ -75,13 +80,8 @@ class Fractional(Parameters, Solver):
     tensor([0.2000, 1.0000, 1.0000])
     """
 
-    budget: Parameter
-    feasible: ClassVar[bool] = True
     fills: ClassVar[bool] = True
     fractional: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "budget", budgets(self.budget))
 
     def defer(self, loss: Tensor, mass: Tensor) -> Tensor:
         found = arithmetic_of(mass).prefix(loss, mass, budget_of(self.budget, mass))
