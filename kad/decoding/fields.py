@@ -20,7 +20,9 @@ from .model import Observer
 class Fields(TypedDict, total=False):
     """The fields of ``GenerationConfig`` that are honoured, with their meaning there; what is left out is the aligned model's.
 
-    Both models' logits are filtered, before the rule; ``output_scores`` gives log π at every position.
+    ``max_new_tokens``, ``do_sample``, ``temperature``, ``top_k``, ``top_p``, ``min_p``, ``repetition_penalty``, ``stop_strings``,
+    ``num_return_sequences`` and so on. Both models' logits are filtered, before the rule; ``output_scores`` gives log π at
+    every position.
     """
 
     max_length: int | None
@@ -97,8 +99,8 @@ class Options(Fields, DecoderOptions, total=False):
             function of the text and the scores alone (docs, "What goes in").
         prefix_allowed_tokens_fn: as there, asked about texts that go on, never about one that has ended.
         generation_config: instead of the aligned model's.
-        token_type_ids, mm_token_type_ids, moe_mm_token_type_ids, position_ids: of a tokenizer's answer; all zero, or as
-            they follow from the mask.
+        token_type_ids: of a tokenizer's answer, all zero; so are the two kinds for several senses.
+        position_ids: likewise, as they follow from the mask.
     """
 
     input_ids: Any

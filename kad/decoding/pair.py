@@ -83,7 +83,7 @@ class Pair:
         **options: Unpack[Options],
     ) -> Output:
         """Generate from π with γ = ``window`` speculative drafts a round; see `kad.generate`."""
-        output = self.begun(prompt, target, window, options).output()
+        output = self._begun(prompt, target, window, options).output()
         assert isinstance(output, Output)  # its config asks for one
         return output
 
@@ -105,9 +105,9 @@ class Pair:
         first 6 - | 3 | 2
         = 4 . | 3 | then
         """
-        return self.begun(prompt, target, window, options).rounds()
+        return self._begun(prompt, target, window, options).rounds()
 
-    def begun(self, prompt: Any, target: Target, window: Any, options: Mapping[str, Any]) -> Run:
+    def _begun(self, prompt: Any, target: Target, window: Any, options: Mapping[str, Any]) -> Run:
         """Everything read, checked and loaded, before the first round."""
         models = inner_models(self.base, self.proxy, getattr(target, "reference", None))
         device, vocabulary, mapping = device_of(models["base"]), self.vocabulary, self.mapping
@@ -116,7 +116,7 @@ class Pair:
         config = settle_config(self.base, self.proxy, given.get("generation_config"), fields, mapping)
         if vocabulary is None and self.tokenizer is not None and mapping is None:
             vocabulary = usable_ids(self.tokenizer, models)
-        inputs = self.inputs(prompt, given, Padding(int(config.pad_token_id), frozenset(stop_tokens(config))))
+        inputs = self._inputs(prompt, given, Padding(int(config.pad_token_id), frozenset(stop_tokens(config))))
         own = {name: given[name] for name in ("proxy_past_key_values", "streamer", "observer") if name in given}
         request = Request(
             self.proxy, target, window, vocabulary, self.compile, keep_top_k=True, vocabulary_map=mapping,
@@ -127,7 +127,7 @@ class Pair:
         front = copy.copy(models["base"])
         front.generation_config = GenerationConfig()
         begun: Run = front.generate(
-            inputs.ids.to(device), attention_mask=inputs.mask.to(device), stopping_criteria=self.criteria(given, config),
+            inputs.ids.to(device), attention_mask=inputs.mask.to(device), stopping_criteria=self._criteria(given, config),
             generation_config=config, logits_processor=LogitsProcessorList(given.get("logits_processor", [])),
             prefix_allowed_tokens_fn=given.get("prefix_allowed_tokens_fn"),
             custom_generate=functools.partial(begin, request=request, base=models["base"]),
@@ -146,7 +146,7 @@ class Pair:
             return None
         return map_of(self.base, self.proxy, self.tokenizer, self.proxy_tokenizer)
 
-    def inputs(self, prompt: Any, given: Mapping[str, Any], padding: Padding) -> Inputs:
+    def _inputs(self, prompt: Any, given: Mapping[str, Any], padding: Padding) -> Inputs:
         """Both models' prompts as ids."""
         ids, mask = given.get("input_ids"), given.get("attention_mask")
         if (prompt is None) == (ids is None):
@@ -162,9 +162,9 @@ class Pair:
             ids, mask = read_ids(ids, mask, "input_ids", padding)
         beside = {name: given[name] for name in (*TYPES, "position_ids") if name in given}
         check_inputs(beside, ids, mask, "generate")
-        return Inputs(ids, mask, *self.proxy_inputs(prompt, given, padding, variables))
+        return Inputs(ids, mask, *self._proxy_inputs(prompt, given, padding, variables))
 
-    def proxy_inputs(
+    def _proxy_inputs(
         self, prompt: Any, given: Mapping[str, Any], padding: Padding, variables: Mapping[str, Any] | None
     ) -> tuple[Any, Any]:
         """The proxy's own prompts, if it has any: other ones, or the same in another vocabulary."""
@@ -188,7 +188,7 @@ class Pair:
             raise ValueError("proxy_attention_mask belongs to proxy_input_ids; pass both or neither.")
         return None, None
 
-    def criteria(self, given: Mapping[str, Any], config: GenerationConfig) -> StoppingCriteriaList:
+    def _criteria(self, given: Mapping[str, Any], config: GenerationConfig) -> StoppingCriteriaList:
         """The caller's, and one for strings that end a text."""
         found = StoppingCriteriaList(given.get("stopping_criteria", []))
         strings = config.stop_strings
