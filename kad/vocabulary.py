@@ -48,12 +48,12 @@ def id_bound(tokenizer: Any) -> int:
     return int(max(ids)) + 1
 
 
-def usable_ids(tokenizer: Any, models: Mapping[str, Any], stops: Iterable[int] = ()) -> int:
+def usable_ids(tokenizer: Any, sizes: Mapping[str, int], stops: Iterable[int] = ()) -> int:
     """How many ids can be said: up to the tokenizer's largest that every model has an output for, or the largest stop token.
 
     Args:
         tokenizer: that all models share.
-        models: by the name to use in messages.
+        sizes: of every model's output, by the name to use in messages.
         stops: the ids that end a text.
 
     Raises:
@@ -61,10 +61,9 @@ def usable_ids(tokenizer: Any, models: Mapping[str, Any], stops: Iterable[int] =
 
     >>> import kad
     >>> pair = kad.demo.load()
-    >>> usable_ids(pair.tokenizer, {"base": pair.base, "proxy": pair.proxy}) == len(pair.tokenizer)
+    >>> usable_ids(pair.tokenizer, {"base": output_size(pair.base)}) == len(pair.tokenizer)
     True
     """
-    sizes = {name: output_size(model) for name, model in models.items()}
     smallest = min(sizes, key=lambda name: sizes[name])
     size, bound = sizes[smallest], id_bound(tokenizer)
     if bound > size:

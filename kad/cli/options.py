@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ..defaults import BUDGET, EVALUATED_AT, NEW_TOKENS, TEMPERATURE, THRESHOLD, WINDOW
-from ..evaluation.kinds import KINDS
 from ..evaluation.presets import PRESETS
 from ..evaluation.protocol import PAPER_SENTENCE
 from ..evaluation.tasks import BUILTIN
+from ..kinds import KINDS
 from ..losses import Loss
 from ..mixture import Placement, Target
 from ..solvers import Solver

@@ -27,7 +27,7 @@ from ..solvers.brute import LARGEST
 from ..terminal import Console, json_text
 from ..theory import critical_loss
 from ..theory.families import family
-from ..vocabulary import usable_ids
+from ..vocabulary import output_size, usable_ids
 from .arrays import read_array
 from .generate import read_prompt
 from .options import Solve
@@ -143,7 +143,7 @@ def of_model(o: Solve) -> Given:
     ids = tokenizer(text, return_tensors="pt").input_ids
     rows, used = {}, {role: models[role] for role in (("base",) if alone else ("base", "proxy"))}
     stops = set().union(*(stop_tokens(model.generation_config) for model in used.values()))
-    count = usable_ids(tokenizer, used, stops)
+    count = usable_ids(tokenizer, {role: output_size(model) for role, model in used.items()}, stops)
     with torch.inference_mode():
         for role, model in used.items():
             logits = model(ids.to(model.device)).logits[0].double().cpu()

@@ -13,7 +13,7 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 
 from ..defaults import WINDOW
 from ..target import Target
-from ..vocabulary import usable_ids
+from ..vocabulary import output_size, usable_ids
 from ..vocabulary_map import VocabularyMap
 from .columns import StopStrings
 from .decoder import Output, Run, begin
@@ -115,7 +115,7 @@ class Pair:
         fields = {name: value for name, value in options.items() if name not in BESIDE}
         config = settle_config(self.base, self.proxy, given.get("generation_config"), fields, mapping)
         if vocabulary is None and self.tokenizer is not None and mapping is None:
-            vocabulary = usable_ids(self.tokenizer, models)
+            vocabulary = usable_ids(self.tokenizer, {role: output_size(model) for role, model in models.items()})
         inputs = self._inputs(prompt, given, Padding(int(config.pad_token_id), frozenset(stop_tokens(config))))
         own = {name: given[name] for name in ("proxy_past_key_values", "streamer", "observer") if name in given}
         request = Request(

@@ -119,6 +119,9 @@ class Engine(ABC):
             ValueError: something that the engine cannot, in one sentence.
         """
 
+    def accepts(self, target: Target, settings: Settings, base: str = "base") -> None:
+        """Raise a ValueError, in one sentence, if this engine cannot do that; asked before anything runs."""
+
     def score(self, ids: Tensor, target: Target, settings: Settings, *, start: int = 0, base: str = "base") -> Scores:
         """π after every token of ``ids (B, L)`` from ``start`` on, under the settings."""
         raise ValueError(f"the engine {self.name} cannot score texts; use one that has the capability 'score'.")

@@ -41,7 +41,7 @@ def full_pass(
     used = inner_models(models["base"], models["proxy"], target.reference)
     stops = stop_tokens(models["base"].generation_config) | stop_tokens(models["proxy"].generation_config)
     sizes = {name: output_size(model) for name, model in used.items()}
-    size, forbidden = shared_vocabulary(sizes, usable_ids(tokenizer, used), stops)
+    size, forbidden = shared_vocabulary(sizes, usable_ids(tokenizer, sizes), stops)
     sampling = Sampling(sample, processors, forbidden, target.placement != "models")
     found = dict[str, Reading]()
     for name, model in used.items():

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ..kinds import KINDS as KINDS
+from ..kinds import Kind as Kind
 from ..mixture import Placement, Target
 from . import own
-from .kinds import KINDS as KINDS
-from .kinds import Kind as Kind
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ import torch
 from .. import cascades, losses, solvers
 from ..checkpoints import fingerprint
 from ..imports import declared, imported, made, parameters
+from ..kinds import KINDS, Kind
 from ..losses import Loss
 from ..mixture import Mixture, Placement, Target
 from ..solvers import Dual, Solver
-from .kinds import KINDS, Kind
 
 LOSSES: dict[str, Loss] = {
     "Logistic": losses.Logistic(), "Squared": losses.Squared(), "Brier": losses.Brier(), "Perceptron": losses.Perceptron(),

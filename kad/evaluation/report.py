@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..extras import need
+from ..kinds import KINDS
 from ..version import VERSION
 from .configuration import Configuration
 from .doubts import BASIS, REASONS, doubt, doubts
@@ -20,7 +21,6 @@ from .failures import Failure, read_failures
 from .figures import PICTURES, defers, svg
 from .files import write_whole
 from .grading import Graded, regraded
-from .kinds import KINDS
 from .methods import Method
 from .presets import PRESETS
 from .protocol import remarks

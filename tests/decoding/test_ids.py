@@ -17,7 +17,7 @@ from kad.cli.options import Solve
 from kad.cli.solve import of_model
 from kad.decoding.lanes import map_of
 from kad.engines.full_pass import full_pass
-from kad.vocabulary import id_bound, shared_vocabulary, usable_ids
+from kad.vocabulary import id_bound, output_size, shared_vocabulary, usable_ids
 
 from ..models import chain, ragged, tiny
 from .reference import continuation
@@ -115,9 +115,9 @@ def test_added_tokens_that_the_models_lack(window: int, count: int) -> None:
 
 def test_bounds_in_numbers() -> None:
     base, proxy = tiny("llama", 1), tiny("qwen3", 2, vocabulary=36)
-    pair, tokenizer = {"base": base, "proxy": proxy}, words({"a": 9})
-    assert usable_ids(tokenizer, pair) == 10
-    assert usable_ids(tokenizer, pair, [2, 20, 31, 32, 10**9]) == 32
+    sizes, tokenizer = {"base": output_size(base), "proxy": output_size(proxy)}, words({"a": 9})
+    assert usable_ids(tokenizer, sizes) == 10
+    assert usable_ids(tokenizer, sizes, [2, 20, 31, 32, 10**9]) == 32
     assert shared_vocabulary({"base": 48, "proxy": 44}, 34, [2, 40, 44, 99]) == (44, 41)
     assert shared_vocabulary({"base": 42, "proxy": 42}, 34, [41]) == (42, None)
     with pytest.raises(ValueError, match=r"do not share it \(if those beyond are added .* pass vocabulary=32\)"):

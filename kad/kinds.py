@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .. import cascades, mixture
-from ..losses import ConfidenceBet, Loss, Nudging
-from ..mixture import Base, Mixture
-from ..solvers import Dual
+from . import cascades, mixture
+from .losses import ConfidenceBet, Loss, Nudging
+from .mixture import Base, Mixture
+from .solvers import Dual
 
 Role = Literal["base", "proxy", "reference", "aligned"]
 Make = Callable[..., Any]
