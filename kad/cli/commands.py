@@ -7,6 +7,7 @@ import json
 import pkgutil
 import re
 import sys
+from argparse import SUPPRESS
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
@@ -18,11 +19,12 @@ from ..bounded import CHARACTERS, check_yaml, read_text
 from ..errors import visible
 from ..imports import named
 from ..version import VERSION
-from .options import Bench, Demo, Eval, Gaps, Generate, Report, Solve, Sweep, Tune, Window
+from .groups import Window
+from .options import Bench, Demo, Eval, Gaps, Generate, Report, Serve, Solve, Sweep, Tune
 
 PATH = re.compile(r"(?<![\w./-])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?![\w./-])")
 COMMANDS: dict[str, type[Any]] = {
-    c.__name__.lower(): c for c in (Demo, Generate, Solve, Gaps, Bench, Eval, Sweep, Tune, Report)
+    c.__name__.lower(): c for c in (Demo, Generate, Serve, Solve, Gaps, Bench, Eval, Sweep, Tune, Report)
 }
 
 
@@ -87,7 +89,7 @@ def add(one: Parser, field: dataclasses.Field[Any], hint: Any) -> None:
     elif field.default is False:
         one.add_argument(f"--{field.name}", action="store_true", help=about)
     elif get_origin(hint) is tuple:
-        again = f"{about} May be given several times."
+        again = about if about == SUPPRESS else f"{about} May be given several times."
         one.add_argument(f"--{field.name}", type=hint, default=field.default, metavar=field.name.upper(), help=again)
     else:
         one.add_argument(f"--{field.name}", type=hint, default=field.default, help=about)
@@ -95,7 +97,8 @@ def add(one: Parser, field: dataclasses.Field[Any], hint: Any) -> None:
 
 def carry(arguments: Sequence[str]) -> int:
     """Parse and call. Modules that the arguments name may come from the current folder."""
-    top, given = parser(), gathered([underscored(a) for a in arguments])
+    own, rest = handed_on(arguments)
+    top, given = parser(), [*gathered([underscored(a) for a in own]), *rest]
     try:
         with named(*texts_of(given)):
             parsed = top.parse_args(given)
@@ -128,6 +131,18 @@ def texts_of(arguments: Sequence[str]) -> Iterator[str]:
                 yield from PATH.findall(read_text(Path(value), value))
             except ValueError:
                 continue  # the parser says so in words of its own
+
+
+def handed_on(arguments: Sequence[str]) -> tuple[Sequence[str], list[str]]:
+    """A command's own words, and those after ``--`` for what it starts, as the option that it has for them.
+
+    >>> handed_on(["serve", "--port", "80", "--", "--seed", "3"])
+    (['serve', '--port', '80'], ['--rest=["--seed", "3"]'])
+    """
+    if arguments[:1] != ["serve"] or "--" not in arguments:
+        return arguments, []
+    place = arguments.index("--")
+    return arguments[:place], [f"--rest={json.dumps(arguments[place + 1 :])}"]
 
 
 def underscored(argument: str) -> str:

@@ -19,6 +19,7 @@ from ..mixture import Mixture, Placement, Target
 from ..solvers import Dual, Primal
 from ..terminal import Console, generated, json_text
 from ..vocabulary import special_ids
+from .groups import Chosen
 from .options import Generate
 from .variables import variables
 
@@ -61,8 +62,6 @@ def check(o: Generate) -> None:
         raise ValueError("--system needs --chat; --proxy-system needs --chat or --proxy-chat.")
     if o.template_option and not (o.chat or o.proxy_chat):
         raise ValueError("--template-option needs --chat or --proxy-chat.")
-    if o.target is not None and (o.loss is not None or o.solver is not None):
-        raise ValueError("give either --target or --loss and --solver, not both.")
 
 
 def drawing_of(o: Generate) -> dict[str, Any]:
@@ -103,8 +102,10 @@ def chat_of(text: str, system: str | None) -> list[dict[str, str]]:
     return [*head, {"role": "user", "content": text}]
 
 
-def choose_target(o: Generate, reference: Any) -> Target:
+def choose_target(o: Chosen, reference: Any) -> Target:
     """A target given whole, or the mixture of a loss and a solver."""
+    if o.target is not None and (o.loss is not None or o.solver is not None):
+        raise ValueError("give either --target or --loss and --solver, not both.")
     if o.target is not None:
         return with_shell_options(o.target, o.placement, reference)
     loss = o.loss if o.loss is not None else Logistic()

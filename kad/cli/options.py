@@ -2,82 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from argparse import SUPPRESS
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
-from ..defaults import BUDGET, EVALUATED_AT, NEW_TOKENS, TEMPERATURE, THRESHOLD, WINDOW
+from ..defaults import EVALUATED_AT, NEW_TOKENS, TEMPERATURE, THRESHOLD, WINDOW
 from ..evaluation.presets import PRESETS
 from ..evaluation.protocol import PAPER_SENTENCE
 from ..evaluation.tasks import BUILTIN
-from ..kinds import KINDS
 from ..losses import Loss
-from ..mixture import Placement, Target
+from ..mixture import Target
 from ..solvers import Solver
 from ..theory.families import Family
-
-Window = int | Literal["auto"]
-VARIABLE = "A variable for the chat template, such as enable_thinking=false."
-OWN = "by name or import path"
-METHOD_TEXTS = (
-    f"{', '.join(KINDS)}, with a value or several as in dual:0.3,0.4; any loss with any solver, as in "
-    '"Squared*primal:0.5,0.9" or "mine.MyLoss*dual,exact:0.5"; or a target\'s import path, as in mine.MyTarget:0.5,1'
+from .groups import (
+    METHOD_TEXTS,
+    OWN,
+    VARIABLE,
+    Chosen,
+    Fast,
+    FourModels,
+    Pairing,
+    Prompted,
+    TwoModels,
+    Window,
+    argument,
+    option,
 )
-
-
-def option(about: str, default: Any = None) -> Any:
-    """A field with its help; False is a switch that is off, a tuple an option that may be given several times."""
-    return field(default=default, metadata={"help": about})
-
-
-def argument(about: str, **how: Any) -> Any:
-    """A field that is given by its place."""
-    return field(**how, metadata={"help": about, "positional": True})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Placed:
-    """Where models run, and with what numbers."""
-
-    dtype: str = option("Of the models' weights: auto, float32, bfloat16 or float16.", "auto")
-    device: str | None = option("Such as cpu or cuda; by default a GPU where there is one.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TwoModels(Placed):
-    """p and q*."""
-
-    base: str | None = option("The large base model p: a folder or a hub id.")
-    proxy: str | None = option("The small aligned model q*: a folder or a hub id. Its chat template is used for both.")
-
-    @property
-    def places(self) -> dict[str, str | None]:
-        """Where the models are, by role."""
-        return {role: getattr(self, role) for role in ("base", "proxy", "reference", "aligned") if hasattr(self, role)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class FourModels(TwoModels):
-    """And those that other methods need."""
-
-    reference: str | None = option("The small base model q, for implicit reward.")
-    aligned: str | None = option("The large aligned model, for p*.")
-    data: Path | None = option("A folder with the tasks' files; by default they come from the hub.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fast:
-    """What is worth its while for long texts."""
-
-    compile: bool = option("Compile both models' passes; pays for long texts on a GPU.", False)
-    pack: bool = option("Lay the models' weights out anew for a CPU; pays for windows and batches there.", False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prompted:
-    """A prompt, from wherever it is."""
-
-    prompt: str | None = argument("The prompt; standard input if there is no other source.", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +46,7 @@ class Demo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generate(Fast, TwoModels, Prompted):
+class Generate(Fast, Chosen, TwoModels, Prompted):
     """Generate text from a large base model aligned by a small aligned one.
 
     The prompt is the argument, a file, or standard input. Without models it uses the embedded pair.
@@ -109,10 +60,6 @@ class Generate(Fast, TwoModels, Prompted):
     system: str | None = option("A system prompt (with --chat).")
     proxy_system: str | None = option("A system prompt that only the proxy reads (with --chat or --proxy-chat).")
     template_option: tuple[str, ...] = option(VARIABLE, ())
-    loss: Loss | None = option(f"The loss, {OWN}; by default the logistic one.")
-    solver: Solver | None = option(f"The solver, {OWN}; by default a dual at {THRESHOLD}, else a primal at {BUDGET}.")
-    placement: Placement = option("Where the temperature enters.", "models")
-    target: Target | None = option(f"Instead of a loss and a solver: a target, {OWN}.")
     window: Window = option("Speculative drafts a round; 0 is plain decoding; auto chooses while running.", WINDOW)
     max_new_tokens: int | None = option(f"Tokens at most; by default the aligned model's, else {NEW_TOKENS}.")
     greedy: bool = option("Take the most probable token; so by default if the aligned model's settings do.", False)
@@ -279,6 +226,25 @@ class Tune(OnTasks):
     high: float | None = option("The highest.")
     seed: int = option("Of the search.", 0)
     output: Path = option("The folder of the search; a search that was stopped goes on there.", Path("kad-tune"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serve(Chosen, Pairing):
+    """Serve a pair by vLLM's OpenAI server: completions, chat, streams, log-probabilities of what is sampled.
+
+    A request may name another of kad's methods: "vllm_xargs": {"kad": "primal:0.9"}. What stands after -- is handed to vLLM, as
+    in `kad serve --window 0 -- --max-num-seqs 64`. Without models it serves the embedded pair.
+    """
+
+    runs: ClassVar[str] = "kad.cli.serve:serve"
+    reference: str | None = option("The small base model q, for implicit reward.")
+    window: int = option("Speculative drafts a round; 0 is plain decoding.", WINDOW)
+    name: str = option("What clients call the model.", "kad")
+    host: str | None = option("Where to listen; by default on every interface.")
+    port: int = option("Where to listen.", 8000)
+    tensor_parallel: int = option("Devices over which every model's weights are spread.", 1)
+    dtype: str = option("Of the weights: auto, float32, bfloat16 or float16.", "auto")
+    rest: tuple[str, ...] = option(SUPPRESS, ())
 
 
 @dataclass(frozen=True, kw_only=True)

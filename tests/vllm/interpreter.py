@@ -22,7 +22,8 @@ class CPUBackend:
         self.busy = True
         spec = importlib.util.find_spec(name)
         self.busy = False
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         execute = spec.loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
@@ -66,7 +67,11 @@ def install() -> None:
     store, load = builder.create_masked_store, builder.create_masked_load
 
     def mask_of(handle: Any) -> Any:
-        return None if handle is None else handle_of(np.ascontiguousarray(np.asarray(handle.data).astype(bool)), handle.dtype)
+        return (
+            None
+            if handle is None
+            else handle_of(np.ascontiguousarray(np.asarray(handle.data).astype(bool)), handle.dtype)
+        )
 
     builder.create_masked_store = lambda self, to, value, mask, *rest: store(self, to, value, mask_of(mask), *rest)
     builder.create_masked_load = lambda self, place, mask, *rest: load(self, place, mask_of(mask), *rest)

@@ -30,7 +30,9 @@ SMALL = {"dtype": "float32", "enforce_eager": True, "gpu_memory_utilization": 0.
 class Running:
     """Engine, worker and scheduler in one process beside this one."""
 
-    def __init__(self, base: Any = None, proxy: Any = None, window: int = 0, second: bool = False, **options: Any) -> None:
+    def __init__(
+        self, base: Any = None, proxy: Any = None, window: int = 0, second: bool = False, **options: Any
+    ) -> None:
         given = arguments(base, proxy, kad.Base(), window) | SMALL | {
             "distributed_executor_backend": "uni", "worker_extension_cls": "kad.engines.vllm.worker.KadWorker", "max_logprobs": -1,
             "disable_log_stats": False,
@@ -62,7 +64,9 @@ class Running:
         self, target: kad.Target | None, prompts: Sequence[Sequence[int]], params: Sequence[dict[str, Any]]
     ) -> list[tuple[list[int], Tensor]]:
         """Per prompt: ids and π at every id's place, ``(n, V)``, as far as ``logprobs`` of the params asks for it."""
-        found = self.ask("write", None if target is None else spell(target), [list(ids) for ids in prompts], list(params))
+        found = self.ask(
+            "write", None if target is None else spell(target), [list(ids) for ids in prompts], list(params)
+        )
         return [(ids, probabilities(told)) for ids, told in found]
 
     def close(self) -> None:
@@ -79,7 +83,9 @@ def probabilities(told: list[dict[int, float]]) -> Tensor:
     return found.exp()
 
 
-def law(engine: HuggingFace, target: kad.Target, prompt: Sequence[int], ids: Sequence[int], temperature: float) -> Tensor:
+def law(
+    engine: HuggingFace, target: kad.Target, prompt: Sequence[int], ids: Sequence[int], temperature: float
+) -> Tensor:
     """kad's own π at the places of ``ids``, on Hugging Face's models."""
     settings = Settings(temperature=temperature)
     text = torch.tensor([[*prompt, *ids[:-1]]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from kad.demo import MODELS
 from kad.engines import HuggingFace, Settings
 from kad.engines.vllm.requests import shipped
 from kad.loading import model_of, tokenizer_at
-from tests.models import CONFIGS
+from tests.models import CONFIGS, SMALL
 
 from .running import Running, apart, law
 
@@ -28,12 +27,11 @@ ASKED = {
 
 
 def config_of(family: str, heads: int, layers: int, size: int) -> Any:
-    config = copy.deepcopy(CONFIGS[family])
-    config.update({
-        "vocab_size": size, "hidden_size": 64 * heads // 2, "num_attention_heads": heads, "num_key_value_heads": heads // 2,
-        "head_dim": 32, "num_hidden_layers": layers, "intermediate_size": 96, "eos_token_id": 2, "pad_token_id": 0,
+    """Heads of 32 numbers, which vLLM's attention has on every machine."""
+    return type(CONFIGS[family])(**SMALL | {
+        "vocab_size": size, "hidden_size": 32 * heads, "num_attention_heads": heads, "num_key_value_heads": heads // 2,
+        "head_dim": 32, "num_hidden_layers": layers, "intermediate_size": 96,
     })  # fmt: skip
-    return config
 
 
 def saved(place: Path, config: Any, seed: int) -> str:
@@ -57,10 +55,15 @@ PAIRS = {
 
 
 @pytest.fixture(scope="module", params=PAIRS)
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, HuggingFace]]:
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Running, HuggingFace]]:
     family, base, proxy, window = PAIRS[request.param]
     folder = tmp_path_factory.mktemp(request.param)
-    places = {role: saved(folder / role, config_of(family, *shape), i) for i, (role, shape) in enumerate({"base": base, "proxy": proxy}.items())}
+    places = {
+        role: saved(folder / role, config_of(family, *shape), i)
+        for i, (role, shape) in enumerate({"base": base, "proxy": proxy}.items())
+    }
     running = Running(places["base"], places["proxy"], window)
     yield running, HuggingFace(load_checkpoints(places))
     running.close()

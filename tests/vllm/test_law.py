@@ -55,7 +55,9 @@ def test_the_first_runner(plain: Running, peer: HuggingFace, name: str, placemen
     assert worst(plain, peer, name, placement) <= FIRST
 
 
-@pytest.mark.parametrize(("name", "placement"), [("dual", "models"), ("confidence bet", "draws"), ("primal", "mixture")])
+@pytest.mark.parametrize(
+    ("name", "placement"), [("dual", "models"), ("confidence bet", "draws"), ("primal", "mixture")]
+)
 def test_the_first_runner_with_drafts(drafting: Running, peer: HuggingFace, name: str, placement: Placement) -> None:
     before = drafting.ask("counts")
     assert worst(drafting, peer, name, placement) <= FIRST

@@ -35,7 +35,9 @@ def laws(peer: HuggingFace, target: kad.Target, prompt: tuple[int, ...]) -> tupl
     singles, both = [], np.empty(0)
     for depth in range(3):
         settings, parts = Settings(temperature=TEMPERATURE), contexts.split(2048)
-        pi = torch.cat([peer.score(rows, target, settings, start=rows.shape[1] - 1).pi[:, 0] for rows in parts]).double()
+        pi = torch.cat(
+            [peer.score(rows, target, settings, start=rows.shape[1] - 1).pi[:, 0] for rows in parts]
+        ).double()
         joint = mass[:, None] * pi
         singles.append(joint.sum(0).numpy())
         if depth == 1:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import functools
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...extras import need
 from ...mixture import Base, Proxy
 from ...target import Target
 from ..engine import Engine, Generated, Generations, Settings
 from ..spelling import spell
 from .arguments import arguments, needs_reference
-from .plugin import tested, untested
+from .launch import need_vllm
 
 
 @dataclass
@@ -47,15 +45,11 @@ class VLLM(Engine):
             ImportError: it is not installed.
             ValueError: it is there in a version that was not tested, or the models cannot be served.
         """
-        need("the engine vllm", "vllm")
-        if "kad" not in os.environ.get("VLLM_PLUGINS", "kad").split(","):
-            raise ValueError("VLLM_PLUGINS leaves kad out: add it there.")
+        need_vllm("the engine vllm")
         given = arguments(self.base, self.proxy, Base(), self.window, self.reference)
         given |= {"worker_extension_cls": "kad.engines.vllm.worker.KadWorker"} | self.options
         import vllm
 
-        if not tested(vllm.__version__):
-            raise ValueError(untested(vllm.__version__))
         return vllm.LLM(**given)
 
     @property

@@ -1,0 +1,28 @@
+"""``kad serve``."""
+
+from __future__ import annotations
+
+from ..engines.vllm import arguments
+from ..engines.vllm.launch import become_server, need_vllm
+from ..errors import visible
+from ..terminal import Console
+from .generate import choose_target
+from .options import Serve
+
+
+def serve(o: Serve) -> None:
+    """Look at everything that can be looked at in a second, then become vLLM's server, which takes a minute to start."""
+    if o.window < 0:
+        raise ValueError(f"--window must be ≥ 0 (the number of drafts a round), got {o.window}.")
+    if o.tensor_parallel < 1:
+        raise ValueError(f"--tensor-parallel must be ≥ 1, got {o.tensor_parallel}.")
+    target = choose_target(o, o.reference or ("the embedded pair's" if o.base is None else None))
+    given = arguments(
+        o.base, o.proxy, target, o.window, o.reference, served_model_name=o.name, port=o.port, dtype=o.dtype,
+        tensor_parallel_size=o.tensor_parallel, **({} if o.host is None else {"host": o.host}),
+    )  # fmt: skip
+    need_vllm("kad serve")
+    what = f"{type(target).__name__}" if o.target is not None else repr(target)
+    where = "the embedded pair" if o.base is None else f"{o.base} aligned by {o.proxy}"
+    Console().print(visible(f"kad: {where}, {what}, as {o.name} on port {o.port}."), soft_wrap=True, markup=False)
+    become_server(given, o.rest)
