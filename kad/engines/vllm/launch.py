@@ -30,10 +30,10 @@ def need_vllm(what: str) -> None:
         raise ValueError(untested(vllm.__version__))
 
 
-def words(given: Mapping[str, Any]) -> list[str]:
+def as_words(given: Mapping[str, Any]) -> list[str]:
     """Keyword arguments of vLLM's engine as its server reads them.
 
-    >>> words({"max_model_len": 256, "enforce_eager": True, "hf_overrides": {"kad": 1}})
+    >>> as_words({"max_model_len": 256, "enforce_eager": True, "hf_overrides": {"kad": 1}})
     ['--max-model-len=256', '--enforce-eager', '--hf-overrides={"kad": 1}']
     """
     plain = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
@@ -45,5 +45,5 @@ def become_server(given: Mapping[str, Any], rest: Sequence[str] = ()) -> None:
     need_vllm("kad serve")
     from vllm.entrypoints.launchers.api_server.entry import main
 
-    sys.argv = ["kad serve", *words(given), *rest]
+    sys.argv = ["kad serve", *as_words(given), *rest]
     main()

@@ -1,4 +1,4 @@
-"""What vLLM has no hook for, as functions put around its own. Each is put there once and concerns kad's model alone, but for `expansion`."""
+"""What vLLM has no hook for, as functions put around its own. Each concerns kad's model alone, but for the last, which mends."""
 
 from __future__ import annotations
 
@@ -62,8 +62,12 @@ def first_runner() -> None:
         return before(self, input_ids, *rest, **named)
 
 
-def expansion() -> None:
-    """Mend vLLM's CPU sampler, which writes a batch's temperatures into a copy, so that speculation samples another law (its issue 55005)."""
+def drafts_judged() -> None:
+    """Mend two faults of vLLM's first runner where there are drafts, whatever the model.
+
+    Its CPU kernel writes a batch's temperatures into a copy, so that another law is sampled (vLLM's issue 55005). And a step without any
+    draft, such as a prefill, fails in a maximum over nothing if a request has a top-k, which ends the engine.
+    """
     import vllm.v1.sample.rejection_sampler as sampler
 
     @around(sampler, "expand_batch_to_tokens")
@@ -80,3 +84,7 @@ def expansion() -> None:
         lengths = torch.diff(ends.long(), prepend=torch.zeros(1, dtype=torch.long))
         replaced = torch.where(x == replace_from, torch.full_like(x, replace_to), x)
         return replaced.repeat_interleave(lengths, output_size=count)
+
+    @around(sampler, "apply_top_k_top_p")
+    def filtered(before: Callable[..., Any], logits: torch.Tensor, *rest: Any, **named: Any) -> Any:
+        return before(logits, *rest, **named) if len(logits) else logits

@@ -24,12 +24,12 @@ def register() -> None:
 
     from .arguments import NAME
     from .model import KadForCausalLM
-    from .patches import admission, expansion, first_runner
+    from .patches import admission, drafts_judged, first_runner
 
     ModelRegistry.register_model(NAME, KadForCausalLM)  # the class: a name would be looked at in one more process
     admission()
     first_runner()
-    expansion()
+    drafts_judged()
 
 
 def tested(version: str) -> bool:
