@@ -177,21 +177,22 @@ def test_bad_requests_are_refused_in_words(server: Server, case: str) -> None:
     "extra",
     [
         {"top_k": 3}, {"top_k": 3, "top_p": 0.9}, {"n": 3}, {"use_beam_search": True, "n": 2}, {"allowed_token_ids": [200, 201]},
-        {"repetition_penalty": 1.3}, {"structured_outputs": {"choice": ["worksheet", "yourself"]}}, {"prompt_logprobs": 1},
+        {"repetition_penalty": 1.3}, {"prompt_logprobs": 1}, {"min_tokens": 3}, {"bad_words": ["first"]},
     ],
 )  # fmt: skip
 def test_what_else_vllm_can_still_works(server: Server, extra: dict[str, Any]) -> None:
-    try:
-        done = server.client.completions.create(
-            model="kad", prompt=PROMPT, max_tokens=4, temperature=1, extra_body=extra
-        )
-    except openai.InternalServerError:
-        print(server.log.read_text()[-6000:])
-        raise
+    done = server.client.completions.create(model="kad", prompt=PROMPT, max_tokens=4, temperature=1, extra_body=extra)
     assert len(done.choices) == extra.get("n", 1)
-    if "structured_outputs" in extra:  # both are impossible under π
-        assert done.choices[0].text.strip() in ("worksheet", "yourself")
     assert server.healthy()
+
+
+def test_a_grammar_of_tokens_without_mass_still_finds_one(server: Server) -> None:
+    """At this temperature π of both is 0 in float32."""
+    extra: dict[str, Any] = {"structured_outputs": {"choice": ["she", "tom"]}}
+    done = server.client.completions.create(
+        model="kad", prompt=PROMPT, max_tokens=4, temperature=0.02, extra_body=extra
+    )
+    assert done.choices[0].text.strip() in ("she", "tom")
 
 
 def test_a_killed_worker_ends_the_server(server: Server) -> None:
