@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import kad
-from kad.engines import HuggingFace
+from kad.engines import HuggingFace, Settings
+from kad.engines.vllm.requests import shipped
 from kad.mixture import Placement
 
 from .running import Running, apart, law
@@ -71,3 +72,49 @@ def test_the_first_runner_with_drafts(drafting: Running, peer: HuggingFace, name
 def test_the_second_runner_with_drafts(second: Running, peer: HuggingFace, name: str, placement: Placement) -> None:
     assert second.runner == "vllm.v1.worker.cpu.model_runner"  # of the second, `gpu`, for a CPU
     assert worst(second, peer, name, placement) <= SECOND
+
+
+ASKED = {
+    None: 0.7, "dual:0.3": 1.3, "primal:0.5": 1.0, "implicit-reward": 0.9, "confidence-bet": 0.5, "q*": 1.1, "p": 0.8,
+}  # the engine's own, and what requests name, in one batch # fmt: skip
+
+
+@pytest.mark.parametrize("runner", ["plain", "drafting", "second"])
+def test_a_target_and_a_temperature_per_request(runner: str, request: pytest.FixtureRequest, peer: HuggingFace) -> None:
+    """Under the placement of the engine's own target."""
+    running: Running = request.getfixturevalue(runner)
+    own, within = kad.Ensemble(0.25, "draws"), SECOND if runner == "second" else FIRST
+    prompts = [[5, 17, 33, 40 + i] for i in range(len(ASKED))]
+    asked = [
+        {"temperature": heat, "max_tokens": 8, "logprobs": -1, "seed": i, "ignore_eos": True,
+         "extra_args": {} if name is None else {"kad": name}}
+        for i, (name, heat) in enumerate(ASKED.items())
+    ]  # fmt: skip
+    out = running.write(own, prompts, asked)
+    for prompt, (name, heat), (ids, told) in zip(prompts, ASKED.items(), out, strict=True):
+        target = own if name is None else shipped(name, "draws", peer.checkpoints.models["reference"])
+        assert apart(law(peer, target, prompt, ids, heat), told) <= within, name
+
+
+@pytest.mark.parametrize("runner", ["plain", "second"])
+def test_a_seed_gives_its_text_again(runner: str, request: pytest.FixtureRequest, peer: HuggingFace) -> None:
+    """The second runner also with drafts; the first draws them from one source for all requests."""
+    running: Running = request.getfixturevalue(runner)
+    prompt, asked = (
+        peer.tokenizer("q : tom has")["input_ids"],
+        {"temperature": 1.2, "max_tokens": 8, "ignore_eos": True},
+    )
+    once = running.write(kad.dual(0.4), [prompt] * 4, [asked | {"seed": seed} for seed in (11, 12, 13, 14)])
+    again = running.write(None, [prompt] * 2, [asked | {"seed": seed} for seed in (13, 11)])
+    assert [ids for ids, _ in again] == [once[2][0], once[0][0]]
+    assert len({tuple(ids) for ids, _ in once}) > 1
+
+
+@pytest.mark.parametrize("runner", ["plain", "drafting", "second"])
+def test_greedy_texts(runner: str, request: pytest.FixtureRequest, peer: HuggingFace) -> None:
+    running: Running = request.getfixturevalue(runner)
+    prompts = [peer.tokenizer(text)["input_ids"] for text in PROMPTS]
+    for target in (kad.dual(0.4), kad.primal(0.9, "mixture"), kad.confidence_bet(0.1, "draws")):
+        theirs = running.write(target, prompts, [{"temperature": 0.0, "max_tokens": 24}] * 3)
+        ours = peer.generate(prompts, target, Settings(new_tokens=24)).texts
+        assert [ids for ids, _ in theirs] == [list(text.ids) for text in ours]

@@ -17,7 +17,7 @@ REST = (1.0, 0.0)  # the settings of a token that is no request's: temperature 1
 SERVED = tuple(name for name, kind in KINDS.items() if kind.base != "aligned")
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=1024)  # of texts that anybody may send
 def shipped(text: str, placement: Placement = "models", reference: str | None = None) -> Target:
     """The target that a request names, such as ``dual:0.3``, ``primal`` (its default) or ``q*``.
 
