@@ -12,7 +12,7 @@ import torch
 
 from kad.checkpoints import Checkpoints, load_checkpoints
 from kad.cli.main import main
-from kad.evaluation import runner
+from kad.evaluation import answering
 from kad.evaluation.failures import FAILURES, Unanswered, read_failures
 from kad.evaluation.job import Job, Unit
 from kad.evaluation.methods import Method
@@ -59,7 +59,7 @@ def sickness(
     checkpoints: Checkpoints, largest: int = LARGEST, sick: frozenset[str] = frozenset(SICK)
 ) -> Iterator[list[int]]:
     """The models run out of memory above some rows, and give NaN for some questions; the sizes of the calls."""
-    sizes, decode = list[int](), runner.call_engine
+    sizes, decode = list[int](), answering.call_engine
     ids = list[str]()
 
     def hooked(module: object, inputs: object, output: object) -> object:
@@ -77,11 +77,11 @@ def sickness(
         return decode(job, unit)
 
     hooks = [model.register_forward_hook(hooked) for model in checkpoints.models.values()]
-    runner.call_engine = decoded
+    answering.call_engine = decoded
     try:
         yield sizes
     finally:
-        runner.call_engine = decode
+        answering.call_engine = decode
         for hook in hooks:
             hook.remove()
 
@@ -142,10 +142,12 @@ def test_what_is_wrong_with_everything_stops_the_run(embedded: Checkpoints, tmp_
     def broken(job: Job, unit: Unit) -> object:
         raise RuntimeError("no kernel image is available")
 
-    monkeypatch.setattr(runner, "call_engine", broken)
+    monkeypatch.setattr(answering, "call_engine", broken)
     with Store(tmp_path) as store, pytest.raises(ValueError, match=r"20 questions in a row .* no kernel image"):
         run(job(embedded), store)
-    monkeypatch.setattr(runner, "call_engine", lambda job, unit: (_ for _ in ()).throw(ImportError("no such library")))
+    monkeypatch.setattr(
+        answering, "call_engine", lambda job, unit: (_ for _ in ()).throw(ImportError("no such library"))
+    )
     with Store(tmp_path) as store, pytest.raises(ImportError, match="no such library"):
         run(job(embedded), store)
 
