@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,12 +104,6 @@ class Job:
                     for start in range(0, len(questions.items), self.batch):
                         items = questions.items[start : start + self.batch]
                         yield Unit(questions, configuration, seed, tuple(items), start)
-
-    def unit(self, key: str, seed: int, positions: Sequence[int]) -> Unit:
-        """The questions at these positions of their task's, under the configuration of this key."""
-        c = next(c for c in self.configurations() if c.key == key)
-        questions = next(q for q in self.questions if q.task.name == c.task)
-        return Unit(questions, c, seed, tuple(questions.items[i] for i in positions), positions[0])
 
     def asked(self, unit: Unit) -> list[tuple[str, str]]:
         """A unit's questions with the hashes of their prompts."""

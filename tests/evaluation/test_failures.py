@@ -120,7 +120,7 @@ def test_all_other_rows_are_those_of_a_healthy_run(embedded: Checkpoints, health
 
 
 def test_on_the_shell(capsys, monkeypatch, embedded: Checkpoints, tmp_path: Path) -> None:
-    monkeypatch.setattr("kad.cli.evaluate.load_checkpoints", lambda *places: embedded)
+    monkeypatch.setattr("kad.cli.crew.load_checkpoints", lambda *places: embedded)
     command = ["eval", "--n", "9", "--batch", "4", "--method", "dual:0.4,0.5", "--output", str(tmp_path / "e")]
     with sickness(embedded):
         assert main(command) == 1
@@ -241,6 +241,9 @@ def test_values_of_a_plan(tmp_path: Path, text: str) -> None:
         ),
         (["sweep", "plan.yaml"], "matplotlib", "needs matplotlib"),
         (["tune"], "optuna", "kad tune needs optuna: pip install 'kad-align[tune]'"),
+        (["eval", "--workers", "2"], "ray", "--workers needs ray: pip install 'kad-align[ray]'"),
+        (["sweep", "plan.yaml", "--workers", "2"], "ray", "--workers needs ray"),
+        (["tune", "--workers", "2"], "ray", "--workers needs ray"),
         (["demo"], "matplotlib", "kad demo needs matplotlib"),
         (["bench", "--output", "b"], "matplotlib", "--output needs matplotlib"),
         (["solve", "--family", "zipf", "--plots", "s"], "matplotlib", "--plots needs matplotlib"),
@@ -257,8 +260,7 @@ def test_extras_are_asked_for_first(
     monkeypatch.chdir(tmp_path)
     Path("plan.yaml").write_text("tasks: embedded\nruns: [{methods: p}]\n")
     for name in (
-        "kad.cli.evaluate.load_checkpoints",
-        "kad.cli.tune.load_checkpoints",
+        "kad.cli.crew.load_checkpoints",
         "kad.cli.demo.load",
         "kad.cli.bench.build",
     ):
