@@ -7,15 +7,40 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from . import demo
+from .decoding.packed import pack_weights
 from .errors import said
 from .loading import model_at, tokenizer_at
 
 SAMPLED = 4096  # numbers of each weight that its fingerprint reads
+
+
+@dataclass(frozen=True)
+class Described:
+    """What is recorded of a model; to say it, nobody needs to hold the model.
+
+    Attributes:
+        name: where it came from.
+        fingerprint: a hash of its weights; see `fingerprint`.
+        settings: a hash of what its configuration says beside them; see `settings`.
+        parameters: how many.
+        dtype: of the weights.
+        device: where it runs.
+
+    >>> description_of(load_checkpoints({}).models["proxy"]).parameters
+    147904
+    """
+
+    name: str
+    fingerprint: str
+    settings: str
+    parameters: int
+    dtype: str
+    device: str
 
 
 @dataclass(frozen=True)
@@ -26,11 +51,13 @@ class Checkpoints:
         models: by role: base, proxy and, where given, reference (the small base) and aligned (the large aligned one).
         tokenizer: of the ids that come out, the base's.
         proxy_tokenizer: the proxy's, if its vocabulary is another; else None.
+        absent: models that are held elsewhere, by role.
     """
 
     models: dict[str, Any]
     tokenizer: Any
     proxy_tokenizer: Any = None
+    absent: dict[str, Described] = field(default_factory=dict)
 
     @property
     def aligned_tokenizer(self) -> Any:
@@ -41,16 +68,40 @@ class Checkpoints:
         """The tokenizer of the ids that come out where this model stands in the base's place."""
         return self.aligned_tokenizer if role == "proxy" else self.tokenizer
 
+    @property
+    def by_role(self) -> dict[str, Any]:
+        """Every model that there is; of one held elsewhere, its description stands in its place."""
+        return {**self.absent, **self.models}
+
+    @property
+    def device(self) -> str:
+        """Where the base runs."""
+        return str(self.by_role["base"].device)
+
+    @functools.cached_property
+    def described(self) -> dict[str, Described]:
+        """By role; read from the weights once."""
+        return self.absent | {role: description_of(model) for role, model in self.models.items()}
+
     @functools.cached_property
     def fingerprints(self) -> tuple[tuple[str, str], ...]:
-        """By role; read from the weights once."""
-        return tuple(sorted((role, fingerprint(model)) for role, model in self.models.items()))
+        """By role."""
+        return tuple(sorted((role, known.fingerprint) for role, known in self.described.items()))
 
     @functools.cached_property
     def settings(self) -> tuple[tuple[str, str], ...]:
         """By role, hashes of what the models' configurations say beside their weights; see `settings`."""
-        told = {role: settings(model) for role, model in self.models.items()}
-        return tuple(sorted((role, hashlib.sha256(text.encode()).hexdigest()[:8]) for role, text in told.items()))
+        return tuple(sorted((role, known.settings) for role, known in self.described.items()))
+
+    def held(self) -> dict[str, Any]:
+        """The models by role.
+
+        Raises:
+            ValueError: they are held elsewhere.
+        """
+        if self.absent:
+            raise ValueError(f"the models {', '.join(self.absent)} are described here and held elsewhere; load them.")
+        return self.models
 
 
 def load_checkpoints(places: Mapping[str, str | None], dtype: str = "auto", device: str | None = None) -> Checkpoints:
@@ -64,30 +115,77 @@ def load_checkpoints(places: Mapping[str, str | None], dtype: str = "auto", devi
     Raises:
         ValueError: only one of base and proxy, or a checkpoint that is not there, cannot be read, or is not whole.
     """
-    import torch
+    given = given_places(places)
+    if not given:
+        return of_pair(demo.load())
+    device = device or best_device()
+    tokenizers = tokenizers_of(given)
+    return Checkpoints({role: loaded(role, place, dtype).to(device) for role, place in given.items()}, *tokenizers)
 
+
+def describe_checkpoints(
+    places: Mapping[str, str | None], dtype: str = "auto", device: str = "cpu", pack: bool = False
+) -> Checkpoints:
+    """Checkpoints whose models run elsewhere: here each is read on the CPU, one at a time, described, and let go.
+
+    Args:
+        places, dtype: as for `load_checkpoints`.
+        device: where they run.
+        pack: whether their weights are packed there (`kad.pack_weights`).
+
+    Raises:
+        ValueError: as `load_checkpoints`.
+
+    >>> describe_checkpoints({}).fingerprints == load_checkpoints({}).fingerprints
+    True
+    """
+    given = given_places(places)
+    if not given:
+        pair = of_pair(demo.load())
+        return Checkpoints({}, pair.tokenizer, absent={k: read_once(m, "cpu", pack) for k, m in pair.models.items()})
+    tokenizers = tokenizers_of(given)
+    absent = {role: read_once(loaded(role, place, dtype), device, pack) for role, place in given.items()}
+    return Checkpoints({}, *tokenizers, absent)
+
+
+def given_places(places: Mapping[str, str | None]) -> dict[str, str]:
+    """The places that are given; errors as for `load_checkpoints`."""
     given = {role: place for role, place in places.items() if place is not None}
     if ("base" in given) != ("proxy" in given):
         raise ValueError("give both --base and --proxy, or neither for the embedded pair.")
-    if "base" not in given:
-        if given:
-            raise ValueError(f"--{next(iter(given))} needs --base and --proxy beside it.")
-        return of_pair(demo.load())
+    if given and "base" not in given:
+        raise ValueError(f"--{next(iter(given))} needs --base and --proxy beside it.")
     for role, place in given.items():
         check_place(role, place)
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return given
+
+
+def best_device() -> str:
+    """A GPU where there is one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def tokenizers_of(given: Mapping[str, str]) -> tuple[Any, Any]:
+    """That of the ids that come out, and the proxy's, if its vocabulary is another."""
     with attempt("the proxy's tokenizer", given["proxy"]):
         tokenizer = tokenizer_at(given["proxy"])
     with attempt("the base's tokenizer", given["base"]):
         of_base = tokenizer_at(given["base"])
-    models = {}
-    for role, place in given.items():
-        with attempt(f"the {role}", place):
-            models[role] = model_at(place, dtype).to(device)
-    if of_base.get_vocab() == tokenizer.get_vocab():
-        return Checkpoints(models, tokenizer)
-    return Checkpoints(models, of_base, tokenizer)
+    return (tokenizer, None) if of_base.get_vocab() == tokenizer.get_vocab() else (of_base, tokenizer)
+
+
+def loaded(role: str, place: str, dtype: str) -> Any:
+    with attempt(f"the {role}", place):
+        return model_at(place, dtype)
+
+
+def read_once(model: Any, device: str, pack: bool) -> Described:
+    """What is recorded of a model that will run on ``device``."""
+    if pack:
+        pack_weights(model)
+    return replace(description_of(model), device=device)
 
 
 def of_pair(pair: demo.Quartet) -> Checkpoints:
@@ -111,6 +209,15 @@ def attempt(what: str, place: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise ValueError(f"cannot load {what} from {place}: {said(error)}") from error
+
+
+def description_of(model: Any) -> Described:
+    """What is recorded of a model."""
+    return Described(
+        getattr(model, "name_or_path", "") or type(model).__name__, fingerprint(model),
+        hashlib.sha256(settings(model).encode()).hexdigest()[:8], sum(p.numel() for p in model.parameters()),
+        str(getattr(model, "dtype", "")).removeprefix("torch."), str(getattr(model, "device", "cpu")),
+    )  # fmt: skip
 
 
 def fingerprint(model: Any) -> str:

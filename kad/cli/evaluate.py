@@ -10,9 +10,7 @@ from typing import Any
 from rich.progress import TimeElapsedColumn
 from rich.table import Table
 
-from ..checkpoints import load_checkpoints
 from ..checks import whole
-from ..decoding.packed import pack_weights
 from ..evaluation.failures import Unanswered
 from ..evaluation.job import Job, Unit, ready
 from ..evaluation.methods import available, methods_of
@@ -26,8 +24,10 @@ from ..evaluation.summary import Comparison, Summary
 from ..evaluation.tasks import task_of
 from ..evaluation.traces import explain
 from ..evaluation.wording import wordings
+from ..evaluation.workers import HERE, Workers
 from ..extras import need
 from ..terminal import Console, bar, json_text
+from .crew import check_crew, crew
 from .dry_run import show_plan
 from .options import Eval, OnTasks, Report, Sweep
 from .variables import variables
@@ -101,22 +101,20 @@ def carry_out(
         return
     need("the report (or choose --no-report)", *(() if o.no_report else NEEDS))
     ready(plan)
-    checkpoints = load_checkpoints(places, o.dtype, o.device)
-    if o.pack:
-        for model in checkpoints.models.values():
-            pack_weights(model)
-    job = Job(completed(plan, set(checkpoints.models)), checkpoints, data, batch, o.compile)
+    check_crew(o)
     unanswered: Unanswered | None = None
-    with Store(o.output) as store:
-        if store.cut:
-            console.print(f"{o.output}: a killed run had left {store.cut} bytes of a line; its batch runs again.")
-        try:
-            answered, failed = with_progress([job], store, console), 0
-        except Unanswered as error:
-            unanswered, answered, failed = error, error.answered, len(error.failures)
-            if not store.answers:
-                raise
-        explain(job, store, read(o.output)[1], o.traces)
+    with crew(o, places, o.pack) as (workers, checkpoints):
+        job = Job(completed(plan, set(checkpoints.by_role)), checkpoints, data, batch, o.compile)
+        with Store(o.output) as store:
+            if store.cut:
+                console.print(f"{o.output}: a killed run had left {store.cut} bytes of a line; its batch runs again.")
+            try:
+                answered, failed = with_progress([job], store, console, workers), 0
+            except Unanswered as error:
+                unanswered, answered, failed = error, error.answered, len(error.failures)
+                if not store.answers:
+                    raise
+            explain(job, store, read(o.output)[1], o.traces, workers)
     there = sum(len(unit.items) for unit in job.units()) - answered - failed
     console.print(f"{answered} questions answered, {there} were there.")
     report_on(results_of(o.output), page=not o.no_report)  # the same numbers as kad report will print
@@ -132,7 +130,7 @@ def completed(plan: Plan, roles: set[str]) -> Plan:
     return replace(plan, blocks=tuple(b if b.methods else replace(b, methods=every) for b in plan.blocks))
 
 
-def with_progress(jobs: Sequence[Job], store: Store, console: Console) -> int:
+def with_progress(jobs: Sequence[Job], store: Store, console: Console, workers: Workers = HERE) -> int:
     """Run with a bar over the questions that are not answered; only these are in the estimate."""
     todo = sum(len(store.missing(u.configuration, u.seed, job.asked(u))) for job in jobs for u in job.units())
     with bar(console, TimeElapsedColumn()) as progress:
@@ -142,7 +140,7 @@ def with_progress(jobs: Sequence[Job], store: Store, console: Console) -> int:
             c = unit.configuration
             progress.update(task, description=f"{c.task}: {c.of.label}", advance=added)
 
-        return sum(run_job(job, store, told) for job in jobs)
+        return sum(run_job(job, store, told, workers) for job in jobs)
 
 
 def report_again(o: Report) -> None:

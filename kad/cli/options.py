@@ -171,7 +171,15 @@ class OnTasks(FourModels):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reported(Fast):
+class Spread:
+    """Who answers; by default this process."""
+
+    workers: int | None = option("Answer in so many processes, by Ray: a GPU each, or a share of the cores.")
+    ray: str | None = option("With --workers: on this cluster, host:port or auto; by default on this machine.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported(Fast, Spread):
     """What becomes of a run's answers."""
 
     output: Path = option("The folder of results.", Path("kad-eval"))
@@ -216,7 +224,7 @@ class Sweep(Reported, FourModels):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tune(OnTasks):
+class Tune(Spread, OnTasks):
     """Choose a method's parameter on development questions, then the window for speed; test questions are not asked."""
 
     runs: ClassVar[str] = "kad.cli.tune:tune_method"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from ..checkpoints import load_checkpoints
 from ..checks import whole
 from ..evaluation.job import ready
 from ..evaluation.methods import KINDS, Method, methods_of
@@ -12,6 +11,7 @@ from ..evaluation.own import expanded
 from ..evaluation.tuning import command, plan_of, tune
 from ..extras import need
 from ..terminal import Console
+from .crew import check_crew, crew
 from .evaluate import placements_of, tasks_of
 from .options import Tune
 from .variables import variables
@@ -26,11 +26,12 @@ def tune_method(o: Tune) -> None:
     plan = plan_of(tasks, chosen.name, o.n, o.seeds, o.temperature, o.new_tokens, template)
     need("kad tune", "optuna")
     ready(plan)
-    checkpoints = load_checkpoints(o.places, o.dtype, o.device)
-    with console.status("starting") as status:
+    check_crew(o)
+    with console.status("starting") as status, crew(o, o.places) as (workers, checkpoints):
         told = lambda text: status.update(Text(text))  # noqa: E731
         found = tune(
-            chosen.name, plan, checkpoints, o.output, o.trials, placements_of(o), o.seed, o.data, o.batch, told, o.low, o.high
+            chosen.name, plan, checkpoints, o.output, o.trials, placements_of(o), o.seed, o.data, o.batch, told, o.low, o.high,
+            workers,
         )  # fmt: skip
     speeds = ", ".join(f"γ {window}: {speed:.0f}" for window, speed in found.tokens_per_second.items())
     console.print(

@@ -54,7 +54,7 @@ class HuggingFace(Engine):
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        device = self.checkpoints.models["base"].device.type
+        device = self.checkpoints.device.partition(":")[0]
         return f"torch on {device}{', compiled' if self.compile else ''}"
 
     @property
@@ -71,7 +71,7 @@ class HuggingFace(Engine):
         base: str = "base",
         proxy_prompts: Sequence[Sequence[int]] | None = None,
     ) -> Generations:
-        models, start = self.checkpoints.models, time.perf_counter()
+        models, start = self.checkpoints.held(), time.perf_counter()
         tokenizer = self.checkpoints.tokenizer_of(base)
         other = None if proxy_prompts is None else self.checkpoints.proxy_tokenizer
         options = PLAIN | {"max_new_tokens": settings.new_tokens, "do_sample": settings.temperature is not None}
@@ -91,7 +91,8 @@ class HuggingFace(Engine):
         return Generations([text_of_row(out.trace, i, text) for i, text in enumerate(texts)], seconds, out.trace)
 
     def score(self, ids: Tensor, target: Target, settings: Settings, *, start: int = 0, base: str = "base") -> Scores:
-        models = self.checkpoints.models | {"base": self.checkpoints.models[base]}
+        models = self.checkpoints.held()
+        models = models | {"base": models[base]}
         tokenizer, sample = self.checkpoints.tokenizer_of(base), settings.temperature is not None
         read, proxy, pi = full_pass(models, target, ids, tokenizer, start, sample, processors_of(settings))
         return Scores(pi, read, proxy)

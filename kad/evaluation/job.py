@@ -90,7 +90,8 @@ class Job:
             yield from self.configurations_of(questions.task)
 
     def target(self, configuration: Configuration) -> Any:
-        kind, models = configuration.of.kind, self.checkpoints.models
+        """What is sampled, around the reference model, or its description where that is held elsewhere."""
+        kind, models = configuration.of.kind, self.checkpoints.by_role
         if kind.base not in models:
             raise ValueError(f"{configuration.method} needs the large aligned model p*: give --{kind.base}.")
         return configuration.of.target(configuration.placement, models.get("reference"))

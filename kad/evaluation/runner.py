@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import functools
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,19 +11,13 @@ from typing import Any
 import torch
 import transformers
 
-from ..engines import Generations, Settings
 from ..version import LAW_VERSION, VERSION
-from .configuration import Configuration, seed_of
-from .failures import Attempts, Failure, Unanswered
-from .grading import grader_of, judge, verdict
+from .failures import Failure, Unanswered
+from .grading import grader_of, judge
 from .job import Job, Unit
-from .questions import ids_of
-from .schema import Line
 from .store import Store
 from .task import digest
-from .workers import Here, Workers
-
-HERE = Here()
+from .workers import HERE, Workers
 
 
 def run(
@@ -54,11 +47,11 @@ def run(
     (4, 0)
     """
     before = store.manifest()
-    store.describe(manifest_of(job, before))
+    store.describe(manifest_of(job, before, workers))
     judge(job, store)
-    failures, attempts, first = list[Failure](), Attempts(job.batch), store.answers
-    there, work = first, functools.partial(attempts.of, ask=functools.partial(answers, job))
-    for unit, found in workers.map(lacking(job, store, before, told), work):
+    failures, first = list[Failure](), store.answers
+    there = first
+    for unit, found in workers.map(job, lacking(job, store, before, told)):
         if found is None:
             told(unit, store.answers - there)
             there = store.answers
@@ -94,65 +87,28 @@ def was_stopped(store: Store, unit: Unit, missing: set[str], before: dict[str, A
     return any(place not in store.failed and place not in store.done for place in places)
 
 
-def answers(job: Job, unit: Unit) -> list[Line]:
-    """Decode one batch and score it."""
-    c, kind, aligned = unit.configuration, unit.questions.task.answer, job.checkpoints.aligned_tokenizer
-    out, grader, lines = call_engine(job, unit), grader_of(kind), []
-    for item, text in zip(unit.items, out.texts, strict=True):
-        # A row that ends at the limit by its own last token counts as cut off too: the trace does not tell them apart.
-        finished = len(text.ids) < c.new_tokens
-        answer, correct = verdict(kind, text.text, item.gold, finished, item.options)
-        lines.append(
-            {"key": c.key, "seed": unit.seed, "item": item.id, "question": unit.questions.mark(aligned, item),
-             **text.line(), "answer": answer, "gold": item.gold, "correct": correct, "grader": grader, "finished": finished,
-             **({"options": list(item.options)} if item.options else {}),
-             "seconds": round(out.seconds / len(unit.items), 6)}
-        )  # fmt: skip
-    return lines
-
-
-def call_engine(job: Job, unit: Unit) -> Generations:
-    c, aligned, other = unit.configuration, job.checkpoints.aligned_tokenizer, job.checkpoints.proxy_tokenizer
-    prompts = [unit.questions.prompt(aligned, item) for item in unit.items]
-    tokenizer = job.checkpoints.tokenizer_of(c.of.kind.base)
-    mapped = other is not None and tokenizer is not other
-    seeds = None if c.temperature is None else [seed_of(c, item.id, unit.seed) for item in unit.items]
-    return job.engine.generate(
-        ids_of(prompts, tokenizer, aligned), job.target(c), settings_of(c), seeds, base=c.of.kind.base,
-        proxy_prompts=ids_of(prompts, other, aligned) if mapped else None,
-    )  # fmt: skip
-
-
-def settings_of(c: Configuration) -> Settings:
-    filters = {} if c.temperature is None else {"top_k": c.top_k, "top_p": c.top_p, "min_p": c.min_p}
-    return Settings(c.new_tokens, c.temperature, window=c.window, **filters)  # type: ignore[arg-type]
-
-
-def manifest_of(job: Job, before: dict[str, Any]) -> dict[str, Any]:
+def manifest_of(job: Job, before: dict[str, Any], workers: Workers = HERE) -> dict[str, Any]:
     """The manifest with one session more; ``before`` is that of the folder so far."""
     return {
-        "sessions": [*before.get("sessions", []), session(job)], "asked": asked_of(job, before.get("asked", {})),
+        "sessions": [*before.get("sessions", []), session(job, workers)], "asked": asked_of(job, before.get("asked", {})),
         "prompts": {**before.get("prompts", {}), **shared_prompts(job)},
     }  # fmt: skip
 
 
-def session(job: Job) -> dict[str, Any]:
+def session(job: Job, workers: Workers) -> dict[str, Any]:
     """One run: versions, machine, models, data."""
     tasks = {
         q.task.name: {"questions": len(q.items), "of": q.total, "digest": digest(q.items), "spec": q.spec}
         for q in job.questions
     }
-    models = {}
+    known, models = job.checkpoints.described, {}
     for role, fingerprinted in job.marks:
-        model = job.checkpoints.models[role]
-        models[role] = {
-            "name": getattr(model, "name_or_path", "") or type(model).__name__, "fingerprint": fingerprinted,
-            "parameters": sum(p.numel() for p in model.parameters()), "dtype": str(model.dtype).removeprefix("torch."),
-        }  # fmt: skip
+        d = known[role]
+        models[role] = {"name": d.name, "fingerprint": fingerprinted, "parameters": d.parameters, "dtype": d.dtype}
     return {
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "kad": VERSION, "law": LAW_VERSION,
         "torch": torch.__version__, "transformers": transformers.__version__, "python": platform.python_version(),
-        "device": str(job.checkpoints.models["base"].device), "engine": job.engine.name, "threads": torch.get_num_threads(),
+        "device": job.checkpoints.device, "engine": job.engine.name, **workers.about(),
         "batch": job.batch, "seeds": list(job.plan.seeds), "part": job.plan.part,
         "protocol": job.plan.protocol, "models": models, "tasks": tasks,
     }  # fmt: skip

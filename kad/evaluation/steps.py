@@ -17,11 +17,11 @@ from ..defaults import EVALUATED_AT, NEW_TOKENS
 from ..engines import HuggingFace
 from ..mixture import dual
 from ..version import LAW_VERSION
+from .answering import settings_of
 from .configuration import Configuration
 from .methods import Method
 from .plan import Block, Plan
 from .questions import Questions, ids_of, questions_of
-from .runner import settings_of
 from .schema import Line
 from .store import read
 from .task import Item, render

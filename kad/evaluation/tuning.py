@@ -22,17 +22,18 @@ from ..checks import number
 from ..defaults import EVALUATED_AT
 from ..extras import need
 from ..mixture import Placement
+from .failures import Failure
 from .files import write_whole
 from .grading import grader_of, regraded
-from .job import Job
+from .job import Job, Unit
 from .methods import Method
 from .plan import Block, Plan
-from .runner import answers
 from .runner import run as run_job
-from .schema import row_id
+from .schema import Line, row_id
 from .store import Store, read
 from .summary import Summary, summaries
 from .task import digest
+from .workers import HERE, Workers
 
 WINDOWS, ROUNDS, RESULT = (0, 1, 3, 5, 7), 3, "tuned.json"
 LOG, STEP = "optuna.log", 0.05
@@ -97,6 +98,7 @@ class Tuned:
 def tune(
     name: str, plan: Plan, checkpoints: Checkpoints, folder: Path, trials: int, placements: tuple[Placement, ...], seed: int = 0,
     data: Path | None = None, batch: int = 64, told: Told = lambda text: None, low: float | None = None, high: float | None = None,
+    workers: Workers = HERE,
 ) -> Tuned:  # fmt: skip
     """Search a method's parameter (and the placement, if there are several) under a budget of trials.
 
@@ -108,11 +110,11 @@ def tune(
         plan: tasks, count, seeds and the temperature of its first block; its part must be "dev".
         trials: settings to try; those of an earlier search of the same count.
         low, high: where to look for the parameter; by default the method's own range.
+        workers: who answers; one of them alone is timed.
 
     Raises:
         ImportError: Optuna is missing.
-        ValueError: a method without a parameter, a range that is none, trials < 1, or a plan over other questions than
-            development's.
+        ValueError: a method without a parameter, a range that is none, trials < 1, or a plan whose part is not "dev".
     """
     low, high = search_range(name, plan, trials, low, high)
 
@@ -123,7 +125,7 @@ def tune(
     with Store(folder) as store:
 
         def ask(index: int, value: float, placement: Placement) -> float:
-            found = mean_accuracy(summaries_of(job_of(value, placement), store))
+            found = mean_accuracy(summaries_of(job_of(value, placement), store, workers))
             told(f"trial {index + 1} of {trials}: {Method(name, value).label} on the {placement}: {found:.3f}")
             return found
 
@@ -131,12 +133,12 @@ def tune(
         subject = Subject(name, Method(name, low).code, low, high, placements, seed, of_all)
         tried = search(subject, folder, trials, ask)
         # The best by the lines as they are graded today; they are there: nothing is decoded.
-        lines = {setting: summaries_of(job_of(*setting), store) for setting in dict.fromkeys(tried)}
+        lines = {setting: summaries_of(job_of(*setting), store, workers) for setting in dict.fromkeys(tried)}
         best = max(lines, key=lambda setting: mean_accuracy(lines[setting]))
-        speeds = speeds_of({window: job_of(*best, window, batch) for window in WINDOWS}, told)
+        speeds = speeds_of({window: job_of(*best, window, batch) for window in WINDOWS}, told, workers)
     found = tuned_of(name, best, lines[best], len(tried), speeds)
-    of = {"of": asdict(subject), "test_questions_asked": 0}
-    write_whole(folder / RESULT, json.dumps(asdict(found) | of, indent=1) + "\n")
+    told_of = asdict(found) | {"of": asdict(subject), "test_questions_asked": 0}
+    write_whole(folder / RESULT, json.dumps(told_of, indent=1) + "\n")
     return found
 
 
@@ -228,26 +230,36 @@ def subject_of(job: Job) -> dict[str, Any]:
     return found
 
 
-def summaries_of(job: Job, store: Store) -> list[Summary]:
+def summaries_of(job: Job, store: Store, workers: Workers) -> list[Summary]:
     """A line per task, after asking what the store lacks."""
-    run_job(job, store)
+    run_job(job, store, workers=workers)
     wanted = {c.key: c for c in job.configurations()}
     there = {(unit.configuration.key, unit.seed, item.id) for unit in job.units() for item in unit.items}
     rows = [row for row in read(store.folder)[1] if row_id(row) in there]
     return summaries(wanted, regraded(wanted, rows, job.tasks)[0])
 
 
-def speeds_of(jobs: dict[int, Job], told: Told) -> dict[int, float]:
-    """Tokens a second at every window, one batch a round in turn; the law is the same at all of them."""
+def speeds_of(jobs: dict[int, Job], told: Told, workers: Workers) -> dict[int, float]:
+    """Tokens a second at every window, one batch a round in turn, which one worker has then alone; the law is the same at all of them."""
     units = {window: next(job.units()) for window, job in jobs.items()}
     found: dict[int, list[float]] = {window: [] for window in jobs}
     for turn in range(ROUNDS + 1):
         for window, job in jobs.items():
-            rows = answers(job, units[window])
+            rows = rows_of_one(job, units[window], workers)
             if turn:  # the first warms up
                 found[window].append(sum(r["tokens"] for r in rows) / sum(r["seconds"] for r in rows))
         told(f"windows: round {turn} of {ROUNDS}")
     return {window: statistics.median(values) for window, values in found.items()}
+
+
+def rows_of_one(job: Job, unit: Unit, workers: Workers) -> list[Line]:
+    """A unit's rows; a ValueError if a question of it fails."""
+    rows = list[Line]()
+    for _, found in workers.map(job, [unit]):
+        if isinstance(found, Failure):
+            raise ValueError(f"no speed can be measured: {found}")
+        rows += found or []
+    return rows
 
 
 def command(found: Tuned, plan: Plan) -> str:

@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-Work = TypeVar("Work")
-Piece = TypeVar("Piece")
+import torch
+
+from .answering import answers, trace_of
+from .failures import Attempts, Failure
+from .job import Job, Unit
+from .schema import Line
 
 
 class Workers(ABC):
-    """Maps units to what was found for them: in any order, each at least once, several pieces of a unit as they come."""
+    """Map the units of a job to what was found for them: in any order, each at least once, several pieces of a unit as they come."""
 
     @abstractmethod
-    def map(
-        self, units: Iterable[Work], work: Callable[[Work], Iterable[Piece]]
-    ) -> Iterator[tuple[Work, Piece | None]]:
-        """A unit and one piece of what it found; None after its last."""
+    def map(self, job: Job, units: Iterable[Unit]) -> Iterator[tuple[Unit, list[Line] | Failure | None]]:
+        """A unit and one piece of what was found: rows, or a question that failed; None after its last.
+
+        Raises:
+            ImportError, torch.AcceleratorError, ValueError: what stops a run; see `kad.evaluation.failures`.
+        """
+
+    def traces(self, job: Job, wanted: Sequence[tuple[Unit, Line]]) -> list[Line]:
+        """Answers by token, for the report: units of one question, each with its row. By default read in this process."""
+        return [trace_of(job, unit, row) for unit, row in wanted]
+
+    def about(self) -> dict[str, Any]:
+        """What a manifest says of them."""
+        return {"threads": torch.get_num_threads()}
 
 
 class Here(Workers):
     """In this process, one after another.
 
-    >>> list(Here().map([2], range))
-    [(2, 0), (2, 1), (2, None)]
+    >>> from kad.checkpoints import load_checkpoints
+    >>> from kad.evaluation import Block, Method, Plan
+    >>> job = Job(Plan(("embedded",), (Block((Method("p"),)),), count=3), load_checkpoints({}), batch=2)
+    >>> [None if rows is None else len(rows) for _, rows in Here().map(job, job.units())]
+    [2, None, 1, None]
     """
 
-    def map(
-        self, units: Iterable[Work], work: Callable[[Work], Iterable[Piece]]
-    ) -> Iterator[tuple[Work, Piece | None]]:
+    def map(self, job: Job, units: Iterable[Unit]) -> Iterator[tuple[Unit, list[Line] | Failure | None]]:
+        attempts = Attempts(job.batch)
         for unit in units:
-            for found in work(unit):
+            for found in attempts.of(unit, functools.partial(answers, job)):
                 yield unit, found
             yield unit, None
+
+
+HERE = Here()

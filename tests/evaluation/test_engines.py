@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -12,9 +12,10 @@ import kad
 from kad.checkpoints import load_checkpoints
 from kad.engines import Engine, Generations, HuggingFace, Settings
 from kad.evaluation import Block, Job, Method, Plan, Store, read, run, summaries
+from kad.evaluation.answering import answers
+from kad.evaluation.job import Unit
 from kad.evaluation.report import results_of, write
-from kad.evaluation.runner import answers
-from kad.evaluation.workers import Workers
+from kad.evaluation.workers import Here, Workers
 from kad.testing import check_engine
 
 TEXTS = ("q : tom has 6 apples . he loses 2 .", "worksheet . 1 )", "count 3 4 5")
@@ -126,11 +127,8 @@ def test_rows_without_origins_are_complete(own: HuggingFace, tmp_path) -> None:
 class Backwards(Workers):
     """Answers the last unit first, and every unit twice."""
 
-    def map(self, units: Iterable, work: Callable) -> Iterator:
-        for unit in [*units][::-1] * 2:
-            for found in work(unit):
-                yield unit, found
-            yield unit, None
+    def map(self, job: Job, units: Iterable[Unit]) -> Iterator:
+        return Here().map(job, [*units][::-1] * 2)
 
 
 def test_workers_may_answer_in_any_order_and_twice(own: HuggingFace, tmp_path) -> None:

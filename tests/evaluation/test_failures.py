@@ -12,7 +12,7 @@ import torch
 
 from kad.checkpoints import Checkpoints, load_checkpoints
 from kad.cli.main import main
-from kad.evaluation import runner
+from kad.evaluation import answering
 from kad.evaluation.failures import FAILURES, Unanswered, read_failures
 from kad.evaluation.job import Job, Unit
 from kad.evaluation.methods import Method
@@ -59,7 +59,7 @@ def sickness(
     checkpoints: Checkpoints, largest: int = LARGEST, sick: frozenset[str] = frozenset(SICK)
 ) -> Iterator[list[int]]:
     """The models run out of memory above some rows, and give NaN for some questions; the sizes of the calls."""
-    sizes, decode = list[int](), runner.call_engine
+    sizes, decode = list[int](), answering.call_engine
     ids = list[str]()
 
     def hooked(module: object, inputs: object, output: object) -> object:
@@ -77,11 +77,11 @@ def sickness(
         return decode(job, unit)
 
     hooks = [model.register_forward_hook(hooked) for model in checkpoints.models.values()]
-    runner.call_engine = decoded
+    answering.call_engine = decoded
     try:
         yield sizes
     finally:
-        runner.call_engine = decode
+        answering.call_engine = decode
         for hook in hooks:
             hook.remove()
 
@@ -120,7 +120,7 @@ def test_all_other_rows_are_those_of_a_healthy_run(embedded: Checkpoints, health
 
 
 def test_on_the_shell(capsys, monkeypatch, embedded: Checkpoints, tmp_path: Path) -> None:
-    monkeypatch.setattr("kad.cli.evaluate.load_checkpoints", lambda *places: embedded)
+    monkeypatch.setattr("kad.cli.crew.load_checkpoints", lambda *places: embedded)
     command = ["eval", "--n", "9", "--batch", "4", "--method", "dual:0.4,0.5", "--output", str(tmp_path / "e")]
     with sickness(embedded):
         assert main(command) == 1
@@ -142,10 +142,12 @@ def test_what_is_wrong_with_everything_stops_the_run(embedded: Checkpoints, tmp_
     def broken(job: Job, unit: Unit) -> object:
         raise RuntimeError("no kernel image is available")
 
-    monkeypatch.setattr(runner, "call_engine", broken)
+    monkeypatch.setattr(answering, "call_engine", broken)
     with Store(tmp_path) as store, pytest.raises(ValueError, match=r"20 questions in a row .* no kernel image"):
         run(job(embedded), store)
-    monkeypatch.setattr(runner, "call_engine", lambda job, unit: (_ for _ in ()).throw(ImportError("no such library")))
+    monkeypatch.setattr(
+        answering, "call_engine", lambda job, unit: (_ for _ in ()).throw(ImportError("no such library"))
+    )
     with Store(tmp_path) as store, pytest.raises(ImportError, match="no such library"):
         run(job(embedded), store)
 
@@ -239,6 +241,9 @@ def test_values_of_a_plan(tmp_path: Path, text: str) -> None:
         ),
         (["sweep", "plan.yaml"], "matplotlib", "needs matplotlib"),
         (["tune"], "optuna", "kad tune needs optuna: pip install 'kad-align[tune]'"),
+        (["eval", "--workers", "2"], "ray", "--workers needs ray: pip install 'kad-align[ray]'"),
+        (["sweep", "plan.yaml", "--workers", "2"], "ray", "--workers needs ray"),
+        (["tune", "--workers", "2"], "ray", "--workers needs ray"),
         (["demo"], "matplotlib", "kad demo needs matplotlib"),
         (["bench", "--output", "b"], "matplotlib", "--output needs matplotlib"),
         (["solve", "--family", "zipf", "--plots", "s"], "matplotlib", "--plots needs matplotlib"),
@@ -255,8 +260,7 @@ def test_extras_are_asked_for_first(
     monkeypatch.chdir(tmp_path)
     Path("plan.yaml").write_text("tasks: embedded\nruns: [{methods: p}]\n")
     for name in (
-        "kad.cli.evaluate.load_checkpoints",
-        "kad.cli.tune.load_checkpoints",
+        "kad.cli.crew.load_checkpoints",
         "kad.cli.demo.load",
         "kad.cli.bench.build",
     ):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kad.checkpoints import Checkpoints, load_checkpoints
 from kad.cli.main import main
-from kad.evaluation import comparisons, runner
+from kad.evaluation import answering, comparisons, workers
 from kad.evaluation.answers import Answer, Number
 from kad.evaluation.failures import Unanswered
 from kad.evaluation.grading import grader_of, grader_text
@@ -48,7 +48,7 @@ def test_any_edits(
     world, said, calls = World(tmp_path_factory.mktemp("world"), embedded), {}, []
     world.plan["shots"] = 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "call_engine", lambda job, unit: engine(said, calls, job, unit))
+        patch.setattr(answering, "call_engine", lambda job, unit: engine(said, calls, job, unit))
         for edits in ([], *changes):
             for name, value in edits:
                 EDITS[name](world, value)
@@ -104,7 +104,7 @@ def check(job: Job, said: dict[str, tuple[Any, ...]], folder: Path) -> None:
 
 @pytest.fixture
 def world(embedded: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(runner, "call_engine", lambda job, unit: engine({}, [], job, unit))
+    monkeypatch.setattr(answering, "call_engine", lambda job, unit: engine({}, [], job, unit))
     return World(tmp_path, embedded)
 
 
@@ -132,7 +132,7 @@ def test_what_is_not_complete_says_so(world: World, capsys: pytest.CaptureFixtur
     """4 of 20: because the run was stopped, or because no more were asked for."""
     world.plan.update(count=None, template=(("thinking", True),))
     world.batch = 4
-    answers, calls = runner.answers, []
+    answers, calls = workers.answers, []
 
     def stopped(job: Job, unit: Unit) -> Any:
         calls.append(unit)
@@ -141,7 +141,7 @@ def test_what_is_not_complete_says_so(world: World, capsys: pytest.CaptureFixtur
         return answers(job, unit)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "answers", stopped)
+        patch.setattr(workers, "answers", stopped)
         with pytest.raises(KeyboardInterrupt):
             once(world)
     assert main(["report", str(world.folder / "s")]) == 0
@@ -290,7 +290,7 @@ def test_an_answer_to_a_former_question_counts_no_more_before_the_new_one_is_the
     once(world)
     world.questions[2] = "Another?"
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "call_engine", lambda job, unit: (_ for _ in ()).throw(RuntimeError("NaN")))
+        patch.setattr(answering, "call_engine", lambda job, unit: (_ for _ in ()).throw(RuntimeError("NaN")))
         with pytest.raises(Unanswered):
             once(world)
     found = results_of(world.folder / "s")

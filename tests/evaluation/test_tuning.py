@@ -134,7 +134,7 @@ def search(capsys, folder: Path, *more: str) -> dict:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kad.evaluation.tuning.speeds_of", lambda jobs, told: {0: 1.0})
+    monkeypatch.setattr("kad.evaluation.tuning.speeds_of", lambda *given: {0: 1.0})
 
 
 def test_a_search_knows_what_it_is_of(capsys, quick: None, tmp_path: Path) -> None:

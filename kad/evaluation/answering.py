@@ -1,0 +1,82 @@
+"""What is done where the models are: the questions of a batch are answered, or an answer is read once more."""
+
+from __future__ import annotations
+
+import torch
+
+from ..decoding.colour import pieces
+from ..engines import Generations, Settings
+from .configuration import Configuration, seed_of
+from .grading import grader_of, verdict
+from .job import Job, Unit
+from .questions import ids_of
+from .schema import Line
+
+RIVALS, DIGITS = 5, 4
+
+
+def answers(job: Job, unit: Unit) -> list[Line]:
+    """Decode one batch and score it."""
+    c, kind, aligned = unit.configuration, unit.questions.task.answer, job.checkpoints.aligned_tokenizer
+    out, grader, lines = call_engine(job, unit), grader_of(kind), []
+    for item, text in zip(unit.items, out.texts, strict=True):
+        # A row that ends at the limit by its own last token counts as cut off too: the trace does not tell them apart.
+        finished = len(text.ids) < c.new_tokens
+        answer, correct = verdict(kind, text.text, item.gold, finished, item.options)
+        lines.append(
+            {"key": c.key, "seed": unit.seed, "item": item.id, "question": unit.questions.mark(aligned, item),
+             **text.line(), "answer": answer, "gold": item.gold, "correct": correct, "grader": grader, "finished": finished,
+             **({"options": list(item.options)} if item.options else {}),
+             "seconds": round(out.seconds / len(unit.items), 6)}
+        )  # fmt: skip
+    return lines
+
+
+def call_engine(job: Job, unit: Unit) -> Generations:
+    """The engine's texts of one batch."""
+    c, aligned, other = unit.configuration, job.checkpoints.aligned_tokenizer, job.checkpoints.proxy_tokenizer
+    prompts = [unit.questions.prompt(aligned, item) for item in unit.items]
+    tokenizer = job.checkpoints.tokenizer_of(c.of.kind.base)
+    mapped = other is not None and tokenizer is not other
+    seeds = None if c.temperature is None else [seed_of(c, item.id, unit.seed) for item in unit.items]
+    return job.engine.generate(
+        ids_of(prompts, tokenizer, aligned), job.target(c), settings_of(c), seeds, base=c.of.kind.base,
+        proxy_prompts=ids_of(prompts, other, aligned) if mapped else None,
+    )  # fmt: skip
+
+
+def settings_of(c: Configuration) -> Settings:
+    """How an engine draws its texts."""
+    filters = {} if c.temperature is None else {"top_k": c.top_k, "top_p": c.top_p, "min_p": c.min_p}
+    return Settings(c.new_tokens, c.temperature, window=c.window, **filters)  # type: ignore[arg-type]
+
+
+def trace_of(job: Job, unit: Unit, row: Line) -> Line:
+    """Every token of an answer with α, p, q*, π, and its best rivals: both models read the text once more.
+
+    Args:
+        unit: of one question.
+        row: its answer.
+    """
+    configuration, (item,), aligned = unit.configuration, unit.items, job.checkpoints.aligned_tokenizer
+    tokenizer, target = job.checkpoints.tokenizer_of(configuration.of.kind.base), job.target(configuration)
+    first, emitted = ids_of([unit.questions.prompt(aligned, item)], tokenizer, aligned)[0], list(row["ids"])
+    found = job.engine.score(
+        torch.tensor([[*first, *emitted[:-1]]]), target, settings_of(configuration), start=len(first) - 1,
+        base=configuration.of.kind.base,
+    )  # fmt: skip
+    p, q, pi = found.base.for_mixture(target)[0], found.proxy.for_mixture(target)[0], found.pi[0]
+    largest = torch.maximum(torch.maximum(p, q), pi)
+    tokens = []
+    for i, (id, text) in enumerate(zip(emitted, pieces(tokenizer, emitted), strict=True)):
+        best = [v for v in largest[i].topk(RIVALS + 1).indices.tolist() if v != id][:RIVALS]
+        numbers = {v: [round(float(x[i, v]), DIGITS) for x in (p, q, pi)] for v in [id, *best]}
+        tokens.append(
+            {"text": text or tokenizer.decode([id]), "origin": row.get("origins", "t" * len(emitted))[i],
+             "alpha": row["alphas"][i] if row.get("alphas") else None,
+             "own": numbers[id], "rivals": [[tokenizer.decode([v]), *numbers[v]] for v in best]}
+        )  # fmt: skip
+    return {
+        "key": configuration.key, "item": item.id, "seed": row["seed"], "mark": row["question"],
+        "question": item.question, "gold": row["gold"], "answer": row["answer"], "correct": row["correct"], "tokens": tokens,
+    }  # fmt: skip
