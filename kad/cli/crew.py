@@ -1,20 +1,38 @@
-"""Who answers for a command: this process, which then holds the models, or workers of Ray, which do."""
+"""Who answers for a command: this process, which then holds the models, workers of Ray, or vLLM, which do."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
 
-from ..checkpoints import Checkpoints, load_checkpoints
+from ..checkpoints import Checkpoints, describe_checkpoints, load_checkpoints
 from ..checks import whole
 from ..decoding.packed import pack_weights
+from ..engines import Engine, HuggingFace
+from ..engines.vllm import VLLM
+from ..engines.vllm.arguments import HELD
+from ..engines.vllm.launch import need_vllm
+from ..evaluation.plan import Plan
 from ..evaluation.workers import HERE, Workers
 from ..extras import need
 from .options import Eval, Sweep, Tune
+from .variables import named_values
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who answers, the checkpoints, which are held here or described, and what decodes."""
+
+    workers: Workers
+    checkpoints: Checkpoints
+    engine: Engine
 
 
 def check_crew(o: Eval | Sweep | Tune) -> None:
-    """Raise an error about ``--workers`` and ``--ray`` before anything is loaded."""
+    """Raise an error about who is to answer before anything is loaded."""
     if o.workers is not None:
         whole("--workers", o.workers, 1)
         need("--workers", "ray")
@@ -22,18 +40,59 @@ def check_crew(o: Eval | Sweep | Tune) -> None:
         raise ValueError("--ray says where workers run; say how many with --workers, such as --workers 8.")
 
 
+def check_engine_options(o: Eval | Sweep, places: Mapping[str, str | None]) -> None:
+    """Raise an error about options that are not the engine's."""
+    if o.engine != "vllm":
+        if o.vllm_option:
+            raise ValueError("--vllm-option needs --engine vllm.")
+        return
+    if o.compile or o.pack or o.device is not None:
+        raise ValueError(
+            "--compile, --pack and --device are for kad's own engine; vLLM takes its options by --vllm-option."
+        )
+    if o.workers is not None:
+        raise ValueError(
+            "vLLM spreads a pair itself, as with --vllm-option tensor_parallel_size=2; --workers is for kad's own engine."
+        )
+    if places.get("aligned") is not None:
+        raise ValueError("the engine vllm does not hold the large aligned model p*; leave --aligned out.")
+    need_vllm("--engine vllm")
+
+
 @contextmanager
 def crew(
-    o: Eval | Sweep | Tune, places: Mapping[str, str | None], pack: bool = False
-) -> Iterator[tuple[Workers, Checkpoints]]:
-    """The workers and the checkpoints, which are held here or described."""
+    o: Eval | Sweep | Tune, places: Mapping[str, str | None], pack: bool = False, compile: bool = False
+) -> Iterator[Crew]:
+    """This process, or a pool of workers as long as the context lasts."""
     if o.workers is None:
         checkpoints = load_checkpoints(places, o.dtype, o.device)
         for model in checkpoints.models.values() if pack else ():
             pack_weights(model)
-        yield HERE, checkpoints
+        yield Crew(HERE, checkpoints, HuggingFace(checkpoints, compile))
         return
     from ..evaluation.distributed import Pool
 
     with Pool(o.workers, o.ray, places=places, dtype=o.dtype, device=o.device, pack=pack) as pool:
-        yield pool, pool.checkpoints
+        yield Crew(pool, pool.checkpoints, HuggingFace(pool.checkpoints, compile))
+
+
+@contextmanager
+def vllm_crew(o: Eval | Sweep, plan: Plan, places: Mapping[str, str | None]) -> Iterator[Crew]:
+    """vLLM as long as the context lasts."""
+    windows = sorted({window for block in plan.blocks for window in block.windows})
+    if len(windows) > 1:
+        raise ValueError(
+            f"vLLM drafts with one window as long as it runs, got {', '.join(map(str, windows))}: run once for each."
+        )
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    options: dict[str, Any] = named_values("--vllm-option", o.vllm_option)
+    engine = VLLM(places.get("base"), places.get("proxy"), places.get("reference"), windows[0], options)
+    engine.arguments()  # what cannot be served is said before anything is read
+    found = describe_checkpoints(places, o.dtype, engine.device)
+    found = replace(found, absent={role: known for role, known in found.absent.items() if role in HELD})
+    options.setdefault("dtype", found.described["base"].dtype)
+    try:
+        engine.llm  # noqa: B018 # it starts
+        yield Crew(HERE, found, engine)
+    finally:
+        engine.close()

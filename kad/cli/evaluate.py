@@ -27,7 +27,7 @@ from ..evaluation.wording import wordings
 from ..evaluation.workers import HERE, Workers
 from ..extras import need
 from ..terminal import Console, bar, json_text
-from .crew import check_crew, crew
+from .crew import check_crew, check_engine_options, crew, vllm_crew
 from .dry_run import show_plan
 from .options import Eval, OnTasks, Report, Sweep
 from .variables import variables
@@ -102,19 +102,21 @@ def carry_out(
     need("the report (or choose --no-report)", *(() if o.no_report else NEEDS))
     ready(plan)
     check_crew(o)
+    check_engine_options(o, places)
     unanswered: Unanswered | None = None
-    with crew(o, places, o.pack) as (workers, checkpoints):
-        job = Job(completed(plan, set(checkpoints.by_role)), checkpoints, data, batch, o.compile)
+    with vllm_crew(o, plan, places) if o.engine == "vllm" else crew(o, places, o.pack, o.compile) as team:
+        plan = completed(plan, set(team.checkpoints.by_role))
+        job = Job(plan, team.checkpoints, data, batch, o.compile, team.engine)
         with Store(o.output) as store:
             if store.cut:
                 console.print(f"{o.output}: a killed run had left {store.cut} bytes of a line; its batch runs again.")
             try:
-                answered, failed = with_progress([job], store, console, workers), 0
+                answered, failed = with_progress([job], store, console, team.workers), 0
             except Unanswered as error:
                 unanswered, answered, failed = error, error.answered, len(error.failures)
                 if not store.answers:
                     raise
-            explain(job, store, read(o.output)[1], o.traces, workers)
+            explain(job, store, read(o.output)[1], o.traces, team.workers)
     there = sum(len(unit.items) for unit in job.units()) - answered - failed
     console.print(f"{answered} questions answered, {there} were there.")
     report_on(results_of(o.output), page=not o.no_report)  # the same numbers as kad report will print

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import SUPPRESS
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from ..defaults import EVALUATED_AT, NEW_TOKENS, TEMPERATURE, THRESHOLD, WINDOW
 from ..evaluation.presets import PRESETS
@@ -180,7 +180,12 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class Reported(Fast, Spread):
-    """What becomes of a run's answers."""
+    """What writes the answers, and what becomes of them."""
+
+    engine: Literal["kad", "vllm"] = option(
+        "What decodes: kad's own loop, or vLLM, which holds the models itself.", "kad"
+    )
+    vllm_option: tuple[str, ...] = option("An option of vLLM's engine, such as tensor_parallel_size=2.", ())
 
     output: Path = option("The folder of results.", Path("kad-eval"))
     traces: int = option("Questions of every task whose first answers the report shows by token.", 3)

@@ -27,11 +27,11 @@ def tune_method(o: Tune) -> None:
     need("kad tune", "optuna")
     ready(plan)
     check_crew(o)
-    with console.status("starting") as status, crew(o, o.places) as (workers, checkpoints):
+    with console.status("starting") as status, crew(o, o.places) as team:
         told = lambda text: status.update(Text(text))  # noqa: E731
         found = tune(
-            chosen.name, plan, checkpoints, o.output, o.trials, placements_of(o), o.seed, o.data, o.batch, told, o.low, o.high,
-            workers,
+            chosen.name, plan, team.checkpoints, o.output, o.trials, placements_of(o), o.seed, o.data, o.batch, told, o.low, o.high,
+            team.workers,
         )  # fmt: skip
     speeds = ", ".join(f"γ {window}: {speed:.0f}" for window, speed in found.tokens_per_second.items())
     console.print(

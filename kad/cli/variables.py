@@ -19,14 +19,19 @@ def variables(options: Sequence[str]) -> dict[str, Any]:
     >>> variables(["enable_thinking=false", "date_string=1 May 2026"])
     {'enable_thinking': False, 'date_string': '1 May 2026'}
     """
+    return check_variables(named_values("--template-option", options))
+
+
+def named_values(flag: str, options: Sequence[str]) -> dict[str, Any]:
+    """Plain values by name, from texts such as ``tensor_parallel_size=2``; errors as for `variables`, about this flag."""
     found = dict[str, Any]()
     for option in options:
         name, equals, value = option.partition("=")
         if not equals or name in found:
-            raise ValueError(f"--template-option takes NAME=VALUE, each name once, got {option!r}.")
+            raise ValueError(f"{flag} takes NAME=VALUE, each name once, got {option!r}.")
         try:
             read = yaml.safe_load(value) if len(value) < 1000 else value
         except yaml.YAMLError:
             read = value
         found[name] = read if isinstance(read, bool | int | float | str) else value
-    return check_variables(found)
+    return found

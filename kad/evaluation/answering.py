@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from ..decoding.colour import pieces
-from ..engines import Generations, Settings
-from .configuration import Configuration, seed_of
+from ..engines import Generations
+from .configuration import seed_of
 from .grading import grader_of, verdict
-from .job import Job, Unit
+from .job import Job, Unit, settings_of
 from .questions import ids_of
 from .schema import Line
 
@@ -43,12 +43,6 @@ def call_engine(job: Job, unit: Unit) -> Generations:
         ids_of(prompts, tokenizer, aligned), job.target(c), settings_of(c), seeds, base=c.of.kind.base,
         proxy_prompts=ids_of(prompts, other, aligned) if mapped else None,
     )  # fmt: skip
-
-
-def settings_of(c: Configuration) -> Settings:
-    """How an engine draws its texts."""
-    filters = {} if c.temperature is None else {"top_k": c.top_k, "top_p": c.top_p, "min_p": c.min_p}
-    return Settings(c.new_tokens, c.temperature, window=c.window, **filters)  # type: ignore[arg-type]
 
 
 def trace_of(job: Job, unit: Unit, row: Line) -> Line:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..checkpoints import Checkpoints
 from ..checks import whole
-from ..engines import Engine, HuggingFace
+from ..engines import Engine, HuggingFace, Settings
 from ..extras import need
 from .configuration import Configuration
 from .plan import Plan
@@ -71,8 +71,8 @@ class Job:
             raise ValueError(f"two tasks of the plan have the same name: {', '.join(names)}.")
         self.marks = self.checkpoints.fingerprints
         self.common = {q.task.name: q.common(self.checkpoints) for q in self.questions}
-        for configuration in self.configurations():
-            self.target(configuration)  # a missing model or a bad parameter is known before anything runs
+        for c in self.configurations():  # a missing model or a bad parameter is known before anything runs
+            self.engine.accepts(self.target(c), settings_of(c), c.of.kind.base)
 
     def configurations_of(self, task: Task) -> Iterator[Configuration]:
         prompt = self.common[task.name][1]
@@ -109,6 +109,12 @@ class Job:
         """A unit's questions with the hashes of their prompts."""
         tokenizer = self.checkpoints.aligned_tokenizer
         return [(item.id, unit.questions.mark(tokenizer, item)) for item in unit.items]
+
+
+def settings_of(c: Configuration) -> Settings:
+    """How an engine draws its texts."""
+    filters = {} if c.temperature is None else {"top_k": c.top_k, "top_p": c.top_p, "min_p": c.min_p}
+    return Settings(c.new_tokens, c.temperature, window=c.window, **filters)  # type: ignore[arg-type]
 
 
 def ready(plan: Plan) -> None:

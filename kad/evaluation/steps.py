@@ -17,8 +17,8 @@ from ..defaults import EVALUATED_AT, NEW_TOKENS
 from ..engines import HuggingFace
 from ..mixture import dual
 from ..version import LAW_VERSION
-from .answering import settings_of
 from .configuration import Configuration
+from .job import settings_of
 from .methods import Method
 from .plan import Block, Plan
 from .questions import Questions, ids_of, questions_of

@@ -46,17 +46,30 @@ class VLLM(Engine):
             ValueError: it is there in a version that was not tested, or the models cannot be served.
         """
         need_vllm("the engine vllm")
-        given = arguments(self.base, self.proxy, Base(), self.window, self.reference)
-        given |= {"worker_extension_cls": "kad.engines.vllm.worker.KadWorker"} | self.options
         import vllm
 
-        return vllm.LLM(**given)
+        return vllm.LLM(**self.arguments())
+
+    def arguments(self) -> dict[str, Any]:
+        """What vLLM is told; a ValueError if the models cannot be served."""
+        given = arguments(self.base, self.proxy, Base(), self.window, self.reference)
+        return given | {"worker_extension_cls": "kad.engines.vllm.worker.KadWorker"} | self.options
+
+    def close(self) -> None:
+        """End vLLM's processes, if there are any; the next texts start them anew."""
+        if "llm" in self.__dict__:
+            self.__dict__.pop("llm").llm_engine.engine_core.shutdown()
+
+    @property
+    def device(self) -> str:
+        """Where vLLM runs models on this machine."""
+        from vllm.platforms import current_platform
+
+        return str(current_platform.device_type)
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        from vllm.platforms import current_platform
-
-        return f"vllm on {current_platform.device_type}"
+        return f"vllm on {self.device}"
 
     @property
     def tokenizer(self) -> Any:  # type: ignore[override]
@@ -65,7 +78,7 @@ class VLLM(Engine):
     def accepts(self, target: Target, settings: Settings, base: str = "base") -> None:
         if base == "aligned":
             raise ValueError("the engine vllm does not hold the large aligned model p*; leave the method p* out.")
-        if settings.window != self.window:
+        if base == "base" and settings.window != self.window:
             raise ValueError(
                 f"vLLM drafts with one window as long as it runs, here {self.window}, not {settings.window}: run once for each."
             )
