@@ -3,16 +3,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-long test-narrow docs docs-check format clean
+.PHONY: demo test test-ray test-long test-narrow docs docs-check format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/kad demo
 
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q --ignore=tests/ray --ignore=tests/vllm
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Workers in processes of their own: with Ray, which the other tests do without.
+test-ray: $(VENV)/.ray
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/ray
 
 # Every property on 2,000 examples instead of 150.
 test-long: $(VENV)/.test
@@ -46,6 +50,11 @@ $(VENV)/.test: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt -e ".[test]"
 	touch $@ $(VENV)/.demo
+
+$(VENV)/.ray: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt -e ".[test,ray]"
+	touch $@ $(VENV)/.test $(VENV)/.demo
 
 clean:
 	rm -rf $(VENV) build *.egg-info
