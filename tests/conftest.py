@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ settings.register_profile(
     "long", deadline=None, max_examples=2000, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+# `make test-ray` and its like: tests of libraries that `make test` does not install.
+collect_ignore = [name for name in ("ray", "vllm") if find_spec(name) is None]
 torch.set_num_threads(1)  # tiny models: threads cost more than they bring, and pytest-xdist has its own processes
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing in the tests may reach for a network
 if limit := os.environ.get("ATEN_CPU_CAPABILITY"):

@@ -77,6 +77,10 @@ def connected(address: str | None) -> Iterator[Any]:
             with contextlib.chdir(empty):
                 ray.init(**options)
         except (OSError, RuntimeError, ValueError) as error:
+            if address == "auto" and isinstance(error, ConnectionError):
+                raise ValueError(
+                    "there is no cluster of Ray on this machine; start one with ray start --head, or leave --ray out."
+                ) from error
             where = "on this machine" if address is None else f"at {address}"
             raise ValueError(f"Ray cannot be reached or started {where}: {said(error)}") from error
         try:

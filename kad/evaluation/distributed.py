@@ -75,6 +75,8 @@ class Pool(Workers):
             nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
             device = self.wanted if self.places.get("base") is not None else "cpu"  # the embedded pair's
             self.options, device, threads = layout(nodes, self.count, device)
+            said_by_user = os.environ.get("OMP_NUM_THREADS", "")
+            threads = min(threads, int(said_by_user)) if said_by_user.isdigit() else threads
             self.recipe = Recipe(self.places, self.dtype, device, self.pack, threads, os.getcwd())
             self.checkpoints: Checkpoints = describe_checkpoints(self.places, self.dtype, device, self.pack)
             self.stack = self.stack.pop_all()
