@@ -256,7 +256,9 @@ class Serve(Chosen, Pairing):
     host: str | None = option("Where to listen; by default on every interface.")
     port: int = option("Where to listen.", 8000)
     tensor_parallel: int = option("Devices over which every model's weights are spread.", 1)
-    dtype: str = option("Of the weights: auto, float32, bfloat16 or float16.", "auto")
+    dtype: str = option(
+        "Of the weights: auto, which is the base checkpoint's own, float32, bfloat16 or float16.", "auto"
+    )
     rest: tuple[str, ...] = option(SUPPRESS, ())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..engines.vllm import arguments
-from ..engines.vllm.launch import become_server, need_vllm
+from ..engines.vllm.launch import become_server, check_words, need_vllm
 from ..errors import visible
 from ..terminal import Console
 from .generate import choose_target
@@ -16,10 +16,12 @@ def serve(o: Serve) -> None:
         raise ValueError(f"--window must be ≥ 0 (the number of drafts a round), got {o.window}.")
     if o.tensor_parallel < 1:
         raise ValueError(f"--tensor-parallel must be ≥ 1, got {o.tensor_parallel}.")
+    check_words(o.rest)
     target = choose_target(o, o.reference or ("the embedded pair's" if o.base is None else None))
     given = arguments(
-        o.base, o.proxy, target, o.window, o.reference, served_model_name=o.name, port=o.port, dtype=o.dtype,
+        o.base, o.proxy, target, o.window, o.reference, served_model_name=o.name, port=o.port,
         tensor_parallel_size=o.tensor_parallel, **({} if o.host is None else {"host": o.host}),
+        **({} if o.dtype == "auto" else {"dtype": o.dtype}),
     )  # fmt: skip
     need_vllm("kad serve")
     what = f"{type(target).__name__}" if o.target is not None else repr(target)

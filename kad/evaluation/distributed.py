@@ -23,15 +23,15 @@ from ..version import LAW_VERSION, VERSION
 from .cluster import connected, layout
 from .failures import Failure
 from .job import Job, Unit
-from .remote import Outline, Part, Recipe, Reply, Worker
+from .remote import Outline, Recipe, Reply, Share, Worker
 from .schema import Line
 from .workers import Workers
 
 DEATHS = 3  # of workers with one unit, after which it is the unit
 
 
-@dataclass
-class Task:
+@dataclass(eq=False)
+class Errand:
     """A unit on its way; ``extra`` is what the worker's method is given beside it."""
 
     method: str
@@ -95,60 +95,56 @@ class Pool(Workers):
         return {"threads": self.recipe.threads, "workers": self.count}
 
     def map(self, job: Job, units: Iterable[Unit]) -> Iterator[tuple[Unit, list[Line] | Failure | None]]:
-        for task, reply in self.spread(job, (Task("answer", unit) for unit in units)):
-            for piece in failures_of(task.unit) if reply is None else reply.pieces:
-                yield task.unit, piece
-            yield task.unit, None
+        for errand, reply in self.spread(job, (Errand("answer", unit) for unit in units)):
+            for piece in failures_of(errand.unit) if reply is None else reply.pieces:
+                yield errand.unit, piece
+            yield errand.unit, None
             if reply is not None:
                 go_on(reply)
 
     def traces(self, job: Job, wanted: Sequence[tuple[Unit, Line]]) -> list[Line]:
-        found, order = dict[int, Line](), {id(row): i for i, (_, row) in enumerate(wanted)}
-        for task, reply in self.spread(job, (Task("trace", unit, (row,)) for unit, row in wanted)):
+        errands, found = [Errand("trace", unit, (row,)) for unit, row in wanted], dict[int, Line]()
+        for errand, reply in self.spread(job, errands):
             if reply is not None:
                 go_on(reply)
-                ((found[order[id(task.extra[0])]],),) = reply.pieces  # type: ignore[misc]
+                ((found[errands.index(errand)],),) = reply.pieces  # type: ignore[misc]
         return [found[i] for i in sorted(found)]
 
-    def spread(self, job: Job, tasks: Iterable[Task]) -> Iterator[tuple[Task, Reply | None]]:
-        """Tasks with their replies, as they come; None: every worker that took it died."""
-        tasks, running, (number, outline), run = (
-            iter(tasks),
-            dict[Any, tuple[Any, Task]](),
-            self.known(job),
-            next(self.runs),
-        )
-        waiting = deque(itertools.islice(tasks, self.count))
+    def spread(self, job: Job, errands: Iterable[Errand]) -> Iterator[tuple[Errand, Reply | None]]:
+        """Errands with their replies, as they come; None: every worker that took it died."""
+        errands, running, run = iter(errands), dict[Any, tuple[Any, Errand]](), next(self.runs)
+        number, outline = self.known(job)
+        waiting = deque(itertools.islice(errands, self.count))
         self.start(job, len(waiting) - len(self.alive))
         try:
             while waiting or running:
                 while waiting and self.idle:  # the last that was busy: one unit after another goes to one worker
-                    actor, task = self.idle.pop(), waiting.popleft()
-                    method = getattr(actor, task.method)
-                    running[method.remote(number, outline, run, Part.of(task.unit), *task.extra)] = actor, task
+                    actor, errand = self.idle.pop(), waiting.popleft()
+                    method = getattr(actor, errand.method)
+                    running[method.remote(number, outline, run, Share.of(errand.unit), *errand.extra)] = actor, errand
                 (done,), _ = self.ray.wait([*running, *self.starting], num_returns=1)
                 if done in self.starting:
                     self.begin(job, done)
                     continue
-                actor, task = running.pop(done)
-                reply = self.reply(job, done, actor, task)
-                if reply is None and task.deaths < DEATHS:
-                    waiting.appendleft(task)
+                actor, errand = running.pop(done)
+                reply = self.reply(job, done, actor, errand)
+                if reply is None and errand.deaths < DEATHS:
+                    waiting.appendleft(errand)
                     continue
-                waiting.extend(itertools.islice(tasks, 1))
-                yield task, reply
+                waiting.extend(itertools.islice(errands, 1))
+                yield errand, reply
         finally:
             for actor, _ in running.values():  # of a run that has stopped
                 self.end(actor)
 
-    def reply(self, job: Job, done: Any, actor: Any, task: Task) -> Reply | None:
+    def reply(self, job: Job, done: Any, actor: Any, errand: Errand) -> Reply | None:
         """What a worker has found; None if it has died, and another is on its way."""
         try:
             reply: Reply = self.ray.get(done)
         except self.ray.exceptions.RayTaskError as error:
             raise ValueError(f"a worker failed: {said(error.cause)}") from error
         except self.ray.exceptions.RayError as error:
-            task.deaths += 1
+            errand.deaths += 1
             self.replace(job, actor, error)
             return None
         self.dead = 0

@@ -27,7 +27,7 @@ from .plan import Plan
 from .schema import Line
 from .task import digest
 
-KEPT = 8  # jobs that a worker keeps: a search over windows goes round five
+JOBS_KEPT = 8  # jobs that a worker keeps: a search over windows goes round five
 
 
 @dataclass(frozen=True)
@@ -120,10 +120,10 @@ def different(own: Configuration, other: Configuration) -> str:
 
 
 @dataclass(frozen=True)
-class Part:
+class Share:
     """A unit as it travels: the key of its configuration, its seed, and the positions of its questions among their task's.
 
-    >>> Part("ab12", 0, (4, 5)).positions
+    >>> Share("ab12", 0, (4, 5)).positions
     (4, 5)
     """
 
@@ -132,7 +132,7 @@ class Part:
     positions: tuple[int, ...]
 
     @classmethod
-    def of(cls, unit: Unit) -> Part:
+    def of(cls, unit: Unit) -> Share:
         asked = {item.id for item in unit.items}
         positions = tuple(i for i, item in enumerate(unit.questions.items) if item.id in asked)
         return cls(unit.configuration.key, unit.seed, positions)
@@ -190,11 +190,11 @@ class Worker:
         """The driver's job of this number."""
         if number not in self.jobs:
             self.jobs[number] = outline.job(self.checkpoints), {c.key: c for c in outline.configurations}
-            if len(self.jobs) > KEPT:
+            if len(self.jobs) > JOBS_KEPT:
                 del self.jobs[next(iter(self.jobs))]
         return self.jobs[number]
 
-    def answer(self, number: int, outline: Outline, run: int, part: Part) -> Reply:
+    def answer(self, number: int, outline: Outline, run: int, part: Share) -> Reply:
         """The rows of a part, and its questions that fail; ``run``: what was learned of memory in another one is forgotten."""
         pieces = list[list[Line] | Failure]()
         try:
@@ -207,7 +207,7 @@ class Worker:
             return Reply(tuple(pieces), stopped(error))
         return Reply(tuple(pieces))
 
-    def trace(self, number: int, outline: Outline, run: int, part: Part, row: Line) -> Reply:
+    def trace(self, number: int, outline: Outline, run: int, part: Share, row: Line) -> Reply:
         """One answer by token."""
         try:
             job, by_key = self.made(number, outline)

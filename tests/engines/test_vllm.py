@@ -41,6 +41,8 @@ def test_what_vllm_is_told() -> None:
     assert (told["tokens"], told["stops"]) == (258, made["override_generation_config"]["eos_token_id"])
     assert made["logprobs_mode"] == "processed_logprobs"
     assert made["tensor_parallel_size"] == 2
+    assert made["dtype"] == "float32"  # the checkpoint's own; vLLM's "auto" would halve it
+    assert arguments(None, None, kad.dual(0.4), dtype="bfloat16")["dtype"] == "bfloat16"
     assert "speculative_config" not in arguments(None, None, kad.dual(0.4))
 
 
@@ -67,6 +69,8 @@ def test_models_that_cannot_be_served_together(tmp_path: Path) -> None:
     assert arguments(base, wide, target)["hf_overrides"]["kad"]["tokens"] == 258
     with pytest.raises(ValueError, match=r"as many outputs as the base, got 258 and 272; use window=0"):
         arguments(base, wide, target, window=1)
+    with pytest.raises(ValueError, match="not cut into pipeline stages"):
+        arguments(base, proxy, target, pipeline_parallel_size=2)
     with pytest.raises(ValueError, match="the window"):
         arguments(base, proxy, target, window=-1)
     other = changed(tmp_path / "other", "proxy")
@@ -158,6 +162,7 @@ def test_serve_without_vllm_says_how_to_get_it(
     [
         (["--window=-1"], "--window must be ≥ 0"), (["--tensor-parallel=0"], "--tensor-parallel must be ≥ 1"),
         (["--base=/nowhere", "--proxy=/nowhere"], "there is no folder /nowhere"), (["--base=x"], "both the base and the proxy"),
+        (["--", "--pipeline-parallel-size=2"], "not cut into pipeline stages"), (["--", "--seed", "1", "-pp", "2"], "not cut into"),
         (["--target=kad.Base", "--loss=Squared"], "either --target or --loss"),
     ],
 )  # fmt: skip
@@ -180,4 +185,7 @@ def test_serve_hands_vllm_what_it_was_told(monkeypatch: pytest.MonkeyPatch, caps
     assert tuple(rest) == ("--seed", "3", "--enforce-eager")
     assert given["served_model_name"] == "mine"
     assert given["hf_overrides"]["kad"]["target"]["init_args"]["solver"]["init_args"] == {"budget": 0.5}
+    assert given["dtype"] == "float32"
     assert "as mine on port 8000" in capsys.readouterr().out
+    assert main(["serve", "--dtype=bfloat16"]) == 0
+    assert found[1][0]["dtype"] == "bfloat16"

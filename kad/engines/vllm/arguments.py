@@ -16,6 +16,9 @@ from ..spelling import spell
 
 NAME = "KadForCausalLM"  # of the model, in vLLM's registry
 HELD = ("base", "proxy", "reference")  # of the models, in this order
+STAGES = (
+    "kad's models are not cut into pipeline stages; use tensor parallelism (--tensor-parallel, tensor_parallel_size)."
+)
 
 
 def arguments(
@@ -24,8 +27,9 @@ def arguments(
 ) -> dict[str, Any]:  # fmt: skip
     """Keyword arguments of ``vllm.LLM`` and ``vllm.AsyncEngineArgs`` that serve this pair. Nothing is loaded but configurations.
 
-    The tokenizer with its chat template and the settings are the aligned model's, a text ends at either model's stop tokens, and the
-    context is the shorter one. Log-probabilities are of π (vLLM's raw ones would be of π^T).
+    The tokenizer with its chat template and the settings are the aligned model's, a text ends at either model's stop tokens, the
+    context is the shorter one, and numbers are of the type that the base's configuration names (vLLM would make half of float32).
+    Log-probabilities are of π (vLLM's raw ones would be of π^T).
 
     Args:
         base, proxy, reference: folders or hub ids; without base and proxy the embedded pair, with its reference.
@@ -42,6 +46,8 @@ def arguments(
     >>> made["max_model_len"], made["speculative_config"]["num_speculative_tokens"]
     (256, 3)
     """
+    if int(options.get("pipeline_parallel_size", 1)) > 1:
+        raise ValueError(STAGES)
     places = settled(base, proxy, reference)
     if needs_reference(target) and "reference" not in places:
         raise ValueError(f"{type(target).__name__} needs the small base model q: give its place as the reference.")
@@ -50,16 +56,24 @@ def arguments(
     tokens, stops = shared_tokens(places, sizes), sorted(ends(places))
     shared_vocabulary(sizes, tokens, stops)
     kad = {**places, "target": spell(target), "tokens": tokens, "stops": stops}
-    contexts = [c.max_position_embeddings for c in configs.values() if getattr(c, "max_position_embeddings", None)]
     made: dict[str, Any] = {
         "model": places["base"], "tokenizer": places["proxy"], "generation_config": places["proxy"],
         "override_generation_config": {"eos_token_id": stops} if stops else {},
         "hf_overrides": {"architectures": [NAME], "kad": kad}, "logprobs_mode": "processed_logprobs",
-        **({"max_model_len": min(contexts)} if contexts else {}),
+        **measures(configs, base is None),
     }  # fmt: skip
     if whole("the window", window, 0):
         made["speculative_config"] = drafts(places["proxy"], window, sizes)
     return made | options
+
+
+def measures(configs: dict[str, Any], embedded: bool) -> dict[str, Any]:
+    """The shorter context, and the type of numbers, as `kad.checkpoints` would have it; what nothing is said of is left to vLLM."""
+    contexts = [c.max_position_embeddings for c in configs.values() if getattr(c, "max_position_embeddings", None)]
+    dtype = "float32" if embedded else configs["base"].dtype
+    return ({"max_model_len": min(contexts)} if contexts else {}) | (
+        {} if dtype is None else {"dtype": str(dtype).removeprefix("torch.")}
+    )
 
 
 def drafts(proxy: str, window: int, sizes: dict[str, int]) -> dict[str, Any]:

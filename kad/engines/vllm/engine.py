@@ -52,8 +52,8 @@ class VLLM(Engine):
 
     def arguments(self) -> dict[str, Any]:
         """What vLLM is told; a ValueError if the models cannot be served."""
-        given = arguments(self.base, self.proxy, Base(), self.window, self.reference)
-        return given | {"worker_extension_cls": "kad.engines.vllm.worker.KadWorker"} | self.options
+        more = {"worker_extension_cls": "kad.engines.vllm.worker.KadWorker"} | self.options
+        return arguments(self.base, self.proxy, Base(), self.window, self.reference, **more)
 
     def close(self) -> None:
         """End vLLM's processes, if there are any; the next texts start them anew."""

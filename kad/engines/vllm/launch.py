@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from .arguments import STAGES
 from .plugin import tested, untested
 
 
@@ -38,6 +40,22 @@ def as_words(given: Mapping[str, Any]) -> list[str]:
     """
     plain = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
     return [f"--{name.replace('_', '-')}" + ("" if given[name] is True else f"={text}") for name, text in plain.items()]
+
+
+def check_words(rest: Sequence[str]) -> None:
+    """Raise a ValueError about words for vLLM that its workers would refuse, a minute later and in sixty lines.
+
+    >>> check_words(["-pp", "2"])
+    Traceback (most recent call last):
+    ...
+    ValueError: kad's models are not cut into pipeline stages; use tensor parallelism (--tensor-parallel, tensor_parallel_size).
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(
+        "--pipeline-parallel-size", "--pipeline_parallel_size", "-pp", dest="stages", nargs="?", default="1"
+    )
+    if parser.parse_known_args(rest)[0].stages != "1":
+        raise ValueError(STAGES)
 
 
 def become_server(given: Mapping[str, Any], rest: Sequence[str] = ()) -> None:

@@ -13,7 +13,7 @@ from ...loading import config_at
 from ...target import Target
 from ...vocabulary import shared_vocabulary
 from ..spelling import unspelled
-from .arguments import HELD
+from .arguments import HELD, STAGES
 from .requests import REST, shipped
 
 
@@ -35,7 +35,7 @@ class KadForCausalLM(nn.Module):
         from vllm.model_executor.models.utils import maybe_prefix
 
         if vllm_config.parallel_config.pipeline_parallel_size > 1:
-            raise ValueError("kad's models are not cut into pipeline stages; use tensor parallelism.")
+            raise ValueError(STAGES)
         outer = vllm_config.model_config.hf_config
         self.places: dict[str, str] = {role: outer.kad[role] for role in HELD if role in outer.kad}
         self.use(outer.kad["target"])
