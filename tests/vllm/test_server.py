@@ -56,7 +56,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         port = free.getsockname()[1]
     command = [
         str(Path(sys.executable).with_name("kad")), "serve", "--host=127.0.0.1", f"--port={port}", "--tensor-parallel=2",
-        "--window=3", "--dtype=float32", "--", "--enforce-eager", "--gpu-memory-utilization=0.2", "--max-num-seqs=16",
+        "--window=3", "--", "--enforce-eager", "--gpu-memory-utilization=0.2", "--max-num-seqs=16",
     ]  # fmt: skip
     environment = (
         os.environ | ENVIRONMENT | {"VLLM_CPU_OMP_THREADS_BIND": "0|1" if (os.cpu_count() or 1) > 1 else "0|0"}

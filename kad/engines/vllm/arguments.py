@@ -16,6 +16,8 @@ from ..spelling import spell
 
 NAME = "KadForCausalLM"  # of the model, in vLLM's registry
 HELD = ("base", "proxy", "reference")  # of the models, in this order
+# For the embedded pair: vLLM would take nearly all memory, and not start where others use some; and compile for a minute.
+EMBEDDED = {"dtype": "float32", "gpu_memory_utilization": 0.2, "enforce_eager": True}
 STAGES = (
     "kad's models are not cut into pipeline stages; use tensor parallelism (--tensor-parallel, tensor_parallel_size)."
 )
@@ -70,10 +72,11 @@ def arguments(
 def measures(configs: dict[str, Any], embedded: bool) -> dict[str, Any]:
     """The shorter context, and the type of numbers, as `kad.checkpoints` would have it; what nothing is said of is left to vLLM."""
     contexts = [c.max_position_embeddings for c in configs.values() if getattr(c, "max_position_embeddings", None)]
-    dtype = "float32" if embedded else configs["base"].dtype
-    return ({"max_model_len": min(contexts)} if contexts else {}) | (
-        {} if dtype is None else {"dtype": str(dtype).removeprefix("torch.")}
-    )
+    found: dict[str, Any] = {"max_model_len": min(contexts)} if contexts else {}
+    if embedded:
+        return found | EMBEDDED
+    dtype = configs["base"].dtype
+    return found | ({} if dtype is None else {"dtype": str(dtype).removeprefix("torch.")})
 
 
 def drafts(proxy: str, window: int, sizes: dict[str, int]) -> dict[str, Any]:
