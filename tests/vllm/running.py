@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 import kad
-from kad.engines import HuggingFace, Settings
+from kad.decisions import Reading, decide, pi_of
+from kad.engines import HuggingFace, Scores, Settings
 from kad.engines.spelling import spell
 from kad.engines.vllm import arguments
 
@@ -87,9 +88,35 @@ def law(
     engine: HuggingFace, target: kad.Target, prompt: Sequence[int], ids: Sequence[int], temperature: float
 ) -> Tensor:
     """kad's own π at the places of ``ids``, on Hugging Face's models."""
+    return scores(engine, target, prompt, ids, temperature).pi[0].double()
+
+
+def scores(
+    engine: HuggingFace, target: kad.Target, prompt: Sequence[int], ids: Sequence[int], temperature: float
+) -> Scores:
     settings = Settings(temperature=temperature)
-    text = torch.tensor([[*prompt, *ids[:-1]]])
-    return engine.score(text, target, settings, start=len(prompt) - 1).pi[0].double()
+    return engine.score(torch.tensor([[*prompt, *ids[:-1]]]), target, settings, start=len(prompt) - 1)
+
+
+def apart_from_an_optimum(target: kad.Target, found: Scores, told: Tensor, temperature: float) -> float:
+    """`apart`, where optima of nearly one risk lie far apart: from the nearest π of logits within float32's noise of these.
+
+    What two engines differ by is noise of some 1e-7 in the logits, which at a near tie makes another optimum the best one.
+    """
+    generator, worst = torch.Generator().manual_seed(0), 0.0
+    for i, row in enumerate(told):
+        noisy = [nearby(reading.at((0, i)), generator) for reading in (found.base, found.proxy)]
+        pi = pi_of(target, *noisy, None, temperature, decide(target, *noisy)).double()
+        worst = max(worst, float((pi - row).abs().amax(-1).min()))
+    return worst
+
+
+def nearby(reading: Reading, generator: torch.Generator, tries: int = 100, noise: float = 1e-6) -> Reading:
+    """The distributions of logits that differ by normal noise from these; the first are these."""
+    off = noise * torch.randn(tries, reading.plain.shape[-1], generator=generator)
+    off[0] = 0
+    plain, tempered = (torch.softmax(x.log() + off, dim=-1) for x in (reading.plain, reading.tempered))
+    return Reading(plain, plain if reading.tempered is reading.plain else tempered)
 
 
 def apart(pi: Tensor, told: Tensor) -> float:

@@ -12,7 +12,7 @@ from kad.engines import HuggingFace, Settings
 from kad.engines.vllm.requests import shipped
 from kad.mixture import Placement
 
-from .running import Running, apart, law
+from .running import Running, apart, apart_from_an_optimum, law, scores
 
 TARGETS: dict[str, Callable[[Placement, Any], kad.Target]] = {
     "base": lambda at, q: kad.Base(),
@@ -43,6 +43,11 @@ def worst(running: Running, peer: HuggingFace, name: str, placement: Placement) 
     target = TARGETS[name](placement, peer.checkpoints.models["reference"])
     out = running.write(target, prompts, asked)
     assert [told.shape for _, told in out] == [(6, 258)] * 3
+    if name == "exact":
+        return max(
+            apart_from_an_optimum(target, scores(peer, target, prompt, ids, heat), told, heat)
+            for prompt, heat, (ids, told) in zip(prompts, TEMPERATURES, out, strict=True)
+        )
     return max(
         apart(law(peer, target, prompt, ids, heat), told)
         for prompt, heat, (ids, told) in zip(prompts, TEMPERATURES, out, strict=True)
