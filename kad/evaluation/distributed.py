@@ -46,7 +46,10 @@ class Pool(Workers):
     Args:
         workers: how many; fewer start where there are fewer units.
         address: of a running cluster, such as "auto"; None starts one on this machine.
-        places, dtype, device, pack: as for `kad.checkpoints.describe_checkpoints`; by default on GPUs where there are some.
+        places: folders or hub ids by role; none is the embedded pair.
+        dtype: of the weights: auto, float32, bfloat16 or float16.
+        device: cuda or cpu; by default GPUs where Ray sees some.
+        pack: whether weights are packed for a CPU (`kad.pack_weights`).
 
     Raises:
         ImportError: Ray is missing.

@@ -34,14 +34,15 @@ def arguments(
     Log-probabilities are of π (vLLM's raw ones would be of π^T).
 
     Args:
-        base, proxy, reference: folders or hub ids; without base and proxy the embedded pair, with its reference.
+        base: a folder or a hub id; without base and proxy the embedded pair, with its reference.
+        proxy: a folder or a hub id.
+        reference: the small base model, for implicit reward.
         target: what is sampled where a request names no other.
         window: γ, drafts a round.
         options: more of vLLM's, which go before these.
 
     Raises:
-        ValueError: models that vLLM cannot serve together, a target that needs a reference and has none, or one that another
-            process cannot build; one sentence.
+        ValueError: models that cannot be served together, a target without its reference, or one that no other process can build.
 
     >>> import kad
     >>> made = arguments(None, None, kad.dual(0.4), window=3)
