@@ -21,6 +21,7 @@ from kad.cli.main import main
         (["--engine", "vllm", "--base", "b", "--proxy", "q", "--aligned", "p", "--task", "gsm8k"], "leave --aligned out"),
         (["--engine", "vllm", "--base", "/nowhere", "--proxy", "/nowhere", "--task", "gsm8k"], "there is no folder /nowhere"),
         (["--engine", "torch"], "--engine"),
+        (["--workers", "0"], "--workers must be ≥ 1, got 0"),
         (["--ray", "auto"], "--ray says where workers run; say how many with --workers"),
     ],
 )  # fmt: skip
