@@ -106,12 +106,12 @@ class Pool(Workers):
                 go_on(reply)
 
     def traces(self, job: Job, wanted: Sequence[tuple[Unit, Line]]) -> list[Line]:
-        errands, found = [Errand("trace", unit, (row,)) for unit, row in wanted], dict[int, Line]()
+        errands, found = [Errand("trace", unit, (row,)) for unit, row in wanted], dict[Errand, Line]()
         for errand, reply in self.spread(job, errands):
             if reply is not None:
                 go_on(reply)
-                ((found[errands.index(errand)],),) = reply.pieces  # type: ignore[misc]
-        return [found[i] for i in sorted(found)]
+                ((found[errand],),) = reply.pieces  # type: ignore[misc]
+        return [found[errand] for errand in errands if errand in found]
 
     def spread(self, job: Job, errands: Iterable[Errand]) -> Iterator[tuple[Errand, Reply | None]]:
         """Errands with their replies, as they come; None: every worker that took it died."""

@@ -16,9 +16,3 @@ def kad(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None
         [KAD, *arguments], cwd=cwd, env=os.environ | dict(environment or {}), capture_output=True, text=True, timeout=300,
         check=False,
     )  # fmt: skip
-
-
-def said_in_one_sentence(done: subprocess.CompletedProcess[str], words: str) -> None:
-    assert done.returncode == 1
-    assert words in done.stderr
-    assert done.stderr.count("\n") == 1

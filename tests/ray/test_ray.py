@@ -18,7 +18,6 @@ import torch
 from kad.checkpoints import Checkpoints, load_checkpoints
 from kad.demo import MODELS
 from kad.evaluation import Block, Job, Method, Plan, Store, distributed, read, run
-from kad.evaluation.cluster import check_address
 from kad.evaluation.distributed import DEATHS, Pool
 from kad.evaluation.failures import Unanswered, read_failures
 from kad.evaluation.questions import counted
@@ -29,8 +28,7 @@ from kad.evaluation.traces import TRACES, explain
 from kad.evaluation.workers import HERE, Workers
 
 from ..modules import written
-from . import shell
-from .shell import kad
+from .shell import KAD, kad
 
 pytestmark = [
     pytest.mark.usefixtures("cluster"),
@@ -353,7 +351,7 @@ def test_a_killed_driver_leaves_no_process_and_goes_on_with_others(
     ]
     given += ["--no-report", "--traces", "0", "--output", "s"]
     driver = subprocess.Popen(
-        [shell.KAD, *given, "--workers", "2"],
+        [KAD, *given, "--workers", "2"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -406,20 +404,6 @@ def test_a_search_finds_the_same(tmp_path: Path) -> None:
         found[name] = tuned, rows(tmp_path / name)
     assert found["there"] == found["here"]
     assert {session.get("workers") for session in read(tmp_path / "there")[2]["sessions"]} == {2}
-
-
-@pytest.mark.parametrize(
-    ("address", "words"),
-    [
-        ("127.0.0.1:1", "nobody answers at 127.0.0.1:1"),
-        ("ray://head:10001", "a cluster's address is host:port or auto"),
-        ("head:port", "a cluster's address is host:port or auto"),
-    ],
-)
-def test_what_is_no_cluster(address: str, words: str) -> None:
-    """Ray itself would ask for ever."""
-    with pytest.raises(ValueError, match=words):
-        check_address(address)
 
 
 def test_on_a_cluster_that_is_running(embedded: Checkpoints, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def arguments(
     >>> made["max_model_len"], made["speculative_config"]["num_speculative_tokens"]
     (256, 3)
     """
-    if int(options.get("pipeline_parallel_size", 1)) > 1:
+    if options.get("pipeline_parallel_size", 1) != 1:
         raise ValueError(STAGES)
     places = settled(base, proxy, reference)
     if needs_reference(target) and "reference" not in places:
