@@ -55,7 +55,7 @@ def writer(folder: Path, name: str, tokens: int) -> Callable[[list[list[int]]], 
     import kad
 
     inside, window = CONTENDERS[name]
-    target: kad.Target = kad.Base() if window is None else kad.Ensemble(0.5)
+    target: kad.Target = kad.Base() if window is None else kad.dual(0.4)
     if not inside:
         from kad.checkpoints import load_checkpoints
         from kad.engines import HuggingFace, Settings

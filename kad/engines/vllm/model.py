@@ -96,14 +96,15 @@ class KadForCausalLM(nn.Module):
         return out
 
     def reading(self, logits: Tensor, heat: Tensor) -> Reading:
-        """One model's distributions, at its rows' temperatures ``heat (n, 1)`` where a live target reads them so."""
+        """One model's distributions, at its rows' temperatures ``heat (n, 1)`` where a live target reads them so.
+
+        ``logits`` is overwritten: memory of the vocabulary's size is what costs here.
+        """
         logits = logits[:, : self.size].float()
-        if self.usable < self.size:
-            logits = logits.clone()
-            logits[:, self.usable :] = -torch.inf
+        logits[:, self.usable :] = -torch.inf
         placed = {target.placement for target in self.live}
         plain = torch.softmax(logits, dim=-1) if placed != {"models"} else None
-        tempered = torch.softmax(logits / heat, dim=-1) if placed != {"mixture"} else None
+        tempered = torch.softmax(logits.div_(heat), dim=-1) if placed != {"mixture"} else None
         one = tempered if plain is None else plain
         assert one is not None
         return Reading(one, one if tempered is None else tempered)
@@ -112,11 +113,12 @@ class KadForCausalLM(nn.Module):
         base, proxy, *reference = readings
         third = reference[0] if reference and target.reference is not None else None
         pi = pi_of(target, base, proxy, third, 1.0, decide(target, base, proxy))
-        out = pi.new_full((len(pi), self.outputs), -torch.inf)
         # A grammar or a list of allowed tokens may leave only tokens of mass 0; vLLM then needs something to choose among.
-        found = pi[:, : self.usable].clamp_min(torch.finfo(pi.dtype).tiny).log()
-        out[:, : self.usable] = found if target.placement == "mixture" else found * heat
-        return out
+        found = pi[:, : self.usable].clamp_min(torch.finfo(pi.dtype).tiny).log_()
+        if target.placement != "mixture":
+            found.mul_(heat)
+        lacking = self.outputs - self.usable
+        return nn.functional.pad(found, (0, lacking), value=-torch.inf) if lacking else found
 
     def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> set[str]:
         from vllm.model_executor.models.utils import AutoWeightsLoader
