@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 
 import pytest
 
 from kad.evaluation.cluster import connected
+
+# Ray's workers stand back behind everything else on a machine, which here is other tests.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 @pytest.fixture(scope="session")
