@@ -1,11 +1,13 @@
 """One room for each machine: the formulas in torch, a CPU's fast ways, and the fused ones."""
 
+import torch
 from torch import Tensor
 
 from ..distributions import by_numpy
 from .cpu import Cpu
 from .fused import Fused as Fused
 from .fused import fused as fused
+from .gpu import GPU
 from .machine import Arithmetic as Arithmetic
 from .machine import Prefix as Prefix
 from .machine import Weights as Weights
@@ -16,8 +18,10 @@ TORCH, CPU = Torch(), Cpu()
 
 
 def arithmetic_of(x: Tensor) -> Arithmetic:
-    """The machine for tensors like this one: a CPU's ways for eager tensors in main memory, else plain torch."""
-    return CPU if by_numpy(x) else TORCH
+    """The machine for tensors like this one: a CPU's or a GPU's ways for eager tensors, else plain torch."""
+    if by_numpy(x):
+        return CPU
+    return GPU if x.is_cuda and not torch.compiler.is_compiling() else TORCH
 
 
 def mode(weights: Tensor) -> Tensor:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from .gpu import GPU
 from .machine import P, R
 from .plain import Torch
 
@@ -21,10 +23,16 @@ class Fused(Torch):
         chosen = {"dynamic": True} | {key: value for key, value in options.items() if key != "mode"}
         self.compile: Callable[[Any], Any] = functools.partial(torch.compile, **chosen)
         plain = Torch()
-        for operation in (plain.softmax, plain.draw, plain.leftover):
+        for operation in (plain.softmax, plain.leftover):
             setattr(self, operation.__name__, self.compile(operation))
+        self.compiled_draw = self.compile(plain.draw)
         self.traced = dict[Callable[..., Any], Any]()
         self.untraceable = list[tuple[Any, ...]]()  # a list, for targets that have no hash
+
+    def draw(self, weights: Tensor, uniform: Tensor) -> Tensor:
+        """On a GPU by kernels of kad's own, which the compiler does not better."""
+        drawn: Tensor = GPU.draw(weights, uniform) if weights.is_cuda else self.compiled_draw(weights, uniform)
+        return drawn
 
     def call(self, function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
         """Compiled too; what leaves torch, such as `Exact` or a user's own solver in NumPy, runs as it is."""

@@ -72,7 +72,7 @@ class Torch(Arithmetic):
         block, share = first_above(torch.cat(block_sums(weights), -1), share)
         at = block * BLOCK + torch.arange(BLOCK, device=weights.device)
         inner = weights.gather(-1, at.clamp(max=size - 1)).masked_fill_(at >= size, 0)
-        return (block * BLOCK + first_above(inner, share)[0]).squeeze(-1)
+        return (block * BLOCK + first_above(inner, share)[0]).squeeze(-1).clamp_(max=size - 1)  # of NaN there is none
 
     def mode(self, weights: Tensor) -> Tensor:
         return weights.argmax(-1)
@@ -84,7 +84,7 @@ def surplus(kept: Tensor, q: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     It is the `residual` of a mixture, without forming that, and proportional to (p_keep − q*)₊ (theory S10).
     """
     rest = torch.addcmul(kept, q, alpha.to(q.dtype).unsqueeze(-1) - 1).clamp_min_(0)
-    return rest, blockwise_sum(rest) <= 16 * torch.finfo(rest.dtype).eps
+    return rest, rest.sum(-1) <= 16 * torch.finfo(rest.dtype).eps
 
 
 def descending(loss: Tensor) -> Tensor:
@@ -133,6 +133,6 @@ def first_above(weights: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
     # Just below 1, so that the product is rounded to less than Σ: the first sum above it then belongs to a token of
     # positive weight.
     goal = share.clamp(max=NEARLY_ONE[share.dtype]) * cdf[:, -1:]
-    found = torch.searchsorted(cdf, goal, right=True)
+    found = torch.searchsorted(cdf, goal, right=True).clamp_(max=weights.shape[-1] - 1)
     passed = (goal - cdf.gather(-1, found)) / weights.gather(-1, found) + 1
     return found, passed.clamp_min_(0)

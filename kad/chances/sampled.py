@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from collections.abc import Callable, Sequence
 
@@ -12,7 +13,10 @@ from torch import Tensor
 from ..arithmetic import inverse_cdf, mode
 from ..checks import instance, whole
 from ..distributions import accumulation_dtype
+from ..transfers import upload
 from .chance import Chance, passed
+
+POOL = 4096  # numbers that are made at once on a GPU
 
 
 class Sampled(Chance):
@@ -36,12 +40,18 @@ class Sampled(Chance):
         if generator is not None:
             instance("a Sampled's generator", generator, torch.Generator)
         self.generator, self.draw = generator, draw
+        self.pool = torch.empty(0)
 
     def uniform(self, like: Tensor, *shape: int) -> Tensor:
         # float64 wherever it exists: a float32 uniform has 24 bits, and never reaches tokens lighter than 6e-8.
-        dtype = accumulation_dtype(like)
+        dtype, count = accumulation_dtype(like), math.prod(shape)
         source = self.generator.device if self.generator is not None else like.device
-        return torch.rand(*shape, generator=self.generator, device=source, dtype=dtype).to(like.device)
+        if source.type != "cpu" and source == like.device:  # many at once, for every call begins a kernel
+            if len(self.pool) <= count:
+                self.pool = torch.rand(count + POOL, generator=self.generator, device=source, dtype=dtype)
+            taken, self.pool = self.pool[:count], self.pool[count:]
+            return taken.view(shape)
+        return upload(torch.rand(*shape, generator=self.generator, device=source, dtype=dtype), like.device)
 
     def pick(self, weights: Tensor) -> Tensor:
         return self.draw(weights, self.uniform(weights, weights.shape[0]))
@@ -82,7 +92,7 @@ class PerRow(Sampled):
     def uniform(self, like: Tensor, *shape: int) -> Tensor:
         count = shape[1] if len(shape) > 1 else 1
         drawn = [uniforms(key, count) for key in self.keys]
-        return torch.tensor(drawn, dtype=torch.float64).view(shape).to(like.device, accumulation_dtype(like))
+        return upload(torch.tensor(drawn, dtype=accumulation_dtype(like)).view(shape), like.device)
 
 
 def seed_from(text: str) -> int:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from ..transfers import upload
+
 GROWTH = 128  # slots by which a layer grows, at least; beyond that by half of its size
 
 
@@ -22,7 +24,7 @@ class Slots:
     Attributes:
         used: how many slots the pass can see.
         whole: the first slot, when every row writes the same run of slots; else None.
-        rows, slots, columns: otherwise, the valid tokens of the pass, one entry each.
+        rows, slots, columns: otherwise, the valid tokens of the pass, one entry each; on the device.
         capacity: how many slots a row can ever use; layers never grow beyond it.
     """
 
@@ -30,9 +32,9 @@ class Slots:
         self.used, self.capacity = used, capacity
         same = bool(valid.all()) and bool((positions == positions[:1]).all())
         self.whole = int(positions[0, 0]) if same else None
-        rows, columns = valid.nonzero(as_tuple=True)
-        self.slots = positions[rows, columns].to(device)
-        self.rows, self.columns = rows.to(device), columns.to(device)
+        if not same:
+            rows, columns = valid.nonzero(as_tuple=True)
+            self.rows, self.columns, self.slots = upload(torch.stack([rows, columns, positions[rows, columns]]), device)
 
 
 class SlotLayer(CacheLayerMixin):

@@ -18,6 +18,7 @@ from torch._inductor.exc import InductorError
 from transformers.cache_utils import Cache, DynamicCache
 
 from ..errors import said
+from ..transfers import upload
 from .cache import SlotLayer
 from .huggingface import HuggingFaceModel, cache_name, used_slots
 from .wrappers import eagerly, forward_of, is_compiled, kept_for
@@ -103,8 +104,8 @@ class CompiledModel(HuggingFaceModel):
         seen = min(up(used_slots(positions, valid), SHORTEST), self.capacity)
         positions = torch.nn.functional.pad(positions, (left, 0))
         valid = torch.nn.functional.pad(valid, (left, 0))
-        slots = torch.where(valid, positions, self.capacity).to(self.device)
-        positions = positions.to(self.device)
+        slots = upload(torch.where(valid, positions, self.capacity), self.device)
+        positions = upload(positions, self.device)
         for layer in self.static.layers:
             layer.slots, layer.seen = slots, seen
         self.shapes.add((width, seen))

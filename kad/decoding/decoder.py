@@ -14,6 +14,7 @@ from transformers.utils import ModelOutput
 from ..arithmetic import arithmetic_of, fused
 from ..defaults import WINDOW
 from ..target import Target
+from ..transfers import upload
 from ..vocabulary_map import VocabularyMap
 from .columns import Columns
 from .fields import DecoderOptions, check_fields
@@ -122,7 +123,8 @@ class Run:
         trace.settings.update(settings_used(self.request, self.loop.sampling, self.stops, journal.limit))
         if self.loop.proxy.coverage is not None:
             trace.settings["mapped_mass"] = self.loop.proxy.coverage
-        sequences = journal.text[:, : journal.width + trace.ids.shape[1]]
+        prompts = journal.text[:, : journal.width]
+        sequences = torch.cat([prompts, upload(trace.ids, prompts.device)], 1)
         return Output(sequences, stack_scores(journal.scores), trace) if self.as_dict else sequences
 
     def close(self) -> None:
@@ -159,7 +161,8 @@ def begin(
     if streamer is not None:
         streamer.put(input_ids.cpu())
     stops, as_dict = sorted(ready.stops), bool(config.return_dict_in_generate)
-    journal = Journal(prompts.ids, limit, stops, pad, bool(config.output_scores) and as_dict)
+    live = sampling.reads_prefix or watch is not None
+    journal = Journal(prompts.ids, limit, stops, pad, bool(config.output_scores) and as_dict, live)
     chance = source(sampling.sample, request.generator, ready.models.values(), sampling.arithmetic)
     loop = Decoder(
         lanes["base"], drafting, request.target, window=request.window, sampling=sampling, journal=journal,

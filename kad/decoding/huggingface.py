@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..transfers import upload
 from .cache import SlotCache, Slots
 from .model import Model
 from .wrappers import check_mode, device_of, eagerly, forward_of, hides, is_compiled, unwrap
@@ -98,32 +99,42 @@ class HuggingFaceModel(Model):
             )
         self.additive, self.compiled = implementation == "eager", is_compiled(model)
         self.kinds, self.window = mask_kinds(config, name)
+        # What every mask is made of lies on the device once.
+        self.slots = torch.arange(capacity, device=self.device)
+        self.visible = torch.zeros(capacity, dtype=model.dtype, device=self.device)
+        self.hidden = torch.full((), torch.finfo(model.dtype).min, dtype=model.dtype, device=self.device)
 
     @torch.no_grad()
     def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
         used = used_slots(positions, valid)
-        self.cache.start(Slots(positions, valid, used, self.capacity, self.device))
-        positions = positions.to(self.device)
+        step = Slots(positions, valid, used, self.capacity, self.device)
+        self.cache.start(step)
+        first, width = step.whole, tokens.shape[1]
+        same = None if first is None else self.slots[first : first + width].expand_as(tokens)
+        positions = upload(positions, self.device) if same is None else same
         options = {self.cache_name: self.cache} | ({"logits_to_keep": keep} if self.keeps else {})
         with eagerly(self.compiled), self.observer(self.name, tokens.numel()):
-            mask = self.masks(positions, used)
+            mask = self.masks(positions, used, width == 1 and first is not None)
             out = self.model(input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=True, **options)
         logits: Tensor = out.logits[:, -keep:]
         return logits
 
-    def masks(self, positions: Tensor, used: int) -> Any:
-        """``slot <= position`` (and ``slot > position - window`` where the layer slides), ``(B, 1, W, used)``."""
-        slot = torch.arange(used, device=positions.device)
+    def masks(self, positions: Tensor, used: int, everything: bool = False) -> Any:
+        """``slot <= position`` (and ``slot > position - window`` where the layer slides), ``(B, 1, W, used)``.
+
+        ``everything``: all of the slots in use are the rows' own, before or at their one position.
+        """
+        if everything and self.window is None:
+            mask = self.visible[:used].expand(len(positions), 1, 1, used)
+            return mask
+        slot = self.slots[:used]
         query = positions[:, None, :, None]
         causal = slot <= query
         by_kind = {"full_attention": causal}
         if self.window is not None:
             by_kind["sliding_attention"] = causal & (slot > query - self.window)
         if self.additive or positions.shape[1] <= SHORT:
-            dtype = self.model.dtype
-            seen = torch.zeros((), dtype=dtype, device=positions.device)
-            hidden = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=positions.device)
-            by_kind = {kind: torch.where(mask, seen, hidden) for kind, mask in by_kind.items()}
+            by_kind = {kind: torch.where(mask, self.visible[0], self.hidden) for kind, mask in by_kind.items()}
         return by_kind if len(self.kinds) > 1 else by_kind[self.kinds[0]]
 
     def adopt(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
@@ -181,7 +192,7 @@ class RecurrentModel(Model):
     def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
         rows: list[Tensor | None] = []
         for row in range(tokens.shape[0]):
-            new = tokens[row, valid[row].to(self.device)].unsqueeze(0)
+            new = tokens[row, tokens.shape[1] - int(valid[row].sum()) :].unsqueeze(0)  # what counts is at the right
             logits = None
             if new.shape[1]:
                 for part in [new] if self.memory[row] is None else torch.split(new, 1, dim=1):

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..transfers import upload
 from .trace import Trace, Verdicts
 
 
 class Journal:
-    """The emitted text and its annotations. Lengths and annotations are on the CPU, the text where the base is.
+    """The emitted text and its annotations, on the CPU; beside them the text where the base is, if it is read as it grows.
 
     Args:
         text: ``(B, L)``, the base's prompts as Hugging Face lays them out, left-padded.
@@ -20,18 +21,23 @@ class Journal:
         stops: token ids that end a row.
         pad: what finished rows are filled with.
         keep_scores: collect log π of every emitted token's position.
+        live: whether somebody reads the text before it is done.
 
     Attributes:
-        text: ``(B, L + limit)``, prompts, continuation, and beyond ``length`` whatever was drafted.
+        text: ``(B, L + limit)``, prompts, and with ``live`` continuation, and beyond ``length`` whatever was drafted.
         width: L.
+        ids: ``(B, limit)``, the tokens emitted.
         length, done: ``(B,)``, tokens emitted, and whether the row has ended.
         origins, alphas, accepts: ``(B, limit)``, see `Trace`.
         scores: per row, one ``(V,)`` per emitted token; None unless they are kept.
         rounds: the verification rounds.
     """
 
-    def __init__(self, text: Tensor, limit: int, stops: Sequence[int], pad: int, keep_scores: bool = False) -> None:
-        rows, self.width = text.shape
+    def __init__(
+        self, text: Tensor, limit: int, stops: Sequence[int], pad: int, keep_scores: bool = False, live: bool = False
+    ) -> None:
+        (rows, self.width), self.live = text.shape, live
+        self.ids = torch.full((rows, limit), pad)
         self.text = torch.cat([text, text.new_full((rows, limit), pad)], 1)
         self.limit, self.stops, self.pad = limit, torch.tensor(sorted(stops), dtype=torch.long), pad
         self.length = torch.zeros(rows, dtype=torch.long)
@@ -50,10 +56,11 @@ class Journal:
         """Which tokens end a row, on the CPU."""
         return torch.isin(token.cpu(), self.stops)
 
-    def write(self, rows: Tensor, at: Tensor, token: Tensor) -> None:
-        """Put tokens at continuation places ``at`` of ``rows``; they do not count before they are emitted."""
+    def write(self, rows: Tensor, at: Tensor, token: Tensor, where: Tensor) -> None:
+        """Put tokens at continuation places ``at`` of ``rows[where]``; they do not count before they are emitted."""
         device = self.text.device
-        self.text[rows.to(device), (self.width + at).to(device)] = token.to(device)
+        here, column = upload(torch.stack([rows, self.width + at])[:, where], device)
+        self.text[here, column] = token.to(device)[upload(where, device)]
 
     def emit(
         self, rows: Tensor, tokens: Tensor, count: Tensor, origins: Tensor, alphas: Tensor, accepts: Tensor
@@ -67,10 +74,19 @@ class Journal:
             return
         row, column = real.nonzero(as_tuple=True)
         at = self.length[rows][row] + column
+        self.ids[rows[row], at] = tokens[row, column]
         self.origins[rows[row], at], self.accepts[rows[row], at] = origins[row, column], accepts[row, column]
         self.alphas[rows[row], at] = alphas[row, column].float()
         self.length[rows] += count
         self.done[rows] |= (self.is_stop(tokens) & real).any(-1) | (self.length[rows] >= self.limit)
+
+    def emit_one(
+        self, rows: Tensor, token: Tensor, where: Tensor, origin: Tensor, alpha: Tensor, accepted: Tensor
+    ) -> None:
+        """Count the token that stands next in ``rows[where]``; all ``(R,)``."""
+        columns = (x.unsqueeze(-1) for x in (token, origin, alpha, accepted))
+        token, origin, alpha, accepted = columns
+        self.emit(rows, token, where.long(), origin, alpha, accepted)
 
     def score(self, rows: Tensor, pi: Tensor, where: Tensor) -> None:
         """Keep log π ``(len(rows), V)`` of the next token of ``rows[where]``, if scores are kept."""
@@ -97,10 +113,9 @@ class Journal:
     def trace(self) -> Trace:
         """The trace, without the lanes' totals; what lies behind a row's end becomes padding."""
         outside = torch.arange(self.limit) >= self.length.unsqueeze(-1)
-        ids = self.text[:, self.width :].masked_fill_(outside.to(self.text.device), self.pad)
         longest = int(self.length.max())
         return Trace(
-            ids=ids[:, :longest].cpu(),
+            ids=self.ids.masked_fill(outside, self.pad)[:, :longest],
             origins=self.origins[:, :longest],
             alphas=self.alphas.masked_fill(outside, torch.nan)[:, :longest],
             accepts=self.accepts.masked_fill(outside, -1)[:, :longest],
@@ -128,6 +143,7 @@ class Places:
     def text(self, length: int) -> Tensor:
         """The first ids of every row, ``(B, length)``; a row that is not that long yet is shown as if it had ended."""
         journal, device = self.journal, self.journal.text.device
+        assert journal.live, "a text that is read before it is done"
         ids = journal.text[self.rows.to(device), :length]
         emitted = journal.width + journal.length[self.rows]
         real = torch.where(self.needed, self.lengths, emitted.unsqueeze(-1)).amax(-1)

@@ -12,6 +12,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from ..transfers import upload
 from ..vocabulary import output_size
 from ..vocabulary_map import VocabularyMap
 from .huggingface import HuggingFaceModel, RecurrentModel, is_recurrent
@@ -24,7 +25,7 @@ class Lane:
     """One model over a batch of ragged rows. Bookkeeping is on the CPU, tokens on the model's device.
 
     Attributes:
-        tokens: ``(B, capacity)``, prompt and continuation of every row, from column 0.
+        tokens: ``(B, capacity + 1)``, prompt and continuation of every row, from column 0; the last is never counted.
         prompt: ``(B,)``, prompt lengths.
         known: ``(B,)``, how many tokens of ``tokens`` count.
         read: ``(B,)``, how many of them are in the model's memory.
@@ -39,22 +40,22 @@ class Lane:
         self.model, self.name, self.fixed_rows = model, model.name, model.fixed_rows
         self.prompt = torch.tensor([len(p) for p in prompts])
         capacity = int(self.prompt.max()) + room
-        self.tokens = torch.zeros(len(prompts), capacity, dtype=torch.long, device=model.device)
+        self.tokens = torch.zeros(len(prompts), capacity + 1, dtype=torch.long, device=model.device)
         for row, p in enumerate(prompts):
-            self.tokens[row, : len(p)] = p.to(model.device)
+            self.tokens[row, : len(p)] = upload(p, model.device)
         self.known, self.read = self.prompt.clone(), torch.zeros_like(self.prompt)
         self.rows = torch.arange(len(prompts))
         self.passes, self.fed = 0, torch.zeros_like(self.prompt)
 
     def append(self, token: Tensor, where: Tensor) -> None:
         """Tell the lane one more token of the rows ``where`` (a CPU mask)."""
-        device = self.tokens.device
-        at = self.known.clamp(max=self.tokens.shape[1] - 1).unsqueeze(-1).to(device)
-        told = token.to(device).unsqueeze(-1)
-        if not bool(where.all()):
-            told = torch.where(where.to(device).unsqueeze(-1), told, self.tokens.gather(1, at))
-        self.tokens.scatter_(1, at, told)
-        self.known += where
+        device, at = self.tokens.device, self.known
+        told = upload(token, device)
+        if bool(where.all() & (at == at[0]).all()):
+            self.tokens[:, int(at[0])] = told
+        else:  # a row that is told nothing gets it behind what counts
+            self.tokens.scatter_(1, upload(at.unsqueeze(-1), device), told.unsqueeze(-1))
+        self.known = self.known + where
 
     def truncate(self, continuation: Tensor) -> None:
         """Forget everything after the first ``continuation (B,)`` tokens of every row's continuation."""
@@ -76,7 +77,11 @@ class Lane:
         valid = column >= (width - widths).unsqueeze(-1)
         if not bool(valid.all()):
             positions = torch.where(valid, positions, 0)
-        tokens = self.tokens.gather(1, positions.to(self.tokens.device))
+        first = int(positions[0, 0])
+        if bool(valid.all() & (positions[:, 0] == first).all()):
+            tokens = self.tokens[:, first : first + width]
+        else:
+            tokens = self.tokens.gather(1, upload(positions, self.tokens.device))
         out = self.model.run(tokens, positions, valid, min(keep, width))[..., : self.model.vocabulary]
         self.read = torch.where(where, self.known, self.read)
         self.passes += 1
@@ -85,7 +90,7 @@ class Lane:
 
     def select(self, index: Tensor) -> None:
         """Keep only these rows; finished rows then cost nothing."""
-        self.tokens = self.tokens[index.to(self.tokens.device)]
+        self.tokens = self.tokens[upload(index, self.tokens.device)]
         self.prompt, self.known, self.read = self.prompt[index], self.known[index], self.read[index]
         self.rows = self.rows[index]
         self.model.select(index)

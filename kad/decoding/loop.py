@@ -13,7 +13,6 @@ A round, for every row on its own and in shared passes:
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import torch
@@ -22,11 +21,15 @@ from torch import Tensor
 from ..chances import Chance
 from ..decisions import Reading
 from ..laws.law import Asked
-from ..laws.trial import Case, Drafts, Fallen, Owed, Trial, align, here
+from ..laws.terms import all_of
+from ..laws.trial import Case, Drafts, Fallen, Owed, Trial, align, falls_at, here
 from ..origins import BASE, PROXY
 from ..target import Target
+from ..transfers import Stopwatch, among, upload
 from .journal import Journal, Places
 from .lanes import Lane, MappedLane
+from .outcome import Outcome, Settled, before_stop, learned
+from .reader import Reader
 from .rounds import Round
 from .sampling import Sampling
 from .trace import Trace
@@ -68,7 +71,13 @@ class Decoder:
         scores = journal.scores is not None
         self.law = Asked(target, sampling.temperature, sampling.arithmetic, chance.greedy, scores)
         self.pace = Constant(window) if isinstance(window, int) else window.pace(self.law.lazy, chance.settled)
+        # On a GPU nothing is asked before a round's one copy; who reads the text must be shown it as it grows.
+        self.asks = self.device.type == "cpu" or sampling.reads_prefix
+        self.clock = Stopwatch(self.device)
         self.owed: Owed | None = None
+        self.settled: Settled | None = None  # what had been owed and the host does not know yet
+        self.ahead = torch.zeros_like(base.rows)  # how many tokens of each row that is
+        self.reader = Reader(sampling, self.device, self.asks)
         self.seen: list[Round] | None = None  # rounds, where somebody looks at them
 
     def run(self) -> Trace:
@@ -80,8 +89,10 @@ class Decoder:
     def round(self) -> None:
         """Draft, verify, and end what is to end."""
         drafts = self.draft()
-        if not self.journal.finished:
+        if bool(self.running.any()):
             self.verify(drafts)
+        else:
+            self.book_settled(learned(None, self.settled, self.reader.unchecked, self.rows)[1])
         if self.watch is not None and (cut := self.watch(self.journal)) is not None:
             self.journal.cut(cut)
         self.compact()
@@ -98,161 +109,158 @@ class Decoder:
 
     def draft(self) -> Drafts:
         """Let the proxy propose; its first reading settles what is owed."""
-        journal, running, start = self.journal, self.running, time.perf_counter()
-        emitted = journal.length[self.rows]
+        journal, running, start = self.journal, self.running, self.clock.mark()
         owed = self.owed.where & running if self.owed is not None else torch.zeros_like(running)
-        draws = (journal.limit - 1 - emitted).clamp(max=self.pace.window()).clamp_min(owed.long()) * running
+        draws = (journal.limit - 1 - self.length).clamp(max=self.pace.window()).clamp_min(owed.long()) * running
         count, steps = torch.zeros_like(draws), []
         for step in range(int(draws.max())):
             where = (draws > step) & self.running
             if not bool(where.any()):
                 break
-            lengths = (journal.width + journal.length[self.rows] + count).unsqueeze(-1)
-            logits = self.proxy.logits(where, 1).to(self.device)
+            lengths = (journal.width + self.length + count).unsqueeze(-1)
+            logits = self.proxy.logits(where, 1)
             places = Places(journal, self.rows, lengths, where.unsqueeze(-1))
-            q = self.sampling.read(logits, places).at((slice(None), 0))
-            self.check(q, self.proxy, where)
+            q = self.reader.reading(self.proxy.name, logits, places).at((slice(None), 0))
             settles = owed if step == 0 else torch.zeros_like(owed)
             chance = self.ask("draft", where, step)
             token = self.settle(q, settles) if bool(settles.any()) else chance.pick(q.tempered)
             drafted = where & ~settles
-            self.write(token, journal.length[self.rows] + count, drafted)
+            self.write(token, self.length + count, drafted)
             count = count + drafted
-            draws = torch.where(journal.is_stop(token) & drafted, step + 1, draws)  # nothing follows a stop token
+            if self.asks:  # nothing follows a stop token
+                draws = torch.where(journal.is_stop(token) & drafted, step + 1, draws)
             qx = q.tempered.gather(1, token.unsqueeze(-1)).squeeze(-1)
             steps.append((token, qx, drafted, q))
             further = (draws > step + 1) & self.running
             if not bool(further.any()) or not self.pace.more(qx, drafted, further):
                 break
         self.owed = None
-        self.pace.drafted(time.perf_counter() - start, len(steps))
-        return align(steps, count)
+        self.drafting = start, self.clock.mark(), len(steps)
+        return align(steps, count, self.device)
 
     def settle(self, q: Reading, where: Tensor) -> Tensor:
         """Draw everybody's next token and emit that of the rows ``where``, which is owed; the others' are drafts."""
         assert self.owed is not None
         owed, found = self.owed, self.law.settle(self.owed, q)
         weights = found.weights
-        if weights is not q.tempered:
-            weights = torch.where(owed.where.to(weights.device).unsqueeze(-1), weights, q.tempered)
+        if weights is not q.tempered and not bool(owed.where.all()):
+            weights = torch.where(upload(owed.where, self.device).unsqueeze(-1), weights, q.tempered)
         token = self.chance.pick(weights)
         origin = self.law.known.settled_by(owed, q, found, token)
         if found.pi is not None:
             self.journal.score(self.rows, found.pi, where)
-        if self.seen is not None:
-            self.seen[-1].settle(self.rows[where], token.cpu()[where])
-        self.write(token, self.journal.length[self.rows], where)
-        self.emit(token, where, origin, found.alpha, torch.full_like(origin, -1))
+        self.write(token, self.length, where)
+        self.settled, self.ahead = Settled(where, token, origin, found.alpha), where.long()
+        if self.asks:
+            self.book_settled(learned(None, self.settled, [], self.rows)[1])
         return token
+
+    def book_settled(self, settled: Settled | None) -> None:
+        """Count the tokens that had been owed, once the host knows them."""
+        self.settled, self.ahead, self.reader.unchecked = None, torch.zeros_like(self.rows), []
+        if settled is None:
+            return
+        token, where = settled.token, settled.where
+        if self.seen is not None:
+            self.seen[-1].settle(self.rows[where], token[where])
+        accepted = torch.full_like(settled.origin, -1)
+        self.journal.emit_one(self.rows, token, where, settled.origin, settled.alpha, accepted)
 
     # -- 2. verify ----------------------------------------------------------------------------------------------
 
     def verify(self, drafts: Drafts) -> None:
         """Put the drafts to the base; emit what stands and, where it can be had, one token more."""
-        journal, running, start = self.journal, self.running, time.perf_counter()
+        running, start = self.running, self.clock.mark()
         count = torch.where(running, drafts.count, 0)
-        stopped = self.stopped(drafts, count)
-        trial = self.read_trial(drafts, running, count, stopped)
+        trial = self.read_trial(drafts, running, count)
         case = self.law.judge(trial)
-        accepted = self.ask("accept", running).leading(case.ratio).cpu()
-        journal.record(self.rows[running], count[running], accepted[running], case.ratio.cpu()[running])
+        outcome, fallen, p = self.decide(trial, case, count)
+        end = self.clock.mark()
+        found, settled = learned(outcome, self.settled, self.reader.unchecked, self.rows)
+        assert found is not None
+        self.book_settled(settled)
+        self.book(trial, case, found, fallen, p, outcome)
+        first, second, steps = self.drafting
+        self.pace.drafted(self.clock.between(first, second), steps)
+        self.pace.verified(self.clock.between(start, end), drafts.width + 1)
 
+    def decide(self, trial: Trial, case: Case, count: Tensor) -> tuple[Outcome, Fallen | None, Reading]:
+        """Which drafts stand, the token behind them, and p there; asks nothing of a device that should not be asked."""
+        drafts, running = trial.drafts, trial.running
+        accepted = self.ask("accept", running).leading(case.ratio)
+        at, same = here(accepted), bool((count == drafts.width).all())
+        falls = accepted < (drafts.width if same else upload(count, self.device))
+        replaced, ends = among(falls, running), among(~falls, running & ~self.stopped(drafts, count))
+        p, d = trial.base.at(at), case.decided(accepted)
+        token, keep, origin, fallen = accepted, torch.zeros_like(running), all_of(BASE, count), None
+        last = self.law.lazy and (not self.asks or bool(ends.any()))
+        if last:
+            token, keep = self.law.known.last(p, d, ends, self.ask)
+        if drafts.width and (not self.asks or bool(replaced.any())):
+            fallen = falls_at(trial, case, p, d, accepted)
+            new = self.law.known.replacement(fallen).pick(self.ask("replace", replaced).pick)
+            token = torch.where(replaced, new, token) if last else new
+            origin = self.law.known.replaced_by(fallen, token)
+        outcome = Outcome(drafts.tokens, drafts.chances, case.ratio, case.alpha, accepted, token, keep, origin)
+        return outcome, fallen, p
+
+    def book(self, trial: Trial, case: Case, found: Outcome, fallen: Fallen | None, p: Reading, there: Outcome) -> None:
+        """Write down what was decided, ``found`` on the CPU and ``there`` where it was, of the rows that have not ended."""
+        journal, running = self.journal, trial.running & self.running
+        drafted = torch.where(running, trial.drafts.count, 0)
+        count, stopped = before_stop(journal.is_stop(found.tokens), drafted)
+        accepted = torch.minimum(found.accepted, count)
+        journal.record(self.rows[running], count[running], accepted[running], found.ratio[running])
         # The place after the drafts that stand: a replacement, the last token, or nothing after a stop token.
         replaced, ends = running & (accepted < count), running & (accepted == count) & ~stopped
-        at = here(accepted, self.device)
-        p, r = trial.base.at(at), None if trial.reference is None else trial.reference.at(at)
-        token, keep = torch.zeros_like(accepted), torch.zeros_like(ends)
-        if self.law.lazy and bool(ends.any()):
-            token, keep = self.law.known.last(
-                p, None if case.decision is None else case.decision.at(at), ends, self.ask
-            )
-        origin, fallen = torch.full_like(accepted, BASE, dtype=torch.int8), None
-        if bool(replaced.any()):
-            fallen = self.fallen(trial, case, p, accepted)
-            new = self.law.known.replacement(fallen).pick(self.ask("replace", replaced).pick)
-            token = torch.where(replaced.to(new.device), new, token.to(new.device))
-            origin = torch.where(replaced, self.law.known.replaced_by(fallen, token), origin)
-
-        alpha = case.alpha.cpu()
-        self.stand(drafts, case, accepted, alpha)
+        some = replaced | (ends & found.keep)
+        self.stand(found, case, accepted)
         if fallen is not None and fallen.pi is not None:
             journal.score(self.rows, fallen.pi, replaced)
-        alpha_here = alpha.gather(1, accepted.unsqueeze(-1)).squeeze(-1)
-        self.write(token, journal.length[self.rows], replaced | keep)
-        self.emit(token, replaced | keep, origin, alpha_here, torch.where(replaced, 0, -1).to(torch.int8))
-        owes = ends & ~keep
+        alpha = found.alpha.gather(1, accepted.unsqueeze(-1)).squeeze(-1)
+        self.write(there.token, self.length, some)
+        origin, fell = found.origin.where(replaced, BASE), torch.where(replaced, 0, -1).to(torch.int8)
+        journal.emit_one(self.rows, found.token, some, origin, alpha, fell)
+        owes = ends & ~found.keep
         if bool(owes.any()):
-            self.owed = Owed(owes, p, r, alpha_here)
+            self.owed = Owed(owes, p, trial.reference and trial.reference.at(here(there.accepted)), alpha)
         if self.seen is not None:
-            terms, last = self.law.terms, token.cpu().where(replaced | keep, -1)
+            terms, last = self.law.terms, found.token.where(some, -1)
             self.seen.append(Round(terms.target, terms.temperature, trial, case, self.rows, accepted, last, owes))
-        self.pace.verified(time.perf_counter() - start, drafts.width + 1)
-        self.pace.judged(drafts.chances[running], count[running], accepted[running], alpha_here[running])
+        self.pace.judged(found.chances[running], count[running], accepted[running], alpha[running])
 
-    def read_trial(self, drafts: Drafts, running: Tensor, count: Tensor, stopped: Tensor) -> Trial:
+    def read_trial(self, drafts: Drafts, running: Tensor, count: Tensor) -> Trial:
         """One pass of the base, and of a reference, over the drafts."""
         place = torch.arange(drafts.width + 1)
-        lengths = (
-            self.journal.width + self.journal.length[self.rows].unsqueeze(-1) + place.clamp(max=count.unsqueeze(-1))
-        )
+        lengths = self.journal.width + self.length.unsqueeze(-1) + place.clamp(max=count.unsqueeze(-1))
         # After a drafted stop token nothing follows: what stands there is never read.
-        after = stopped.unsqueeze(-1) & (place == count.unsqueeze(-1))
+        after = self.stopped(drafts, count).unsqueeze(-1) & (place == count.unsqueeze(-1))
         places = Places(self.journal, self.rows, lengths, drafts.places(running) & ~after)
-        base = self.read_all(self.base, running, count, places)
-        reference = self.read_all(self.reference, running, count, places, False) if self.reference else None
+        base = self.reader.at_drafts(self.base, running, count, places)
+        reference = self.reader.at_drafts(self.reference, running, count, places, False) if self.reference else None
         return Trial(base, reference, drafts, running)
 
-    def stand(self, drafts: Drafts, case: Case, accepted: Tensor, alpha: Tensor) -> None:
+    def stand(self, found: Outcome, case: Case, accepted: Tensor) -> None:
         """Emit the drafts that stand; the lanes forget the others."""
+        width = found.tokens.shape[1]
         if case.pi is not None:
-            for i in range(drafts.width):
+            for i in range(width):
                 self.journal.score(self.rows, case.pi[:, i], accepted > i)
-        kept = torch.ones(len(accepted), drafts.width, dtype=torch.int8)
-        self.journal.emit(self.rows, drafts.tokens.cpu(), accepted, kept * PROXY, alpha, kept)
+        kept = torch.ones(len(accepted), width, dtype=torch.int8)
+        self.journal.emit(self.rows, found.tokens, accepted, kept * PROXY, found.alpha, kept)
         for lane in self.lanes:
             lane.truncate(self.journal.length[self.rows])
 
-    def fallen(self, trial: Trial, case: Case, p: Reading, accepted: Tensor) -> Fallen:
-        """The place of every row's first draft that falls, where p has been read."""
-        before_last = accepted.clamp(max=trial.drafts.width - 1)  # for the rows that matter here it is the stop itself
-        there = here(before_last, self.device)
-        d, pi = None if case.decision is None else case.decision.at(there), None if case.pi is None else case.pi[there]
-        return Fallen(p, trial.drafts.at(before_last), d, pi)
-
-    def read_all(self, lane: Lane, running: Tensor, count: Tensor, places: Places, filtered: bool = True) -> Reading:
-        """The lane's reading at places 0..n of every row's drafts, ``(B, n + 1, V)``."""
-        many = places.lengths.shape[1]
-        logits = lane.logits(running, many).to(self.device)
-        if bool((count != many - 1).any()):  # the lane aligns rows at the right: move place 0 to column 0
-            column = logits.shape[1] - 1 - count.unsqueeze(-1) + torch.arange(many)
-            column = column.clamp(0, logits.shape[1] - 1).to(logits.device)
-            logits = logits[torch.arange(len(count), device=logits.device).unsqueeze(-1), column]
-        reading = self.sampling.read(logits, places, filtered)
-        self.check(reading, lane, places.needed)
-        return reading
-
-    def check(self, reading: Reading, lane: Lane | MappedLane, needed: Tensor) -> None:
-        """Raise a ValueError if a distribution is NaN: one bad logit spreads over the softmax, so one token tells."""
-        first = reading.tempered[..., 0].cpu()
-        if not bool(torch.isnan(first).any()):
-            return
-        bad = (torch.isnan(first) & needed).reshape(len(needed), -1).any(-1)
-        if bool(bad.any()):
-            raise ValueError(
-                f"the {lane.name} model returned NaN or infinite logits for row {int(self.rows[bad][0])}; check its "
-                "weights and dtype, and that no logits processor forbids every token."
-            )
-
     def stopped(self, drafts: Drafts, count: Tensor) -> Tensor:
-        """Rows whose last draft is a stop token."""
-        if not drafts.width:
+        """Rows whose last draft is a stop token, as far as that is known before the round's copy."""
+        if not drafts.width or not self.asks:
             return torch.zeros_like(count, dtype=torch.bool)
         last = drafts.tokens.cpu().gather(1, (count - 1).clamp_min(0).unsqueeze(-1)).squeeze(-1)
         return (count > 0) & self.journal.is_stop(last)
 
     def ask(self, what: str, where: Tensor, step: int = 0) -> Chance:
         """The source of chance, told what it decides next, and for which rows that counts."""
-        self.chance.about(self.rows, self.journal.length[self.rows], where, what, step)
+        self.chance.about(self.rows, self.length, where, what, step)
         return self.chance
 
     # -- rows: the lanes hold those that are still running, the journal all of them -------------------------------
@@ -262,8 +270,14 @@ class Decoder:
         return self.base.rows
 
     @property
+    def length(self) -> Tensor:
+        """How many tokens of each row's continuation there are."""
+        return self.journal.length[self.rows] + self.ahead
+
+    @property
     def running(self) -> Tensor:
-        return ~self.journal.done[self.rows]
+        """The rows that have not ended, as far as that is known."""
+        return ~self.journal.done[self.rows] & (self.length < self.journal.limit)
 
     def compact(self) -> None:
         """Drop finished rows from the lanes once they are half of what is computed.
@@ -277,18 +291,11 @@ class Decoder:
         self.owed = self.owed.select(index) if self.owed is not None else None
         for lane in self.lanes:
             lane.select(index)
+        self.ahead = torch.zeros_like(index)
 
     def write(self, token: Tensor, at: Tensor, where: Tensor) -> None:
         """Put a token at continuation place ``at`` of the rows ``where``, and tell the lanes."""
-        if bool(where.all()):
-            self.journal.write(self.rows, at, token)
-        else:
-            self.journal.write(self.rows[where], at[where], token[where.to(token.device)])
+        if self.journal.live:
+            self.journal.write(self.rows, at, token, where)
         for lane in self.lanes:
             lane.append(token, where)
-
-    def emit(self, token: Tensor, where: Tensor, origin: Tensor, alpha: Tensor, accepted: Tensor) -> None:
-        """Count the token that stands next in the rows ``where``."""
-        columns = (x.unsqueeze(-1) for x in (token.cpu(), origin, alpha, accepted))
-        token, origin, alpha, accepted = columns
-        self.journal.emit(self.rows, token, where.long(), origin, alpha, accepted)

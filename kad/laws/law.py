@@ -49,26 +49,26 @@ class Law(ABC):
 
     @abstractmethod
     def replaced_by(self, fallen: Fallen, token: Tensor) -> Tensor:
-        """Whose a replacement is, ``(B,)``."""
+        """Whose a replacement is, ``(B,)``; on the CPU where that is known beforehand."""
 
     def last(self, base: Reading, decision: Decision | None, ends: Tensor, ask: Ask) -> tuple[Tensor, Tensor]:
-        """The token after drafts that all stand, ``(B,)``, and the rows where it may be kept; the others owe it.
+        """The token after drafts that all stand, ``(B,)``, and whether it may be kept; the other rows owe it.
 
         Args:
             base, decision: at that place, ``(B, V)``.
-            ends: ``(B,)``, the rows that it is about.
+            ends: ``(B,)``, the rows that it is about, where the readings are.
             ask: the source of chance.
         """
-        return torch.zeros(len(ends), dtype=torch.long), torch.zeros_like(ends)
+        return torch.zeros_like(ends, dtype=torch.long), torch.zeros_like(ends)
 
     def settle(self, owed: Owed, q: Reading) -> Settlement:
         """A token that was owed, now that q* is known: drawn from π."""
         decision = self.terms.decision(owed.base, q, owed.where)
         pi = self.terms.pi(owed.base, q, owed.reference, decision, owed.where)
-        return Settlement(pi, owed.alpha if decision is None else decision.alpha.cpu(), decision, pi)
+        return Settlement(pi, owed.alpha if decision is None else decision.alpha, decision, pi)
 
     def settled_by(self, owed: Owed, q: Reading, found: Settlement, token: Tensor) -> Tensor:
-        """Whose it is, ``(B,)``."""
+        """Whose it is, ``(B,)``; on the CPU where that is known beforehand."""
         return self.terms.likelier(token, owed.base, q, found.decision)
 
 
@@ -78,7 +78,7 @@ class Deferral(Law):
     def case(self, trial: Trial, decision: Decision | None, alpha: Tensor) -> Case:
         n, drafts = trial.drafts.width, trial.drafts
         if not n:
-            return Case(alpha, torch.zeros(len(drafts.count), 0), decision)
+            return Case(alpha, alpha.new_zeros(len(alpha), 0), decision)
         assert decision is not None
         here, x = decision.at(first(n)), drafts.tokens.unsqueeze(-1)
         px = trial.base.tempered[:, :n].gather(-1, x).squeeze(-1)
@@ -103,8 +103,9 @@ class Lazy(Deferral):
         p = base.tempered
         token = ask("last", ends).pick(p)
         stays = 1 - decision.of(token, p.gather(1, token.unsqueeze(-1)).squeeze(-1))
-        coin = ask("keep", ends).coin(torch.where(ends.to(stays.device), stays, torch.ones_like(stays)))
-        return token, ends & coin.cpu()
+        if self.terms.arithmetic.asks:  # nobody need decide where all is decided
+            stays = torch.where(ends, stays, 1.0)
+        return token, ask("keep", ends).coin(stays)
 
     def settle(self, owed: Owed, q: Reading) -> Settlement:
         """The base's own draw was deferred: the token is the proxy's."""
@@ -119,7 +120,7 @@ class Whole(Law):
 
     def case(self, trial: Trial, decision: Decision | None, alpha: Tensor) -> Case:
         if not trial.drafts.width:
-            return Case(alpha, torch.zeros(len(trial.drafts.count), 0), decision)
+            return Case(alpha, alpha.new_zeros(len(alpha), 0), decision)
         pi = self.terms.drafted(trial, decision)
         return Case(alpha, where_drafted(self.stands(pi, trial), trial), decision, pi)
 
@@ -160,7 +161,7 @@ class Mode(Whole):
         weights = decision.kept(base.for_mixture(self.terms.target))
         chance = ask("last", ends)
         token = chance.pick(weights)
-        return token, ends & chance.settled(certain(weights, decision.alpha)).cpu()
+        return token, chance.settled(certain(weights, decision.alpha))
 
 
 class Asked:

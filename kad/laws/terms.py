@@ -11,6 +11,7 @@ from ..arithmetic import Arithmetic, Weights
 from ..decisions import Decision, Reading, decide, pi_of
 from ..origins import BASE, PROXY, TARGET
 from ..target import Target
+from ..transfers import upload
 from .first_look import Look
 from .trial import Trial
 
@@ -54,9 +55,11 @@ class Terms:
             found = self.decision(trial.base, None, trial.places)
         elif n:  # at the last place the proxy has not spoken yet
             found = self.decision(trial.base.at(first(n)), trial.drafts.reading(), trial.places[:, 1:])
+        if found is not None and found.alpha.shape[1] == n + 1:
+            return found, found.alpha
         alpha = trial.base.plain.new_full((len(trial.drafts.count), n + 1), torch.nan)
         if found is not None:
-            alpha[:, : found.alpha.shape[1]] = found.alpha
+            alpha[:, :n] = found.alpha
         return found, alpha
 
     def pi(
@@ -87,7 +90,7 @@ class Terms:
         at = token.unsqueeze(-1)
         p, other = (x.for_mixture(self.target).gather(1, at).squeeze(-1) for x in (base, q))
         kept, given = p * (1 - decision.of(token, p)), decision.alpha * other
-        return torch.where(kept >= given, BASE, PROXY).to(torch.int8).cpu()
+        return torch.where(kept >= given, BASE, PROXY).to(torch.int8)
 
 
 def first(n: int) -> tuple[slice, slice]:
@@ -102,4 +105,4 @@ def all_of(origin: int, token: Tensor) -> Tensor:
 def where_drafted(ratio: Tensor, trial: Trial) -> Tensor:
     """0 where a row has no draft."""
     real = torch.arange(trial.drafts.width) < trial.drafts.count.unsqueeze(-1)
-    return torch.where(real.to(ratio.device), ratio, 0.0)
+    return ratio if bool(real.all()) else torch.where(upload(real, ratio.device), ratio, 0.0)

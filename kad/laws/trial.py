@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..decisions import Decision, Reading
+from ..transfers import ordinals, upload
 
 
 @dataclass(frozen=True)
@@ -44,35 +45,38 @@ class Drafts:
         tempered = plain if same else torch.stack([step.tempered for step in self.steps], 1)
         if not bool(self.late.any()) and len(self.steps) == self.width:
             return Reading(plain, tempered)
-        column = (self.late.unsqueeze(-1) + torch.arange(self.width)).clamp(max=len(self.steps) - 1).to(plain.device)
-        every = torch.arange(len(self.count), device=plain.device).unsqueeze(-1)
-        return Reading(plain, tempered).at((every, column))
+        column = (self.late.unsqueeze(-1) + torch.arange(self.width)).clamp(max=len(self.steps) - 1)
+        every = ordinals(len(self.count), plain.device).unsqueeze(-1)
+        return Reading(plain, tempered).at((every, upload(column, plain.device)))
 
     def at(self, place: Tensor) -> Reading:
-        """q* at one place per row, ``(B, V)``; ``place (B,)`` on the CPU."""
-        step = (place + self.late).clamp(max=len(self.steps) - 1)
-        if bool((step == step[0]).all()):
-            return self.steps[int(step[0])]
-        return self.reading().at(here(place, self.tokens.device))
+        """q* at one place per row, ``(B, V)``; ``place (B,)`` where the tokens are."""
+        if place.device.type == "cpu":
+            step = (place + self.late).clamp(max=len(self.steps) - 1)
+            if bool((step == step[0]).all()):
+                return self.steps[int(step[0])]
+        return self.steps[0] if len(self.steps) == 1 else self.reading().at(here(place))
 
 
-def here(place: Tensor, device: torch.device) -> tuple[Any, Any]:
-    """The index of one place per row of ``(B, n, ...)``, from ``(B,)`` on the CPU: a view where all are the same."""
-    if bool((place == place[0]).all()):
+def here(place: Tensor) -> tuple[Any, Any]:
+    """The index of one place per row ``(B,)`` of ``(B, n, ...)``; on a CPU a view where all are the same."""
+    if place.device.type == "cpu" and bool((place == place[0]).all()):
         return slice(None), int(place[0])
-    return torch.arange(len(place), device=device), place.to(device)
+    return ordinals(len(place), place.device), place
 
 
-def align(steps: list[tuple[Tensor, Tensor, Tensor, Reading]], count: Tensor) -> Drafts:
+def align(steps: list[tuple[Tensor, Tensor, Tensor, Reading]], count: Tensor, device: torch.device) -> Drafts:
     """Collect steps ``(token, q* of it, drafted, reading)``; rows whose first draw settled a debt start one step late."""
     n = int(count.max())
     if n == 0:
-        empty = count.new_zeros(len(count), 0)
+        empty = torch.zeros(len(count), 0, dtype=torch.long, device=device)
         return Drafts(empty, empty.float(), count, [], torch.zeros_like(count))
-    tokens, chances = torch.stack([step[0] for step in steps], 1), torch.stack([step[1] for step in steps], 1)
     late = (~steps[0][2] & (count > 0)).long()
+    if bool((late >= (count > 0)).all()):  # nobody's first draw was a draft
+        steps, late = steps[1:], torch.zeros_like(late)
+    tokens, chances = torch.stack([step[0] for step in steps], 1), torch.stack([step[1] for step in steps], 1)
     if bool(late.any()) or len(steps) != n:
-        column = (late.unsqueeze(-1) + torch.arange(n)).clamp(max=len(steps) - 1).to(tokens.device)
+        column = upload((late.unsqueeze(-1) + torch.arange(n)).clamp(max=len(steps) - 1), device)
         tokens, chances = tokens.gather(1, column), chances.gather(1, column)
     return Drafts(tokens, chances, count, [step[3] for step in steps], late)
 
@@ -114,6 +118,13 @@ class Case:
     decision: Decision | None
     pi: Tensor | None = None
 
+    def decided(self, place: Tensor) -> Decision | None:
+        """d at one place per row; where q* is needed to know it there is none behind the drafts, and any serves."""
+        if self.decision is None or not self.decision.alpha.shape[1]:
+            return None
+        places = self.decision.alpha.shape[1]
+        return self.decision.at(here(place if places > self.ratio.shape[1] else place.clamp(max=places - 1)))
+
 
 @dataclass(frozen=True)
 class Fallen:
@@ -125,13 +136,20 @@ class Fallen:
     pi: Tensor | None
 
 
+def falls_at(trial: Trial, case: Case, base: Reading, decision: Decision | None, accepted: Tensor) -> Fallen:
+    """The place of every row's first draft that falls, where p and d have been read; of no use to rows without one."""
+    before_last = accepted.clamp(max=trial.drafts.width - 1)
+    pi = None if case.pi is None else case.pi[here(before_last)]
+    return Fallen(base, trial.drafts.at(before_last), decision, pi)
+
+
 @dataclass(frozen=True)
 class Settlement:
     """Of a token that was owed, once q* is known.
 
     Attributes:
         weights: what it is drawn from, ``(B, V)``.
-        alpha: the deferred mass there, ``(B,)``; on the CPU.
+        alpha: the deferred mass there, ``(B,)``.
         decision: d there, if there is one and it was asked for.
         pi: π there, ``(B, V)``, if it was formed.
     """
@@ -149,7 +167,7 @@ class Owed:
     Attributes:
         where: ``(B,)``, the rows; on the CPU.
         base, reference: the readings there, ``(B, V)``.
-        alpha: ``(B,)``, the deferred mass, NaN where it needs q* too.
+        alpha: ``(B,)``, the deferred mass, NaN where it needs q* too; on the CPU.
     """
 
     where: Tensor
@@ -159,6 +177,6 @@ class Owed:
 
     def select(self, index: Tensor) -> Owed:
         """Keep only these rows."""
-        at = index.to(self.base.plain.device)
+        at = upload(index, self.base.plain.device)
         reference = self.reference.at(at) if self.reference is not None else None
         return Owed(self.where[index], self.base.at(at), reference, self.alpha[index])

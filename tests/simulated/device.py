@@ -13,6 +13,7 @@ whatever has an answer of unknown size. What it cannot see: numerics of kernels,
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -82,6 +83,19 @@ class Generator(torch.Generator):
     @property
     def device(self) -> torch.device:  # type: ignore[override]
         return self.lives
+
+
+class Event:
+    """A mark on the device's clock, which here is the host's."""
+
+    def __init__(self, enable_timing: bool = False) -> None:
+        self.seconds = float("nan")
+
+    def record(self) -> None:
+        self.seconds = time.perf_counter()
+
+    def elapsed_time(self, later: Event) -> float:
+        return 1000 * (later.seconds - self.seconds)
 
 
 def indexed(device: torch.device) -> torch.device:
@@ -248,7 +262,7 @@ def is_view(func: Any) -> bool:
 @contextmanager
 def replaced(device: Simulated) -> Iterator[None]:
     """What torch would otherwise ask of a driver."""
-    kept = (torch.cuda._lazy_init, torch.Generator, torch.compile, torch.rand)
+    kept = (torch.cuda._lazy_init, torch.Generator, torch.compile, torch.rand, torch.cuda.Event)
     lifts = torch._C._only_lift_cpu_tensors()  # type: ignore[attr-defined]
 
     def rand(*shape: Any, generator: Any = None, device: Any = None, **options: Any) -> Any:
@@ -258,10 +272,11 @@ def replaced(device: Simulated) -> Iterator[None]:
         return kept[3](*shape, generator=generator, device=device, **options)
 
     torch.cuda._lazy_init, torch.Generator, torch.rand = (lambda: None), Generator, rand  # type: ignore[misc, assignment]
+    torch.cuda.Event = Event
     torch.compile = lambda f=None, **options: f if f is not None else (lambda g: g)  # type: ignore[assignment]
     torch._C._set_only_lift_cpu_tensors(True)  # else torch.tensor(..., device="cuda") passes the mode by
     try:
         yield
     finally:
-        torch.cuda._lazy_init, torch.Generator, torch.compile, torch.rand = kept  # type: ignore[misc, assignment]
+        torch.cuda._lazy_init, torch.Generator, torch.compile, torch.rand, torch.cuda.Event = kept  # type: ignore[misc, assignment]
         torch._C._set_only_lift_cpu_tensors(lifts)

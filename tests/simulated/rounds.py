@@ -32,10 +32,11 @@ def peaked(vocabulary: int = VOCABULARY, layers: int = 1, spread: float = 9.0) -
 
 def near(model: Any, noise: float, seed: int = 1) -> Any:
     """A copy whose head is another."""
-    other = LlamaForCausalLM(model.config).eval()
+    other = LlamaForCausalLM(model.config).eval().to(model.dtype)
     other.load_state_dict(model.state_dict())
     head = other.lm_head.weight.data
-    head.add_(noise * head.std() * torch.randn(head.shape, generator=torch.Generator().manual_seed(seed)))
+    drawn = torch.randn(head.shape, generator=torch.Generator().manual_seed(seed), dtype=head.dtype)
+    head.add_(noise * head.std() * drawn)
     return other
 
 

@@ -1,0 +1,52 @@
+"""From a lane's logits to distributions that have been looked at."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..decisions import Reading
+from ..transfers import ordinals, upload
+from .journal import Places
+from .lanes import Lane
+from .outcome import Read
+from .sampling import Sampling
+
+
+class Reader:
+    """Reads what lanes say, where decisions are computed.
+
+    Attributes:
+        sampling: temperature and processors.
+        device: where the readings are.
+        asks: whether a reading is checked at once.
+        unchecked: otherwise, those that have not been checked yet; the round's copy tells.
+    """
+
+    def __init__(self, sampling: Sampling, device: torch.device, asks: bool) -> None:
+        self.sampling, self.device, self.asks = sampling, device, asks
+        self.unchecked: list[Read] = []
+
+    def reading(self, name: str, logits: Tensor, places: Places, filtered: bool = True) -> Reading:
+        """The reading of a model's logits ``(B, n, V)``; ``filtered`` as in `Sampling.read`.
+
+        Raises:
+            ValueError: it is NaN, if that is asked at once.
+        """
+        found = self.sampling.read(logits.to(self.device), places, filtered)
+        read = Read(name, found.tempered[..., 0], places.needed)
+        if self.asks:
+            read.check(read.first.cpu(), places.rows)
+        else:
+            self.unchecked.append(read)
+        return found
+
+    def at_drafts(self, lane: Lane, running: Tensor, count: Tensor, places: Places, filtered: bool = True) -> Reading:
+        """The lane's reading at places 0..n of every row's drafts, ``(B, n + 1, V)``."""
+        many = places.lengths.shape[1]
+        logits = lane.logits(running, many)
+        if bool((count != many - 1).any()):  # the lane aligns rows at the right: move place 0 to column 0
+            column = (logits.shape[1] - 1 - count.unsqueeze(-1) + torch.arange(many)).clamp(0, logits.shape[1] - 1)
+            every = ordinals(len(count), logits.device).unsqueeze(-1)
+            logits = logits[every, upload(column, logits.device)]
+        return self.reading(lane.name, logits, places, filtered)

@@ -1,0 +1,87 @@
+"""Small tensors between the CPU and a device, so that the host waits once where it must and nowhere else.
+
+On a GPU a plain ``.to(device)`` of a tensor in pageable memory waits for everything that the device was told before.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+
+import torch
+from torch import Tensor
+
+
+def upload(x: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU's on a device, without a wait; what is there already stays.
+
+    >>> upload(torch.tensor([1, 2]), torch.device("cpu"))
+    tensor([1, 2])
+    """
+    if device.type != "cuda" or x.device.type != "cpu":
+        return x.to(device)
+    return x.pin_memory().to(device, non_blocking=True)  # torch keeps pinned memory until the copy has been made
+
+
+def among(x: Tensor, mask: Tensor) -> Tensor:
+    """What holds of ``x (B,)`` on a device, for the rows of a mask on the CPU.
+
+    >>> among(torch.tensor([True, True]), torch.tensor([True, False]))
+    tensor([ True, False])
+    """
+    return x if bool(mask.all()) else x & upload(mask, x.device)
+
+
+@functools.lru_cache(maxsize=64)
+def ordinals(n: int, device: torch.device) -> Tensor:
+    """0, 1, ... n − 1, made once on every device; not to be written to.
+
+    >>> ordinals(3, torch.device("cpu"))
+    tensor([0, 1, 2])
+    """
+    return torch.arange(n, device=device)
+
+
+def fetch(*given: Tensor) -> list[Tensor]:
+    """Tensors ``(B, ...)`` on the CPU, in one copy; those that are there already are handed back.
+
+    >>> fetch(torch.tensor([1, 2]), torch.tensor([[0.5], [0.25]]))
+    [tensor([1, 2]), tensor([[0.5000],
+            [0.2500]])]
+    """
+    found = {i: x for i, x in enumerate(given) if x.device.type == "cpu"}
+    away = {i: x.view(torch.uint8) if x.itemsize == 1 else x for i, x in enumerate(given) if i not in found}
+    if not away:
+        return list(given)
+    kinds = sorted({x.dtype for x in away.values()}, key=lambda kind: -kind.itemsize)  # widest first: all lie aligned
+    groups = [[(i, x) for i, x in away.items() if x.dtype == kind] for kind in kinds]
+    parts = [torch.cat([x.reshape(-1) for _, x in group]).view(torch.uint8) for group in groups if group]
+    left = (parts[0] if len(parts) == 1 else torch.cat(parts)).cpu()
+    for kind, group in zip(kinds, groups, strict=True):
+        for i, x in group:
+            size = x.numel() * kind.itemsize
+            found[i], left = left[:size].view(given[i].dtype).view(x.shape), left[size:]
+    return [found[i] for i in range(len(given))]
+
+
+class Stopwatch:
+    """Seconds between marks, on the device's own clock where it has one: to begin work on a GPU takes no time at all."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.on_device = device.type == "cuda"
+
+    def mark(self) -> float | torch.cuda.Event:
+        """Now, in the order of what the device was told."""
+        if not self.on_device:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        return event
+
+    def between(self, first: float | torch.cuda.Event, second: float | torch.cuda.Event) -> float:
+        """Seconds from one mark to another; on a device, once the host has waited for what followed the second."""
+        if isinstance(first, torch.cuda.Event) and isinstance(second, torch.cuda.Event):
+            return float(first.elapsed_time(second)) / 1000
+        assert not isinstance(first, torch.cuda.Event)
+        assert not isinstance(second, torch.cuda.Event)
+        return second - first
