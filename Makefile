@@ -19,9 +19,9 @@ test: $(VENV)/.test
 test-ray: $(VENV)/.ray
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/ray
 
-# Every property on 2,000 examples instead of 150.
+# Every property on 2,000 examples instead of 150, and every target with every window on a simulated device.
 test-long: $(VENV)/.test
-	HYPOTHESIS_PROFILE=long OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q tests/core tests/theory
+	HYPOTHESIS_PROFILE=long OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q tests/core tests/theory tests/simulated
 
 # Where arithmetic matters, as on a processor without vector units: PyTorch's and oneDNN's kernels of the lowest level.
 test-narrow: $(VENV)/.test
@@ -29,9 +29,11 @@ test-narrow: $(VENV)/.test
 		tests/core tests/decoding/test_packed.py tests/decoding/test_kernels.py tests/decoding/test_draws.py \
 		tests/decoding/test_generate.py tests/test_readme.py tests/docs/test_pages.py README.md
 
-# Inside vLLM, on a CPU: in an environment of its own, for vLLM pins older versions than constraints.txt does.
+# Inside vLLM, on a CPU: in an environment of its own, for vLLM pins older versions than constraints.txt does. It brings Triton,
+# whose interpreter runs kad's own kernels.
 test-vllm: $(VLLM)/.test
 	OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -n 2 --dist loadfile -q --durations=5 tests/vllm kad/engines/vllm
+	TRITON_INTERPRET=1 OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -q tests/triton
 
 # MkDocs' theme announces its successor at every start; that is no warning about these pages.
 docs: $(VENV)/.test

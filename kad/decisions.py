@@ -52,10 +52,10 @@ class Decision:
     alpha: Tensor
     kind: Tensor | Cut
 
-    def at(self, index: Any) -> Decision:
-        """The same at some positions."""
+    def at(self, index: Any, rule: Tensor | None = None) -> Decision:
+        """The same at some positions; ``rule`` there, if somebody has it already."""
         kind = self.kind.at(index) if isinstance(self.kind, Cut) else self.kind[index]
-        return Decision(self.rule[index], self.alpha[index], kind)
+        return Decision(self.rule[index] if rule is None else rule, self.alpha[index], kind)
 
     def of(self, token: Tensor, mass: Tensor) -> Tensor:
         """d of one token per position, ``(*batch,)``, from its id and the mass that is mixed."""
@@ -68,7 +68,7 @@ class Decision:
         return self.kind.dense(self.rule) if isinstance(self.kind, Cut) else self.kind
 
     def kept(self, p: Tensor) -> Tensor:
-        """p_v (1 − d_v) of the masses p that are mixed, ``(*batch, V)``; a cut is always of these masses."""
+        """p_v (1 − d_v) of the masses p that are mixed, ``(*batch, V)``, a tensor of its own; a cut is always of these masses."""
         if isinstance(self.kind, Cut):
             return arithmetic_of(self.rule).kept(self.kind, self.rule)
         return torch.addcmul(p, p, self.dense(), value=-1)
@@ -103,7 +103,7 @@ def pi_of(
     if proxy is None:
         pi = p
     elif decision is not None:
-        pi = torch.addcmul(decision.kept(p), decision.alpha.unsqueeze(-1), proxy.for_mixture(target))
+        pi = decision.kept(p).addcmul_(decision.alpha.unsqueeze(-1), proxy.for_mixture(target))
     else:
         r = None if reference is None else reference.for_mixture(target)
         pi = target.unchecked(p, proxy.for_mixture(target), r)

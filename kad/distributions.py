@@ -188,6 +188,22 @@ def blockwise_sum(x: Tensor) -> Tensor:
     return blocks.sum(-1, dtype=wide) + rest.squeeze(-1).to(wide)
 
 
+UNITS = 2.0**50  # sums in whole units of 1 / UNITS come out the same in any order; float32 masses above 2^-26 are whole
+
+
+def running_sums(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Running sums along the last axis in a dtype; the same from run to run where torch is told to be deterministic.
+
+    A GPU adds floating-point numbers in an order of its own, and refuses to where that is not wanted.
+
+    >>> running_sums(torch.tensor([0.25, 0.5]), torch.float64)
+    tensor([0.2500, 0.7500], dtype=torch.float64)
+    """
+    if x.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return (x.to(dtype) * UNITS).long().cumsum(-1).to(dtype) / UNITS
+    return x.cumsum(-1, dtype=dtype)
+
+
 def alpha_of(p: Tensor, d: Tensor) -> Tensor:
     """α = Σ_v p_v d_v, ``(*batch,)``: in [0, 1], and exactly 1 where nothing is kept.
 
@@ -198,7 +214,10 @@ def alpha_of(p: Tensor, d: Tensor) -> Tensor:
     1.0
     """
     rejected = p * d
-    return whole_where(lambda: (p - rejected).amax(-1) <= 0, blockwise_sum(rejected)).to(p.dtype)
+    alpha = blockwise_sum(rejected)
+    if wants_gradient(rejected):
+        return whole_where(lambda: (p - rejected).amax(-1) <= 0, alpha).to(p.dtype)
+    return whole_where(lambda: torch.sub(p, rejected, out=rejected).amax(-1) <= 0, alpha).to(p.dtype)
 
 
 def whole_where(nothing_kept: Callable[[], Tensor], alpha: Tensor) -> Tensor:

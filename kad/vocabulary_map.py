@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -47,6 +47,7 @@ class VocabularyMap:
     pieces: dict[int, list[int]]
     stop_tokens: list[int]
     coverage: float
+    brought: dict[torch.device, tuple[Tensor, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @staticmethod
     def between(
@@ -95,11 +96,18 @@ class VocabularyMap:
 
     def to_base(self, logits: Tensor) -> Tensor:
         """The proxy's logits ``(*batch, V*)`` over the base's tokens ``(*batch, V)``; −inf where it has none."""
-        at = self.proxy_of.to(logits.device)
-        out = logits[..., at.clamp_min(0)].masked_fill(at < 0, -torch.inf)
+        at, lacking, stops = self.on(logits.device)
+        out = logits[..., at].masked_fill_(lacking, -torch.inf)
         if self.stop is not None:
-            out[..., self.stop] = torch.logsumexp(logits[..., self.stops].float(), -1).to(out.dtype)
+            out[..., self.stop] = torch.logsumexp(logits[..., stops].float(), -1).to(out.dtype)
         return out
+
+    def on(self, device: torch.device) -> tuple[Tensor, ...]:
+        """Which of the proxy's tokens each of the base's is, which are none, and its stop tokens; brought to a device once."""
+        if device not in self.brought:
+            constants = self.proxy_of.clamp_min(0), self.proxy_of < 0, torch.tensor(self.stops, dtype=torch.long)
+            self.brought[device] = tuple(x.to(device) for x in constants)
+        return self.brought[device]
 
     def mapped_mass(self, logits: Tensor, mapped: Tensor | None = None) -> Tensor:
         """How much of q* the base can say, ``(*batch,)``: exp of the difference of two log-sums.

@@ -20,7 +20,7 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 # `make test-ray` and its like: tests of libraries that `make test` does not install.
-collect_ignore = [name for name in ("ray", "vllm") if find_spec(name) is None]
+collect_ignore = [name for name in ("ray", "triton", "vllm") if find_spec(name) is None]
 torch.set_num_threads(1)  # tiny models: threads cost more than they bring, and pytest-xdist has its own processes
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing in the tests may reach for a network
 if limit := os.environ.get("ATEN_CPU_CAPABILITY"):

@@ -47,6 +47,12 @@ class Fused(Torch):
         return function(*given, **named)
 
 
-@functools.cache
+MADE: dict[str, Fused] = {}
+
+
 def fused(**options: Any) -> Fused:
-    return Fused(options)
+    """One for the same options, which may hold a dict."""
+    key = repr(sorted(options.items()))
+    if key not in MADE:
+        MADE[key] = Fused(options)
+    return MADE[key]

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from ..cut import Cut
-from ..distributions import BLOCK, accumulation_dtype, block_sums, blockwise_sum, softmax, whole_where
+from ..distributions import BLOCK, accumulation_dtype, block_sums, blockwise_sum, running_sums, softmax, whole_where
 from .machine import Arithmetic, Prefix, Weights
 
+PART = 8192  # tokens whose sums are formed at once at least
 NEARLY_ONE = {dtype: 1 - 2 * torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)}
 
 
@@ -61,7 +62,7 @@ class Torch(Arithmetic):
     def leftover(self, d: Tensor | Cut, p: Tensor, q: Tensor, alpha: Tensor) -> Weights:
         kept = self.kept(d, p) if isinstance(d, Cut) else torch.addcmul(p, p, d, value=-1)
         rest, nothing = surplus(kept, q, alpha)
-        return Weights(torch.where(nothing.unsqueeze(-1), q, rest))
+        return Weights(torch.where(nothing.unsqueeze(-1), q, rest, out=rest))
 
     def draw(self, weights: Tensor, uniform: Tensor) -> Tensor:
         size, share = weights.shape[-1], uniform.to(accumulation_dtype(weights)).unsqueeze(-1)
@@ -95,16 +96,28 @@ def descending(loss: Tensor) -> Tensor:
 def prefix_by_sorting(loss: Tensor, mass: Tensor, budget: float | Tensor) -> Prefix:
     """The definition: sort, sum, compare. On a GPU, and for few tokens, also the fastest."""
     budget = budget.unsqueeze(-1) if isinstance(budget, Tensor) else budget
-    order = descending(loss)
-    ordered = mass.gather(-1, order).to(accumulation_dtype(mass))
-    running = ordered.cumsum(-1)
-    inside = running <= budget
-    count = inside.sum(-1, keepdim=True)  # prefixes are contiguous
-    size = mass.shape[-1]
-    place = count.clamp(max=size - 1)
-    critical = torch.where(count < size, order.gather(-1, place), size)
-    before = torch.where(count < size, running.gather(-1, place) - ordered.gather(-1, place), running[..., -1:])
+    order, size = descending(loss), mass.shape[-1]
+    count, before = longest_prefix(mass.gather(-1, order), budget)
+    critical = torch.where(count < size, order.gather(-1, count.clamp(max=size - 1)), size)
+    inside = torch.arange(size, device=mass.device) < count
     return Prefix(torch.zeros_like(inside).scatter(-1, order, inside), critical, budget - before)
+
+
+def longest_prefix(ordered: Tensor, budget: float | Tensor) -> tuple[Tensor, Tensor]:
+    """How many of some masses ``(*batch, V)`` fit the budget in their order, and how much these weigh; ``(*batch, 1)``.
+
+    Their running sums are formed a part of the vocabulary at a time: at once they would take twice the memory of the masses.
+    """
+    wide = accumulation_dtype(ordered)
+    count = torch.zeros_like(ordered[..., :1], dtype=torch.long)
+    passed, before = (torch.zeros_like(ordered[..., :1], dtype=wide) for _ in range(2))
+    for part in torch.split(ordered, max(PART, -(-ordered.shape[-1] // 8)), -1):
+        running = running_sums(part, wide).add_(passed)
+        inside = running <= budget
+        count += inside.sum(-1, keepdim=True)  # prefixes are contiguous
+        before = torch.maximum(before, torch.where(inside, running, 0.0).amax(-1, keepdim=True))
+        passed = running[..., -1:]
+    return count, before
 
 
 def whole_cut(mass: Tensor) -> Cut:
@@ -129,7 +142,7 @@ def first_above(weights: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
 
     ``(B, n), (B, 1) -> (B, 1), (B, 1)``; shares in [0, 1] and in the dtype of accumulation.
     """
-    cdf = weights.cumsum(-1, dtype=share.dtype)
+    cdf = running_sums(weights, share.dtype)
     # Just below 1, so that the product is rounded to less than Σ: the first sum above it then belongs to a token of
     # positive weight.
     goal = share.clamp(max=NEARLY_ONE[share.dtype]) * cdf[:, -1:]

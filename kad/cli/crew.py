@@ -87,7 +87,8 @@ def vllm_crew(o: Eval | Sweep, plan: Plan, places: Mapping[str, str | None]) -> 
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     # Its core in this process: in one of its own it would outlive a kill of this one, and keep its memory.
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-    options: dict[str, Any] = named_values("--vllm-option", o.vllm_option)
+    named = named_values("--vllm-option", o.vllm_option)
+    options: dict[str, Any] = {key.replace("-", "_"): value for key, value in named.items()}
     engine = VLLM(places.get("base"), places.get("proxy"), places.get("reference"), windows[0], options)
     engine.arguments()  # what cannot be served is said before anything is read
     found = describe_checkpoints(places, o.dtype, engine.device)

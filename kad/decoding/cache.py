@@ -102,5 +102,5 @@ class SlotCache(Cache):
     def select(self, index: Tensor) -> None:
         for layer in self.layers:
             if layer.is_initialized:
-                at = index.to(layer.keys.device)
+                at = upload(index, layer.keys.device)
                 layer.keys, layer.values = layer.keys[at], layer.values[at]

@@ -154,7 +154,7 @@ def compiled(model: Any, options: dict[str, Any]) -> Any:
         return logits
 
     chosen: dict[str, Any] = {"dynamic": False, "fullgraph": True}
-    if next(model.parameters()).device.type == "cuda":
+    if next(model.parameters()).device.type == "cuda" and "options" not in options:  # torch takes one of the two
         chosen["mode"] = "reduce-overhead"
     with failures(model):
         fast = torch.compile(step, **(chosen | options))

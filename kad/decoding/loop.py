@@ -14,15 +14,17 @@ A round, for every row on its own and in shared passes:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..chances import Chance
 from ..decisions import Reading
+from ..laws.drafting import Drafting
 from ..laws.law import Asked
 from ..laws.terms import all_of
-from ..laws.trial import Case, Drafts, Fallen, Owed, Trial, align, falls_at, here
+from ..laws.trial import Case, Drafts, Fallen, Owed, Trial, falls_at, here
 from ..origins import BASE, PROXY
 from ..target import Target
 from ..transfers import Stopwatch, among, upload
@@ -68,8 +70,7 @@ class Decoder:
         self.lanes = [lane for lane in (base, proxy, reference) if lane is not None]
         self.device = base.model.device  # where what is decided is computed
         self.sampling, self.chance, self.journal, self.watch = sampling, chance, journal, watch
-        scores = journal.scores is not None
-        self.law = Asked(target, sampling.temperature, sampling.arithmetic, chance.greedy, scores)
+        self.law = Asked(target, sampling.temperature, sampling.arithmetic, chance.greedy, journal.scores is not None)
         self.pace = Constant(window) if isinstance(window, int) else window.pace(self.law.lazy, chance.settled)
         # On a GPU nothing is asked before a round's one copy; who reads the text must be shown it as it grows.
         self.asks = self.device.type == "cpu" or sampling.reads_prefix
@@ -112,15 +113,14 @@ class Decoder:
         journal, running, start = self.journal, self.running, self.clock.mark()
         owed = self.owed.where & running if self.owed is not None else torch.zeros_like(running)
         draws = (journal.limit - 1 - self.length).clamp(max=self.pace.window()).clamp_min(owed.long()) * running
-        count, steps = torch.zeros_like(draws), []
-        for step in range(int(draws.max())):
+        count, steps = torch.zeros_like(draws), Drafting(int(draws.max()), beside=not self.asks)
+        for step in range(steps.most):
             where = (draws > step) & self.running
             if not bool(where.any()):
                 break
             lengths = (journal.width + self.length + count).unsqueeze(-1)
-            logits = self.proxy.logits(where, 1)
             places = Places(journal, self.rows, lengths, where.unsqueeze(-1))
-            q = self.reader.reading(self.proxy.name, logits, places).at((slice(None), 0))
+            q = self.reader.at_step(self.proxy, where, places, steps)
             settles = owed if step == 0 else torch.zeros_like(owed)
             chance = self.ask("draft", where, step)
             token = self.settle(q, settles) if bool(settles.any()) else chance.pick(q.tempered)
@@ -129,14 +129,13 @@ class Decoder:
             count = count + drafted
             if self.asks:  # nothing follows a stop token
                 draws = torch.where(journal.is_stop(token) & drafted, step + 1, draws)
-            qx = q.tempered.gather(1, token.unsqueeze(-1)).squeeze(-1)
-            steps.append((token, qx, drafted, q))
+            qx = steps.add(token, drafted)
             further = (draws > step + 1) & self.running
             if not bool(further.any()) or not self.pace.more(qx, drafted, further):
                 break
         self.owed = None
-        self.drafting = start, self.clock.mark(), len(steps)
-        return align(steps, count, self.device)
+        self.drafting = (start, self.clock.mark()), len(steps.steps)
+        return steps.drafts(count, self.device)
 
     def settle(self, q: Reading, where: Tensor) -> Tensor:
         """Draw everybody's next token and emit that of the rows ``where``, which is owed; the others' are drafts."""
@@ -158,13 +157,11 @@ class Decoder:
     def book_settled(self, settled: Settled | None) -> None:
         """Count the tokens that had been owed, once the host knows them."""
         self.settled, self.ahead, self.reader.unchecked = None, torch.zeros_like(self.rows), []
-        if settled is None:
-            return
-        token, where = settled.token, settled.where
-        if self.seen is not None:
-            self.seen[-1].settle(self.rows[where], token[where])
-        accepted = torch.full_like(settled.origin, -1)
-        self.journal.emit_one(self.rows, token, where, settled.origin, settled.alpha, accepted)
+        if settled is not None:
+            token, where = settled.token, settled.where
+            if self.seen is not None:
+                self.seen[-1].settle(self.rows[where], token[where])
+            self.journal.emit_one(self.rows, token, where, settled.origin, settled.alpha, all_of(-1, token))
 
     # -- 2. verify ----------------------------------------------------------------------------------------------
 
@@ -173,25 +170,27 @@ class Decoder:
         running, start = self.running, self.clock.mark()
         count = torch.where(running, drafts.count, 0)
         trial = self.read_trial(drafts, running, count)
-        case = self.law.judge(trial)
-        outcome, fallen, p = self.decide(trial, case, count)
+        case, outcome, fallen, place = self.decide(trial, count)
         end = self.clock.mark()
         found, settled = learned(outcome, self.settled, self.reader.unchecked, self.rows)
         assert found is not None
         self.book_settled(settled)
-        self.book(trial, case, found, fallen, p, outcome)
-        first, second, steps = self.drafting
-        self.pace.drafted(self.clock.between(first, second), steps)
+        self.book(trial, case, found, fallen, place, outcome.token)
+        drafting, steps = self.drafting
+        self.pace.drafted(self.clock.between(*drafting), steps)
         self.pace.verified(self.clock.between(start, end), drafts.width + 1)
 
-    def decide(self, trial: Trial, case: Case, count: Tensor) -> tuple[Outcome, Fallen | None, Reading]:
-        """Which drafts stand, the token behind them, and p there; asks nothing of a device that should not be asked."""
-        drafts, running = trial.drafts, trial.running
+    def decide(self, trial: Trial, count: Tensor) -> tuple[Case, Outcome, Fallen | None, Owed]:
+        """Which drafts stand, the token behind them, and what may be owed there; asks nothing of a device that should not be."""
+        drafts, running, case = trial.drafts, trial.running, self.law.judge(trial)
         accepted = self.ask("accept", running).leading(case.ratio)
-        at, same = here(accepted), bool((count == drafts.width).all())
-        falls = accepted < (drafts.width if same else upload(count, self.device))
+        falls = accepted < (drafts.width if bool((count == drafts.width).all()) else upload(count, self.device))
         replaced, ends = among(falls, running), among(~falls, running & ~self.stopped(drafts, count))
-        p, d = trial.base.at(at), case.decided(accepted)
+        p = trial.base.at(here(accepted, drafts.width + 1))
+        d = case.decided(accepted, p.for_rule(self.law.terms.target))
+        alone = d if case.decision is not None and case.decision.alpha.shape[1] > drafts.width else None
+        if self.seen is None:  # nobody looks at d elsewhere any more
+            case = replace(case, decision=None)
         token, keep, origin, fallen = accepted, torch.zeros_like(running), all_of(BASE, count), None
         last = self.law.lazy and (not self.asks or bool(ends.any()))
         if last:
@@ -202,10 +201,11 @@ class Decoder:
             token = torch.where(replaced, new, token) if last else new
             origin = self.law.known.replaced_by(fallen, token)
         outcome = Outcome(drafts.tokens, drafts.chances, case.ratio, case.alpha, accepted, token, keep, origin)
-        return outcome, fallen, p
+        reference = trial.reference and trial.reference.at(here(accepted, drafts.width + 1))
+        return case, outcome, fallen, Owed(ends, p, reference, case.alpha, alone)
 
-    def book(self, trial: Trial, case: Case, found: Outcome, fallen: Fallen | None, p: Reading, there: Outcome) -> None:
-        """Write down what was decided, ``found`` on the CPU and ``there`` where it was, of the rows that have not ended."""
+    def book(self, trial: Trial, case: Case, found: Outcome, fallen: Fallen | None, place: Owed, token: Tensor) -> None:
+        """Write down what was decided of the rows that have not ended; ``token`` is ``found.token`` where the models are."""
         journal, running = self.journal, trial.running & self.running
         drafted = torch.where(running, trial.drafts.count, 0)
         count, stopped = before_stop(journal.is_stop(found.tokens), drafted)
@@ -218,12 +218,12 @@ class Decoder:
         if fallen is not None and fallen.pi is not None:
             journal.score(self.rows, fallen.pi, replaced)
         alpha = found.alpha.gather(1, accepted.unsqueeze(-1)).squeeze(-1)
-        self.write(there.token, self.length, some)
+        self.write(token, self.length, some)
         origin, fell = found.origin.where(replaced, BASE), torch.where(replaced, 0, -1).to(torch.int8)
         journal.emit_one(self.rows, found.token, some, origin, alpha, fell)
         owes = ends & ~found.keep
         if bool(owes.any()):
-            self.owed = Owed(owes, p, trial.reference and trial.reference.at(here(there.accepted)), alpha)
+            self.owed = replace(place, where=owes, alpha=alpha)
         if self.seen is not None:
             terms, last = self.law.terms, found.token.where(some, -1)
             self.seen.append(Round(terms.target, terms.temperature, trial, case, self.rows, accepted, last, owes))
@@ -233,8 +233,7 @@ class Decoder:
         """One pass of the base, and of a reference, over the drafts."""
         place = torch.arange(drafts.width + 1)
         lengths = self.journal.width + self.length.unsqueeze(-1) + place.clamp(max=count.unsqueeze(-1))
-        # After a drafted stop token nothing follows: what stands there is never read.
-        after = self.stopped(drafts, count).unsqueeze(-1) & (place == count.unsqueeze(-1))
+        after = self.stopped(drafts, count).unsqueeze(-1) & (place == count.unsqueeze(-1))  # nothing follows a stop
         places = Places(self.journal, self.rows, lengths, drafts.places(running) & ~after)
         base = self.reader.at_drafts(self.base, running, count, places)
         reference = self.reader.at_drafts(self.reference, running, count, places, False) if self.reference else None
@@ -243,7 +242,7 @@ class Decoder:
     def stand(self, found: Outcome, case: Case, accepted: Tensor) -> None:
         """Emit the drafts that stand; the lanes forget the others."""
         width = found.tokens.shape[1]
-        if case.pi is not None:
+        if case.pi is not None and self.journal.scores is not None:
             for i in range(width):
                 self.journal.score(self.rows, case.pi[:, i], accepted > i)
         kept = torch.ones(len(accepted), width, dtype=torch.int8)

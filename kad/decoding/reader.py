@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from ..decisions import Reading
+from ..laws.drafting import Drafting
 from ..transfers import ordinals, upload
 from .journal import Places
-from .lanes import Lane
+from .lanes import Lane, MappedLane
 from .outcome import Read
 from .sampling import Sampling
 
@@ -27,19 +28,24 @@ class Reader:
         self.sampling, self.device, self.asks = sampling, device, asks
         self.unchecked: list[Read] = []
 
-    def reading(self, name: str, logits: Tensor, places: Places, filtered: bool = True) -> Reading:
-        """The reading of a model's logits ``(B, n, V)``; ``filtered`` as in `Sampling.read`.
+    def check(self, name: str, reading: Reading, places: Places) -> None:
+        """Look for a NaN in a model's reading ``(B, n, V)``; later, where the device should not be asked now.
 
         Raises:
-            ValueError: it is NaN, if that is asked at once.
+            ValueError: there is one.
         """
-        found = self.sampling.read(logits.to(self.device), places, filtered)
-        read = Read(name, found.tempered[..., 0], places.needed)
+        read = Read(name, reading.tempered[..., 0], places.needed)
         if self.asks:
             read.check(read.first.cpu(), places.rows)
         else:
             self.unchecked.append(read)
-        return found
+
+    def at_step(self, lane: Lane | MappedLane, where: Tensor, places: Places, draft: Drafting) -> Reading:
+        """The reading of a draft's next step, ``(B, V)``, of the rows ``where``."""
+        q = self.sampling.read(lane.logits(where, 1).to(self.device), places).at((slice(None), 0))
+        q = draft.keep(q)
+        self.check(lane.name, q.at((slice(None), None)), places)
+        return q
 
     def at_drafts(self, lane: Lane, running: Tensor, count: Tensor, places: Places, filtered: bool = True) -> Reading:
         """The lane's reading at places 0..n of every row's drafts, ``(B, n + 1, V)``."""
@@ -49,4 +55,6 @@ class Reader:
             column = (logits.shape[1] - 1 - count.unsqueeze(-1) + torch.arange(many)).clamp(0, logits.shape[1] - 1)
             every = ordinals(len(count), logits.device).unsqueeze(-1)
             logits = logits[every, upload(column, logits.device)]
-        return self.reading(lane.name, logits, places, filtered)
+        found = self.sampling.read(logits.to(self.device), places, filtered)
+        self.check(lane.name, found, places)
+        return found

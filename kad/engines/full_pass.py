@@ -27,7 +27,7 @@ def full_pass(
     sample: bool = False,
     processors: Sequence[Any] = (),
 ) -> tuple[Reading, Reading, Tensor]:
-    """The base's and the proxy's readings and π after every token from ``start`` on, ``(B, L − start, V)``.
+    """The base's and the proxy's readings and π after every token from ``start`` on, ``(B, L − start, V)``, where the base is.
 
     Args:
         models: "base" and "proxy"; a reference is the target's own.
@@ -43,10 +43,10 @@ def full_pass(
     sizes = {name: output_size(model) for name, model in used.items()}
     size, forbidden = shared_vocabulary(sizes, usable_ids(tokenizer, sizes), stops)
     sampling = Sampling(sample, processors, forbidden, target.placement != "models")
-    found = dict[str, Reading]()
+    found, where = dict[str, Reading](), device_of(used["base"])
     for name, model in used.items():
         with eagerly(is_compiled(model)):
-            logits = model(input_ids=ids.to(device_of(model))).logits[:, start:, :size].to(ids.device)
+            logits = model(input_ids=ids.to(device_of(model))).logits[:, start:, :size].to(where)
         found[name] = sampling.read(logits, filtered=name != "reference")
     base, proxy = found["base"], found["proxy"]
     decision = decide(target, base, proxy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from ..decoding.colour import pieces
 from ..engines import Generations
@@ -45,6 +46,12 @@ def call_engine(job: Job, unit: Unit) -> Generations:
     )  # fmt: skip
 
 
+def rivals(p: Tensor, q: Tensor, pi: Tensor) -> Tensor:
+    """The tokens that one of the distributions ``(n, V)`` finds likeliest, ``(n, RIVALS + 1)``."""
+    largest = torch.maximum(torch.maximum(p, q), pi)
+    return largest.topk(min(RIVALS + 1, largest.shape[-1])).indices
+
+
 def trace_of(job: Job, unit: Unit, row: Line) -> Line:
     """Every token of an answer with α, p, q*, π, and its best rivals: both models read the text once more.
 
@@ -60,11 +67,12 @@ def trace_of(job: Job, unit: Unit, row: Line) -> Line:
         base=configuration.of.kind.base,
     )  # fmt: skip
     p, q, pi = found.base.for_mixture(target)[0], found.proxy.for_mixture(target)[0], found.pi[0]
-    largest = torch.maximum(torch.maximum(p, q), pi)
+    ids = torch.cat([torch.tensor(emitted, device=p.device).unsqueeze(-1), rivals(p, q, pi)], -1)
+    there = torch.stack([x.gather(1, ids) for x in (p, q, pi)], -1).tolist()  # only these numbers leave the device
     tokens = []
-    for i, (id, text) in enumerate(zip(emitted, pieces(tokenizer, emitted), strict=True)):
-        best = [v for v in largest[i].topk(RIVALS + 1).indices.tolist() if v != id][:RIVALS]
-        numbers = {v: [round(float(x[i, v]), DIGITS) for x in (p, q, pi)] for v in [id, *best]}
+    for i, (text, shown, known) in enumerate(zip(pieces(tokenizer, emitted), ids.tolist(), there, strict=True)):
+        id, numbers = shown[0], {v: [round(x, DIGITS) for x in given] for v, given in zip(shown, known, strict=True)}
+        best = [v for v in shown[1:] if v != id][:RIVALS]
         tokens.append(
             {"text": text or tokenizer.decode([id]), "origin": row.get("origins", "t" * len(emitted))[i],
              "alpha": row["alphas"][i] if row.get("alphas") else None,

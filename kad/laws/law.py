@@ -63,7 +63,7 @@ class Law(ABC):
 
     def settle(self, owed: Owed, q: Reading) -> Settlement:
         """A token that was owed, now that q* is known: drawn from π."""
-        decision = self.terms.decision(owed.base, q, owed.where)
+        decision = owed.decision or self.terms.decision(owed.base, q, owed.where)
         pi = self.terms.pi(owed.base, q, owed.reference, decision, owed.where)
         return Settlement(pi, owed.alpha if decision is None else decision.alpha, decision, pi)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ class Drafts:
         count: ``(B,)``, how many of them each row has; on the CPU.
         steps: q* at every step of the draft, each ``(B, V)``; kept apart, because most of them are never read again.
         late: ``(B,)``, 1 for rows whose first draw settled a debt: their place i was drawn at step i + 1. On the CPU.
+        together: the steps beside each other, ``(B, steps, V)``, where they lie so.
     """
 
     tokens: Tensor
@@ -29,6 +31,7 @@ class Drafts:
     count: Tensor
     steps: list[Reading]
     late: Tensor
+    together: Reading | None = None
 
     @property
     def width(self) -> int:
@@ -39,15 +42,13 @@ class Drafts:
         return running.unsqueeze(-1) & (torch.arange(self.width + 1) <= self.count.unsqueeze(-1))
 
     def reading(self) -> Reading:
-        """q* at every place, ``(B, n, V)``; copies."""
-        plain = torch.stack([step.plain for step in self.steps], 1)
-        same = self.steps[0].tempered is self.steps[0].plain
-        tempered = plain if same else torch.stack([step.tempered for step in self.steps], 1)
+        """q* at every place, ``(B, n, V)``; copies, unless the steps lie so and no row is late."""
+        whole = self.together or stacked(self.steps)
         if not bool(self.late.any()) and len(self.steps) == self.width:
-            return Reading(plain, tempered)
+            return whole
         column = (self.late.unsqueeze(-1) + torch.arange(self.width)).clamp(max=len(self.steps) - 1)
-        every = ordinals(len(self.count), plain.device).unsqueeze(-1)
-        return Reading(plain, tempered).at((every, upload(column, plain.device)))
+        every = ordinals(len(self.count), whole.plain.device).unsqueeze(-1)
+        return whole.at((every, upload(column, whole.plain.device)))
 
     def at(self, place: Tensor) -> Reading:
         """q* at one place per row, ``(B, V)``; ``place (B,)`` where the tokens are."""
@@ -55,30 +56,27 @@ class Drafts:
             step = (place + self.late).clamp(max=len(self.steps) - 1)
             if bool((step == step[0]).all()):
                 return self.steps[int(step[0])]
-        return self.steps[0] if len(self.steps) == 1 else self.reading().at(here(place))
+        if len(self.steps) == 1:
+            return self.steps[0]
+        if bool(self.late.any()):
+            place = (place + upload(self.late, place.device)).clamp(max=len(self.steps) - 1)
+        return (self.together or stacked(self.steps)).at(here(place, len(self.steps)))
 
 
-def here(place: Tensor) -> tuple[Any, Any]:
-    """The index of one place per row ``(B,)`` of ``(B, n, ...)``; on a CPU a view where all are the same."""
+def stacked(steps: Sequence[Reading]) -> Reading:
+    """Steps ``(B, V)`` beside each other, ``(B, steps, V)``; copies."""
+    plain = torch.stack([step.plain for step in steps], 1)
+    same = steps[0].tempered is steps[0].plain
+    return Reading(plain, plain if same else torch.stack([step.tempered for step in steps], 1))
+
+
+def here(place: Tensor, places: int) -> tuple[Any, Any]:
+    """The index of one place per row ``(B,)`` of ``(B, places, ...)``; a view where all are known to be the same."""
+    if places == 1:
+        return slice(None), 0
     if place.device.type == "cpu" and bool((place == place[0]).all()):
         return slice(None), int(place[0])
     return ordinals(len(place), place.device), place
-
-
-def align(steps: list[tuple[Tensor, Tensor, Tensor, Reading]], count: Tensor, device: torch.device) -> Drafts:
-    """Collect steps ``(token, q* of it, drafted, reading)``; rows whose first draw settled a debt start one step late."""
-    n = int(count.max())
-    if n == 0:
-        empty = torch.zeros(len(count), 0, dtype=torch.long, device=device)
-        return Drafts(empty, empty.float(), count, [], torch.zeros_like(count))
-    late = (~steps[0][2] & (count > 0)).long()
-    if bool((late >= (count > 0)).all()):  # nobody's first draw was a draft
-        steps, late = steps[1:], torch.zeros_like(late)
-    tokens, chances = torch.stack([step[0] for step in steps], 1), torch.stack([step[1] for step in steps], 1)
-    if bool(late.any()) or len(steps) != n:
-        column = upload((late.unsqueeze(-1) + torch.arange(n)).clamp(max=len(steps) - 1), device)
-        tokens, chances = tokens.gather(1, column), chances.gather(1, column)
-    return Drafts(tokens, chances, count, [step[3] for step in steps], late)
 
 
 @dataclass(frozen=True)
@@ -118,12 +116,16 @@ class Case:
     decision: Decision | None
     pi: Tensor | None = None
 
-    def decided(self, place: Tensor) -> Decision | None:
-        """d at one place per row; where q* is needed to know it there is none behind the drafts, and any serves."""
+    def decided(self, place: Tensor, rule: Tensor) -> Decision | None:
+        """d at one place per row, where the rule read ``rule (B, V)``; None if it is not known yet.
+
+        Where q* is needed to know it there is none behind the drafts; rows that are there get another, of no use.
+        """
         if self.decision is None or not self.decision.alpha.shape[1]:
             return None
         places = self.decision.alpha.shape[1]
-        return self.decision.at(here(place if places > self.ratio.shape[1] else place.clamp(max=places - 1)))
+        at = here(place if places > self.ratio.shape[1] else place.clamp(max=places - 1), places)
+        return self.decision.at(at, rule)
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Fallen:
 def falls_at(trial: Trial, case: Case, base: Reading, decision: Decision | None, accepted: Tensor) -> Fallen:
     """The place of every row's first draft that falls, where p and d have been read; of no use to rows without one."""
     before_last = accepted.clamp(max=trial.drafts.width - 1)
-    pi = None if case.pi is None else case.pi[here(before_last)]
+    pi = None if case.pi is None else case.pi[here(before_last, trial.drafts.width)]
     return Fallen(base, trial.drafts.at(before_last), decision, pi)
 
 
@@ -168,15 +170,18 @@ class Owed:
         where: ``(B,)``, the rows; on the CPU.
         base, reference: the readings there, ``(B, V)``.
         alpha: ``(B,)``, the deferred mass, NaN where it needs q* too; on the CPU.
+        decision: d there, where p alone decides.
     """
 
     where: Tensor
     base: Reading
     reference: Reading | None
     alpha: Tensor
+    decision: Decision | None = None
 
     def select(self, index: Tensor) -> Owed:
         """Keep only these rows."""
         at = upload(index, self.base.plain.device)
         reference = self.reference.at(at) if self.reference is not None else None
-        return Owed(self.where[index], self.base.at(at), reference, self.alpha[index])
+        decision = self.decision.at(at) if self.decision is not None else None
+        return Owed(self.where[index], self.base.at(at), reference, self.alpha[index], decision)

@@ -101,6 +101,14 @@ def test_what_a_request_cannot_name(asked: Any, sentence: str) -> None:
         check_request(params, {}, "models")
 
 
+def test_a_method_under_another_name_is_not_left_out_in_silence() -> None:
+    params = SimpleNamespace(extra_args={"target": "dual:0.3"}, temperature=1.0, prompt_logprobs=None)
+    with pytest.raises(ValueError, match=r"names its method as kad, as in \{'kad': 'dual:0.3'\}; got 'target'"):
+        check_request(params, {}, "models")
+    params.extra_args = {"kv_transfer_params": {"do_remote_decode": True}, "note": "dual use"}  # somebody else's
+    check_request(params, {}, "models")
+
+
 def test_settings_of_requests() -> None:
     params = SimpleNamespace(extra_args={"kad": "dual:0.3"}, temperature=0.7, prompt_logprobs=None)
     check_request(params, {}, "models")

@@ -59,10 +59,12 @@ class Ledger:
         outside, inside: launches outside and inside the models' passes, by line and operation.
         up, down: bytes to the device and back, models' own included.
         live, peak: bytes of the tensors on the device now, and at most since `mark`.
+        at_peak: the line that reached the peak.
     """
 
     def __init__(self) -> None:
         self.live = self.peak = self.marked = 0
+        self.at_peak = ""
         self.storages: dict[int, list[int]] = {}
         self.clear()
 
@@ -94,7 +96,8 @@ class Ledger:
         entry = self.storages.setdefault(storage._cdata, [0, storage.nbytes()])
         if not entry[0]:
             self.live += entry[1]
-            self.peak = max(self.peak, self.live)
+            if self.live > self.peak:
+                self.peak, self.at_peak = self.live, place().line
         entry[0] += 1
         weakref.finalize(wrapper, self.drop, storage._cdata)
 

@@ -60,6 +60,7 @@ class Cost:
         launches: outside the models.
         down: bytes to the host, per row.
         peak: device memory above what was there before, in units of rows · (γ + 1) · V · 4 bytes; of the dearest round.
+        at_peak: the line that reached it.
         lines: waits and launches, by line.
     """
 
@@ -67,12 +68,13 @@ class Cost:
     launches: float
     down: float
     peak: float
+    at_peak: str
     lines: dict[str, float]
 
 
 def cost(gpu: Simulated, base: Any, proxy: Any, target: kad.Target, *, rows: int, window: int, **options: Any) -> Cost:
     """Decode, and count."""
-    ledger, seen, whole = gpu.ledger, list[tuple[int, int, int, int]](), Decoder.round
+    ledger, seen, whole = gpu.ledger, list[tuple[int, int, int, int, str]](), Decoder.round
     lines: dict[str, float] = {}
 
     def counted(self: Decoder) -> None:
@@ -80,7 +82,7 @@ def cost(gpu: Simulated, base: Any, proxy: Any, target: kad.Target, *, rows: int
         ledger.mark()
         whole(self)
         waits, launches = ledger.waits.total(), ledger.outside.total()
-        seen.append((waits, launches, ledger.down, ledger.above))
+        seen.append((waits, launches, ledger.down, ledger.above, ledger.at_peak))
         if len(seen) > 1:
             for counter in (ledger.waits, ledger.outside):
                 for (line, why), n in counter.items():
@@ -94,4 +96,5 @@ def cost(gpu: Simulated, base: Any, proxy: Any, target: kad.Target, *, rows: int
     waits, launches, down = (sum(x) / len(middle) for x in list(zip(*middle, strict=True))[:3])
     unit = rows * (window + 1) * base.config.vocab_size * 4
     by_line = {line: n / (len(seen) - 1) for line, n in lines.items()}
-    return Cost(waits, launches, down / rows, max(x[3] for x in middle) / unit, by_line)
+    peak, at_peak = max((x[3], x[4]) for x in middle)
+    return Cost(waits, launches, down / rows, peak / unit, at_peak, by_line)

@@ -158,6 +158,7 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "no number": (named("dual:nan"), 400, "finite number"),
     "a parameter outside its range": (named("dual:7"), 400, "must lie in"),
     "a parameter where there is none": (named("p:0.3"), 400, "no parameter"),
+    "a method under another name": ({"extra_body": {"vllm_xargs": {"target": "dual:0.3"}}}, 400, "names its method as kad"),
     "a model that is not held": (named("p*"), 400, "kad names one of the methods"),
     "the prompt's log-probabilities at a temperature": ({"temperature": 0.5, "echo": True, "logprobs": 1}, 400, "temperature 1 or 0"),
 }  # fmt: skip

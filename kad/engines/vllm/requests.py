@@ -72,6 +72,9 @@ def check_request(params: Any, kad: dict[str, Any], placement: Placement) -> Non
         if not isinstance(extra[PARAMETER], str):
             raise ValueError(f"kad names a method in words, such as dual:0.4; got {extra[PARAMETER]!r}.")
         shipped(extra[PARAMETER], placement, kad.get("reference"))
+    for key, value in extra.items():
+        if key != PARAMETER and isinstance(value, str) and value.partition(":")[0] in SERVED:
+            raise ValueError(f"a request names its method as {PARAMETER}, as in {{'kad': {value!r}}}; got {key!r}.")
     if params.temperature >= GREEDY:
         check_temperature(params.temperature)
         if params.prompt_logprobs is not None and params.temperature != 1:

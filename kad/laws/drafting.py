@@ -1,0 +1,68 @@
+"""A draft as it grows: the proxy's tokens with the readings that they were drawn from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..decisions import Reading
+from ..transfers import upload
+from .trial import Drafts
+
+
+class Drafting:
+    """Collects the steps of a draft.
+
+    Args:
+        most: steps that there can be at most.
+        beside: put the readings beside each other as they come, so that they need not be copied to be looked at together, which on
+            a CPU most never are.
+    """
+
+    def __init__(self, most: int, beside: bool) -> None:
+        self.most, self.beside = most, beside
+        self.shelves: list[
+            Tensor
+        ] = []  # (most, B, V) each: of the plain readings, and of the tempered ones if they differ
+        self.tokens, self.chances, self.drafted, self.steps = (
+            list[Tensor](),
+            list[Tensor](),
+            list[Tensor](),
+            list[Reading](),
+        )
+
+    def keep(self, q: Reading) -> Reading:
+        """The next step's reading ``(B, V)``, where it will lie."""
+        if self.beside:
+            step, given = len(self.steps), [q.plain] if q.tempered is q.plain else [q.plain, q.tempered]
+            self.shelves = self.shelves or [x.new_empty(self.most, *x.shape) for x in given]
+            kept = [shelf[step].copy_(x) for shelf, x in zip(self.shelves, given, strict=True)]
+            q = Reading(kept[0], kept[-1])
+        self.steps.append(q)
+        return q
+
+    def add(self, token: Tensor, drafted: Tensor) -> Tensor:
+        """The token drawn from that reading, and the rows for which it is a draft; the others' settles a debt. q* of it."""
+        chance = self.steps[-1].tempered.gather(1, token.unsqueeze(-1)).squeeze(-1)
+        self.tokens.append(token)
+        self.chances.append(chance)
+        self.drafted.append(drafted)
+        return chance
+
+    def drafts(self, count: Tensor, device: torch.device) -> Drafts:
+        """What each row has drafted, ``count (B,)`` tokens; rows whose first draw settled a debt start one step late."""
+        n, late = int(count.max()), torch.zeros_like(count)
+        if n == 0:
+            empty = torch.zeros(len(count), 0, dtype=torch.long, device=device)
+            return Drafts(empty, empty.float(), count, [], late)
+        late = (~self.drafted[0] & (count > 0)).long()
+        first = int((late >= (count > 0)).all())  # 1 where nobody's first draw was a draft
+        late = late - first if first else late
+        steps = self.steps[first:]
+        tokens, chances = torch.stack(self.tokens[first:], 1), torch.stack(self.chances[first:], 1)
+        if bool((late > 0).any()) or len(steps) != n:
+            column = upload((late.unsqueeze(-1) + torch.arange(n)).clamp(max=len(steps) - 1), device)
+            tokens, chances = tokens.gather(1, column), chances.gather(1, column)
+        shelves = [shelf[first : first + len(steps)].transpose(0, 1) for shelf in self.shelves]
+        together = Reading(shelves[0], shelves[-1]) if shelves else None
+        return Drafts(tokens, chances, count, steps, late.clamp_min(0), together)
