@@ -88,9 +88,9 @@ class Journal:
         token, origin, alpha, accepted = columns
         self.emit(rows, token, where.long(), origin, alpha, accepted)
 
-    def score(self, rows: Tensor, pi: Tensor, where: Tensor) -> None:
+    def score(self, rows: Tensor, pi: Tensor | None, where: Tensor) -> None:
         """Keep log π ``(len(rows), V)`` of the next token of ``rows[where]``, if scores are kept."""
-        if self.scores is not None:
+        if self.scores is not None and pi is not None:
             for i in where.nonzero().flatten().tolist():
                 self.scores[int(rows[i])].append(pi[i].log())
 

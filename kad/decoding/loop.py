@@ -146,8 +146,7 @@ class Decoder:
             weights = torch.where(upload(owed.where, self.device).unsqueeze(-1), weights, q.tempered)
         token = self.chance.pick(weights)
         origin = self.law.known.settled_by(owed, q, found, token)
-        if found.pi is not None:
-            self.journal.score(self.rows, found.pi, where)
+        self.journal.score(self.rows, found.pi, where)
         self.write(token, self.length, where)
         self.settled, self.ahead = Settled(where, token, origin, found.alpha), where.long()
         if self.asks:
@@ -158,10 +157,10 @@ class Decoder:
         """Count the tokens that had been owed, once the host knows them."""
         self.settled, self.ahead, self.reader.unchecked = None, torch.zeros_like(self.rows), []
         if settled is not None:
-            token, where = settled.token, settled.where
+            where, accepted = settled.where, all_of(-1, settled.token)
             if self.seen is not None:
-                self.seen[-1].settle(self.rows[where], token[where])
-            self.journal.emit_one(self.rows, token, where, settled.origin, settled.alpha, all_of(-1, token))
+                self.seen[-1].settle(self.rows[where], settled.token[where])
+            self.journal.emit_one(self.rows, settled.token, where, settled.origin, settled.alpha, accepted)
 
     # -- 2. verify ----------------------------------------------------------------------------------------------
 
@@ -187,15 +186,16 @@ class Decoder:
         falls = accepted < (drafts.width if bool((count == drafts.width).all()) else upload(count, self.device))
         replaced, ends = among(falls, running), among(~falls, running & ~self.stopped(drafts, count))
         p = trial.base.at(here(accepted, drafts.width + 1))
-        d = case.decided(accepted, p.for_rule(self.law.terms.target))
+        last = self.law.lazy and (not self.asks or bool(ends.any()))
+        fell = drafts.width > 0 and (not self.asks or bool(replaced.any()))
+        d = case.decided(accepted, p.for_rule(self.law.terms.target)) if last or fell else None
         alone = d if case.decision is not None and case.decision.alpha.shape[1] > drafts.width else None
         if self.seen is None:  # nobody looks at d elsewhere any more
             case = replace(case, decision=None)
         token, keep, origin, fallen = accepted, torch.zeros_like(running), all_of(BASE, count), None
-        last = self.law.lazy and (not self.asks or bool(ends.any()))
         if last:
             token, keep = self.law.known.last(p, d, ends, self.ask)
-        if drafts.width and (not self.asks or bool(replaced.any())):
+        if fell:
             fallen = falls_at(trial, case, p, d, accepted)
             new = self.law.known.replacement(fallen).pick(self.ask("replace", replaced).pick)
             token = torch.where(replaced, new, token) if last else new
@@ -215,8 +215,7 @@ class Decoder:
         replaced, ends = running & (accepted < count), running & (accepted == count) & ~stopped
         some = replaced | (ends & found.keep)
         self.stand(found, case, accepted)
-        if fallen is not None and fallen.pi is not None:
-            journal.score(self.rows, fallen.pi, replaced)
+        journal.score(self.rows, fallen and fallen.pi, replaced)
         alpha = found.alpha.gather(1, accepted.unsqueeze(-1)).squeeze(-1)
         self.write(token, self.length, some)
         origin, fell = found.origin.where(replaced, BASE), torch.where(replaced, 0, -1).to(torch.int8)
@@ -241,11 +240,10 @@ class Decoder:
 
     def stand(self, found: Outcome, case: Case, accepted: Tensor) -> None:
         """Emit the drafts that stand; the lanes forget the others."""
-        width = found.tokens.shape[1]
         if case.pi is not None and self.journal.scores is not None:
-            for i in range(width):
+            for i in range(case.pi.shape[1]):
                 self.journal.score(self.rows, case.pi[:, i], accepted > i)
-        kept = torch.ones(len(accepted), width, dtype=torch.int8)
+        kept = torch.ones_like(found.tokens, dtype=torch.int8)
         self.journal.emit(self.rows, found.tokens, accepted, kept * PROXY, found.alpha, kept)
         for lane in self.lanes:
             lane.truncate(self.journal.length[self.rows])
@@ -271,12 +269,14 @@ class Decoder:
     @property
     def length(self) -> Tensor:
         """How many tokens of each row's continuation there are."""
-        return self.journal.length[self.rows] + self.ahead
+        length = self.journal.length[self.rows]
+        return length if self.settled is None else length + self.ahead
 
     @property
     def running(self) -> Tensor:
         """The rows that have not ended, as far as that is known."""
-        return ~self.journal.done[self.rows] & (self.length < self.journal.limit)
+        running = ~self.journal.done[self.rows]
+        return running if self.settled is None else running & (self.length < self.journal.limit)
 
     def compact(self) -> None:
         """Drop finished rows from the lanes once they are half of what is computed.

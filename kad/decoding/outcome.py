@@ -94,6 +94,8 @@ def before_stop(stop: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
     ``stop (B, n)`` says which are stop tokens, of which the first ``count (B,)`` count. Nothing follows a stop token, so what was
     drafted behind one never was.
     """
+    if not bool(stop.any()):
+        return count, torch.zeros_like(count, dtype=torch.bool)
     real = stop & (torch.arange(stop.shape[1]) < count.unsqueeze(-1))
     some = real.any(-1)
-    return (torch.where(some, real.int().argmax(-1) + 1, count), some) if stop.shape[1] else (count, some)
+    return torch.where(some, real.int().argmax(-1) + 1, count), some
