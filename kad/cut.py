@@ -78,4 +78,5 @@ class Cut:
     def equal_before(self, mass: Tensor) -> Tensor:
         """Tokens as heavy as the critical one that go before it, ``(*batch, V)``; of a cut with an axis for them."""
         assert self.critical is not None, "a cut with ties has a critical token"
-        return (mass == self.value) & (torch.arange(mass.shape[-1], device=mass.device) < self.critical)
+        ids = torch.arange(mass.shape[-1], dtype=torch.int32, device=mass.device)
+        return (mass == self.value) & (ids < self.critical)

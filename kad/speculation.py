@@ -17,7 +17,7 @@ def residual(pi: Tensor, q: Tensor) -> Tensor:
     """(π − q)₊, unnormalised, ``(B, V)``; π itself where that is numerically zero."""
     rest = (pi - q).clamp_min_(0)
     nothing = rest.sum(-1, keepdim=True) <= 16 * torch.finfo(pi.dtype).eps
-    return torch.where(nothing, pi, rest)
+    return torch.where(nothing, pi, rest, out=rest)
 
 
 def certain(kept: Tensor, alpha: Tensor) -> Tensor:
@@ -29,5 +29,6 @@ def certain(kept: Tensor, alpha: Tensor) -> Tensor:
         return torch.ones_like(alpha, dtype=torch.bool)
     at = mode(kept).unsqueeze(-1)
     first = kept.gather(-1, at).squeeze(-1)
-    second = kept.scatter(-1, at, 0.0).amax(-1)
+    second = kept.scatter_(-1, at, 0.0).amax(-1)
+    kept.scatter_(-1, at, first.unsqueeze(-1))  # as it was: a copy would take as much memory as all that is kept
     return (alpha == 0) | ((first > alpha) & (first > second + alpha))

@@ -99,7 +99,7 @@ def prefix_by_sorting(loss: Tensor, mass: Tensor, budget: float | Tensor) -> Pre
     order, size = descending(loss), mass.shape[-1]
     count, before = longest_prefix(mass.gather(-1, order), budget)
     critical = torch.where(count < size, order.gather(-1, count.clamp(max=size - 1)), size)
-    inside = torch.arange(size, device=mass.device) < count
+    inside = torch.arange(size, dtype=torch.int32, device=mass.device) < count
     return Prefix(torch.zeros_like(inside).scatter(-1, order, inside), critical, budget - before)
 
 

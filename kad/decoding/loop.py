@@ -129,9 +129,8 @@ class Decoder:
             count = count + drafted
             if self.asks:  # nothing follows a stop token
                 draws = torch.where(journal.is_stop(token) & drafted, step + 1, draws)
-            qx = steps.add(token, drafted)
-            further = (draws > step + 1) & self.running
-            if not bool(further.any()) or not self.pace.more(qx, drafted, further):
+            qx, further = steps.add(token, drafted), (draws > step + 1) & self.running
+            if not (bool(further.any()) and self.pace.more(qx, drafted, further)):
                 break
         self.owed = None
         self.drafting = (start, self.clock.mark()), len(steps.steps)
@@ -185,13 +184,14 @@ class Decoder:
         accepted = self.ask("accept", running).leading(case.ratio)
         falls = accepted < (drafts.width if bool((count == drafts.width).all()) else upload(count, self.device))
         replaced, ends = among(falls, running), among(~falls, running & ~self.stopped(drafts, count))
-        p = trial.base.at(here(accepted, drafts.width + 1))
         last = self.law.lazy and (not self.asks or bool(ends.any()))
         fell = drafts.width > 0 and (not self.asks or bool(replaced.any()))
-        d = case.decided(accepted, p.for_rule(self.law.terms.target)) if last or fell else None
-        alone = d if case.decision is not None and case.decision.alpha.shape[1] > drafts.width else None
+        d = case.decided(accepted) if last or fell or not self.asks else None
+        alone = case.decision is not None and case.decision.alpha.shape[1] > drafts.width
         if self.seen is None:  # nobody looks at d elsewhere any more
             case = replace(case, decision=None)
+        p = trial.base.at(here(accepted, drafts.width + 1))
+        d = d and replace(d, rule=p.for_rule(self.law.terms.target))
         token, keep, origin, fallen = accepted, torch.zeros_like(running), all_of(BASE, count), None
         if last:
             token, keep = self.law.known.last(p, d, ends, self.ask)
@@ -202,7 +202,7 @@ class Decoder:
             origin = self.law.known.replaced_by(fallen, token)
         outcome = Outcome(drafts.tokens, drafts.chances, case.ratio, case.alpha, accepted, token, keep, origin)
         reference = trial.reference and trial.reference.at(here(accepted, drafts.width + 1))
-        return case, outcome, fallen, Owed(ends, p, reference, case.alpha, alone)
+        return case, outcome, fallen, Owed(ends, p, reference, case.alpha, d if alone else None)
 
     def book(self, trial: Trial, case: Case, found: Outcome, fallen: Fallen | None, place: Owed, token: Tensor) -> None:
         """Write down what was decided of the rows that have not ended; ``token`` is ``found.token`` where the models are."""
@@ -215,7 +215,7 @@ class Decoder:
         replaced, ends = running & (accepted < count), running & (accepted == count) & ~stopped
         some = replaced | (ends & found.keep)
         self.stand(found, case, accepted)
-        journal.score(self.rows, fallen and fallen.pi, replaced)
+        journal.score(self.rows, None if fallen is None else fallen.pi, replaced)
         alpha = found.alpha.gather(1, accepted.unsqueeze(-1)).squeeze(-1)
         self.write(token, self.length, some)
         origin, fell = found.origin.where(replaced, BASE), torch.where(replaced, 0, -1).to(torch.int8)

@@ -116,8 +116,8 @@ class Case:
     decision: Decision | None
     pi: Tensor | None = None
 
-    def decided(self, place: Tensor, rule: Tensor) -> Decision | None:
-        """d at one place per row, where the rule read ``rule (B, V)``; None if it is not known yet.
+    def decided(self, place: Tensor) -> Decision | None:
+        """d at one place per row, without the masses that the rule read; None if it is not known yet.
 
         Where q* is needed to know it there is none behind the drafts; rows that are there get another, of no use.
         """
@@ -125,7 +125,7 @@ class Case:
             return None
         places = self.decision.alpha.shape[1]
         at = here(place if places > self.ratio.shape[1] else place.clamp(max=places - 1), places)
-        return self.decision.at(at, rule)
+        return self.decision.at(at, self.ratio.new_empty(0))
 
 
 @dataclass(frozen=True)
