@@ -129,6 +129,19 @@ def test_processors_and_scores(models: list[Any], options: dict[str, Any]) -> No
     assert found.tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("name", ["dual", "primal", "fractional", "bet fractional", "reward"])
+@pytest.mark.parametrize("sample", [True, False])
+def test_where_torch_is_told_to_be_deterministic(models: list[Any], name: str, sample: bool) -> None:
+    expected = text(models, name, "models", 3, sample)
+    torch.use_deterministic_algorithms(True)
+    try:
+        with Simulated() as gpu:
+            found = text(placed(models, ("cuda:0",) * 3, gpu), name, "models", 3, sample)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert found.tolist() == expected.tolist()
+
+
 def test_a_nan_is_said_with_its_row(models: list[Any]) -> None:
     with Simulated() as gpu:
         broken = placed(models, ("cuda:0",) * 3, gpu)
