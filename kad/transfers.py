@@ -68,14 +68,14 @@ class Stopwatch:
     """Seconds between marks, on the device's own clock where it has one: to begin work on a GPU takes no time at all."""
 
     def __init__(self, device: torch.device) -> None:
-        self.on_device = device.type == "cuda"
+        self.device = device
 
     def mark(self) -> float | torch.cuda.Event:
         """Now, in the order of what the device was told."""
-        if not self.on_device:
+        if self.device.type != "cuda":
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        event.record()
+        event.record(torch.cuda.current_stream(self.device))
         return event
 
     def between(self, first: float | torch.cuda.Event, second: float | torch.cuda.Event) -> float:

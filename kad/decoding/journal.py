@@ -60,7 +60,8 @@ class Journal:
         """Put tokens at continuation places ``at`` of ``rows[where]``; they do not count before they are emitted."""
         device = self.text.device
         here, column = upload(torch.stack([rows, self.width + at])[:, where], device)
-        self.text[here, column] = token.to(device)[upload(where, device)]
+        told = token.to(device)
+        self.text[here, column] = told if bool(where.all()) else told[upload(where.nonzero().squeeze(-1), device)]
 
     def emit(
         self, rows: Tensor, tokens: Tensor, count: Tensor, origins: Tensor, alphas: Tensor, accepts: Tensor

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -46,7 +47,7 @@ class OnDevice(torch.Tensor):
 
     @staticmethod
     def __new__(cls, numbers: torch.Tensor, where: torch.device) -> OnDevice:
-        made: OnDevice = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        made: OnDevice = torch.Tensor._make_wrapper_subclass(
             cls, numbers.shape, strides=numbers.stride(), storage_offset=numbers.storage_offset(), dtype=numbers.dtype,
             layout=numbers.layout, device=where, requires_grad=False,
         )  # fmt: skip
@@ -75,13 +76,13 @@ class Generator(torch.Generator):
     """A generator that says where it lives."""
 
     def __new__(cls, device: Any = "cpu") -> Generator:
-        return super().__new__(cls, "cpu")  # type: ignore[no-any-return]
+        return super().__new__(cls, "cpu")
 
     def __init__(self, device: Any = "cpu") -> None:
         self.lives = indexed(torch.device(device))
 
     @property
-    def device(self) -> torch.device:  # type: ignore[override]
+    def device(self) -> torch.device:
         return self.lives
 
 
@@ -91,7 +92,7 @@ class Event:
     def __init__(self, enable_timing: bool = False) -> None:
         self.seconds = float("nan")
 
-    def record(self) -> None:
+    def record(self, stream: object = None) -> None:
         self.seconds = time.perf_counter()
 
     def elapsed_time(self, later: Event) -> float:
@@ -132,7 +133,7 @@ class Simulated(TorchDispatchMode):
     def __enter__(self) -> Simulated:
         if not self.depth:
             Simulated.current = self
-            self.replaced = replaced(self)
+            self.replaced = replaced()
             self.replaced.__enter__()
         self.depth += 1
         super().__enter__()
@@ -154,7 +155,7 @@ class Simulated(TorchDispatchMode):
                 moved[id(x)] = self.wrap(x.detach(), to)
                 if isinstance(x, torch.nn.Parameter):
                     moved[id(x)] = torch.nn.Parameter(moved[id(x)], requires_grad=False)
-            return moved[id(x)]  # type: ignore[no-any-return]
+            return moved[id(x)]
 
         with self:
             for module in model.modules():
@@ -260,23 +261,26 @@ def is_view(func: Any) -> bool:
 
 
 @contextmanager
-def replaced(device: Simulated) -> Iterator[None]:
+def replaced() -> Iterator[None]:
     """What torch would otherwise ask of a driver."""
-    kept = (torch.cuda._lazy_init, torch.Generator, torch.compile, torch.rand, torch.cuda.Event)
-    lifts = torch._C._only_lift_cpu_tensors()  # type: ignore[attr-defined]
+    made, lifts = torch.rand, torch._C._only_lift_cpu_tensors()
 
     def rand(*shape: Any, generator: Any = None, device: Any = None, **options: Any) -> Any:
         to = CPU if device is None else torch.device(device)  # the dispatcher strips a generator of its class
         if generator is not None and generator.device.type != to.type:
             raise Mixup(f"rand: a generator on {generator.device}, numbers on {to}")
-        return kept[3](*shape, generator=generator, device=device, **options)
+        return made(*shape, generator=generator, device=device, **options)
 
-    torch.cuda._lazy_init, torch.Generator, torch.rand = (lambda: None), Generator, rand  # type: ignore[misc, assignment]
-    torch.cuda.Event = Event
-    torch.compile = lambda f=None, **options: f if f is not None else (lambda g: g)  # type: ignore[assignment]
+    def uncompiled(function: Any = None, **options: Any) -> Any:
+        return function if function is not None else uncompiled
+
+    driver = {"_lazy_init": lambda: None, "Event": Event, "current_stream": lambda device=None: None}
     torch._C._set_only_lift_cpu_tensors(True)  # else torch.tensor(..., device="cuda") passes the mode by
     try:
-        yield
+        with (
+            mock.patch.multiple(torch, Generator=Generator, rand=rand, compile=uncompiled),
+            mock.patch.multiple(torch.cuda, **driver),
+        ):
+            yield
     finally:
-        torch.cuda._lazy_init, torch.Generator, torch.compile, torch.rand, torch.cuda.Event = kept  # type: ignore[misc, assignment]
         torch._C._set_only_lift_cpu_tensors(lifts)
