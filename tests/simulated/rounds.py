@@ -90,7 +90,7 @@ def cost(gpu: Simulated, base: Any, proxy: Any, target: kad.Target, *, rows: int
 
     with gpu, mock.patch.object(Decoder, "round", counted):
         ids, mask = prompts(rows, base.config.vocab_size)
-        named = {"target": target, "window": window, "max_new_tokens": 5 * (window + 1)} | options
+        named = {"target": target, "window": window, "max_new_tokens": 4 * (window + 1)} | options
         kad.generate(base, proxy, input_ids=ids, attention_mask=mask, **named)
     middle = seen[1:-1]
     waits, launches, down = (sum(x) / len(middle) for x in list(zip(*middle, strict=True))[:3])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from typing import Any
 
 import pytest
@@ -54,12 +56,15 @@ def measured(models: Models, target: kad.Target, rows: int, window: int, sample:
     return cost(gpu, base, proxy, target, rows=rows, window=window, **drawn)
 
 
-@SAMPLED
-@pytest.mark.parametrize(("rows", "window"), [(1, 0), (1, 3), (1, 7), (16, 3), (16, 7)])
-@pytest.mark.parametrize("name", WAITS)
+# Every target with few rows; with many, which take long, every target in one mode. In `make test-long` all.
+FEW = list(itertools.product(WAITS, [1], [0, 3, 7], [True, False]))
+MANY = list(itertools.product(WAITS, [16], [3, 7], [True, False]))
+SOME = [("dual", 16, 7, True), ("bet", 16, 3, False), ("primal", 16, 3, False), ("fractional", 16, 3, True)]
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+
+
+@pytest.mark.parametrize(("name", "rows", "window", "sample"), FEW + (MANY if LONG else SOME))
 def test_waits_bytes_and_memory_of_a_round(models: Models, name: str, rows: int, window: int, sample: bool) -> None:
-    if rows > 1 and sample == (name in ("dual", "fractional")):
-        pytest.skip("of many rows every target is measured in one mode")
     found = measured(models, TARGETS[name], rows, window, sample)
     assert found.waits <= WAITS[name], found.lines
     assert found.down <= DOWN
