@@ -125,8 +125,7 @@ class HuggingFaceModel(Model):
         ``everything``: all of the slots in use are the rows' own, before or at their one position.
         """
         if everything and self.window is None:
-            mask = self.visible[:used].expand(len(positions), 1, 1, used)
-            return mask
+            return self.visible[:used].expand(len(positions), 1, 1, used)
         slot = self.slots[:used]
         query = positions[:, None, :, None]
         causal = slot <= query

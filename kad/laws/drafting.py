@@ -21,15 +21,10 @@ class Drafting:
 
     def __init__(self, most: int, beside: bool) -> None:
         self.most, self.beside = most, beside
-        self.shelves: list[
-            Tensor
-        ] = []  # (most, B, V) each: of the plain readings, and of the tempered ones if they differ
-        self.tokens, self.chances, self.drafted, self.steps = (
-            list[Tensor](),
-            list[Tensor](),
-            list[Tensor](),
-            list[Reading](),
-        )
+        # (most, B, V) each: of the plain readings, and of the tempered ones if they differ.
+        self.shelves: list[Tensor] = []
+        self.steps = list[Reading]()
+        self.tokens, self.chances, self.drafted = (list[Tensor]() for _ in range(3))
 
     def keep(self, q: Reading) -> Reading:
         """The next step's reading ``(B, V)``, where it will lie."""
@@ -57,12 +52,11 @@ class Drafting:
             return Drafts(empty, empty.float(), count, [], late)
         late = (~self.drafted[0] & (count > 0)).long()
         first = int((late >= (count > 0)).all())  # 1 where nobody's first draw was a draft
-        late = late - first if first else late
-        steps = self.steps[first:]
+        late, steps = (late - first).clamp_min(0), self.steps[first:]
         tokens, chances = torch.stack(self.tokens[first:], 1), torch.stack(self.chances[first:], 1)
-        if bool((late > 0).any()) or len(steps) != n:
+        if bool(late.any()) or len(steps) != n:
             column = upload((late.unsqueeze(-1) + torch.arange(n)).clamp(max=len(steps) - 1), device)
             tokens, chances = tokens.gather(1, column), chances.gather(1, column)
         shelves = [shelf[first : first + len(steps)].transpose(0, 1) for shelf in self.shelves]
         together = Reading(shelves[0], shelves[-1]) if shelves else None
-        return Drafts(tokens, chances, count, steps, late.clamp_min(0), together)
+        return Drafts(tokens, chances, count, steps, late, together)
