@@ -71,8 +71,9 @@ def test_waits_bytes_and_memory_of_a_round(models: Models, name: str, rows: int,
     assert found.peak <= PEAK, found.at_peak
 
 
-@SAMPLED
-@pytest.mark.parametrize("window", [0, 3])
+@pytest.mark.parametrize(
+    ("window", "sample"), itertools.product([0, 3], [True, False]) if LONG else [(0, False), (3, True)]
+)
 @pytest.mark.parametrize("name", [name for name in TARGETS if name not in WAITS] + ["reward"])
 def test_memory_of_every_other_target(models: Models, name: str, window: int, sample: bool) -> None:
     target = kad.implicit_reward(models[3]) if name == "reward" else TARGETS[name]
