@@ -78,7 +78,9 @@ class Chance(ABC):
         Args:
             rows: ``(B,)``, numbers of the rows in the original batch.
             place: ``(B,)``, tokens that each has emitted.
-            where: ``(B,)``, the rows whose decision counts; the others' is asked for with them, and ignored.
+            where: ``(B,)``, the rows whose decision counts; the others' is asked for with them, and ignored. On the CPU, but of
+                "last", "keep" and "replace" where the models are: on a GPU these are asked in every round, and nobody has waited
+                to learn of whom.
             what: "draft", "accept", "last", "keep" or "replace"; asked once per row, place and step.
             step: of a draft.
         """

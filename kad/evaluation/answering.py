@@ -66,8 +66,9 @@ def trace_of(job: Job, unit: Unit, row: Line) -> Line:
         torch.tensor([[*first, *emitted[:-1]]]), target, settings_of(configuration), start=len(first) - 1,
         base=configuration.of.kind.base,
     )  # fmt: skip
-    p, q, pi = found.base.for_mixture(target)[0], found.proxy.for_mixture(target)[0], found.pi[0]
-    ids = torch.cat([torch.tensor(emitted, device=p.device).unsqueeze(-1), rivals(p, q, pi)], -1)
+    every = found.base.for_mixture(target), found.proxy.for_mixture(target), found.pi
+    p, q, pi = (x[0, : len(emitted)] for x in every)
+    ids = torch.cat([torch.tensor(emitted, dtype=torch.long, device=p.device).unsqueeze(-1), rivals(p, q, pi)], -1)
     there = torch.stack([x.gather(1, ids) for x in (p, q, pi)], -1).tolist()  # only these numbers leave the device
     tokens = []
     for i, (text, shown, known) in enumerate(zip(pieces(tokenizer, emitted), ids.tolist(), there, strict=True)):
