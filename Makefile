@@ -23,11 +23,10 @@ test-ray: $(VENV)/.ray
 test-long: $(VENV)/.test
 	HYPOTHESIS_PROFILE=long OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q tests/core tests/theory tests/simulated
 
-# Where arithmetic matters, as on a processor without vector units: PyTorch's and oneDNN's kernels of the lowest level. The exact
-# solvers are NumPy's and OR-Tools', which the two settings do not reach.
+# Where arithmetic matters, as on a processor without vector units: PyTorch's and oneDNN's kernels of the lowest level.
 test-narrow: $(VENV)/.test
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q \
-		tests/core --ignore=tests/core/test_exact.py tests/decoding/test_packed.py tests/decoding/test_kernels.py tests/decoding/test_draws.py \
+		tests/core tests/decoding/test_packed.py tests/decoding/test_kernels.py tests/decoding/test_draws.py \
 		tests/decoding/test_generate.py tests/test_readme.py tests/docs/test_pages.py README.md
 
 # Inside vLLM, on a CPU: in an environment of its own, for vLLM pins older versions than constraints.txt does. It brings Triton,

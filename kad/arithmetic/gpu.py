@@ -46,8 +46,6 @@ PIECES_SORTED = 4  # in which rows are sorted one after the other: a sort takes 
 class Gpu(Torch):
     def partial_prefix(self, loss: Tensor, mass: Tensor, budget: float | Tensor) -> Prefix:
         rows = math.prod(mass.shape[:-1])
-        if rows == 1:
-            return prefix_by_sorting(loss, mass, budget)
         size = -(-rows // PIECES_SORTED)
         given = [torch.split(x.reshape(rows, -1), size) for x in (loss, mass)]
         rooms = torch.split(budget.reshape(rows), size) if isinstance(budget, Tensor) else [budget] * len(given[0])
@@ -60,14 +58,7 @@ class Gpu(Torch):
             return super().partial_cut(mass, budget, fill)
         value, critical, deferred, inside = border_among_heaviest(mass, budget)
         if not bool(inside.all()):
-            rows = mass.reshape(-1, mass.shape[-1])
-            rooms = budget.reshape(-1) if isinstance(budget, Tensor) else budget
-            _, place, left = self.partial_prefix(-rows, rows, rooms)
-            some = (place < mass.shape[-1]).view(inside.shape)
-            place = place.clamp(max=mass.shape[-1] - 1)
-            value = torch.where(some, rows.gather(-1, place).view(inside.shape), 2.0)
-            critical = torch.where(some, place.view(inside.shape), 0)
-            deferred = budget - left.view(inside.shape)
+            return super().partial_cut(mass, budget, fill)
         return with_share(value, critical, deferred, budget if fill else 0.0, True)
 
     def draw(self, weights: Tensor, uniform: Tensor) -> Tensor:

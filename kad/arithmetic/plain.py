@@ -50,7 +50,7 @@ class Torch(Arithmetic):
 
     def partial_cut(self, mass: Tensor, budget: float | Tensor, fill: bool) -> Cut:
         """`lightest` for budgets below 1."""
-        _, critical, left = prefix_by_sorting(-mass, mass, budget)
+        _, critical, left = self.partial_prefix(-mass, mass, budget)
         some = critical < mass.shape[-1]
         value = mass.gather(-1, critical.clamp(max=mass.shape[-1] - 1))
         value, critical = torch.where(some, value, 2.0).squeeze(-1), torch.where(some, critical, 0).squeeze(-1)

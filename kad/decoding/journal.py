@@ -24,7 +24,7 @@ class Journal:
         live: whether somebody reads the text before it is done.
 
     Attributes:
-        text: ``(B, L + limit)``, prompts, and with ``live`` continuation, and beyond ``length`` whatever was drafted.
+        text: ``(B, L)``, the prompts; with ``live`` ``(B, L + limit)``, with the continuation, and beyond ``length`` whatever was drafted.
         width: L.
         ids: ``(B, limit)``, the tokens emitted.
         length, done: ``(B,)``, tokens emitted, and whether the row has ended.
@@ -38,7 +38,7 @@ class Journal:
     ) -> None:
         (rows, self.width), self.live = text.shape, live
         self.ids = torch.full((rows, limit), pad)
-        self.text = torch.cat([text, text.new_full((rows, limit), pad)], 1)
+        self.text = torch.cat([text, text.new_full((rows, limit), pad)], 1) if live else text
         self.limit, self.stops, self.pad = limit, torch.tensor(sorted(stops), dtype=torch.long), pad
         self.length = torch.zeros(rows, dtype=torch.long)
         self.done = torch.full((rows,), limit == 0)

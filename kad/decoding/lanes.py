@@ -40,7 +40,6 @@ class Lane:
         self.model, self.name, self.fixed_rows = model, model.name, model.fixed_rows
         self.prompt = torch.tensor([len(p) for p in prompts])
         capacity = int(self.prompt.max()) + room
-        self.spares = model.device.type != "cpu"  # whether to look for ways without an upload
         self.tokens = torch.zeros(len(prompts), capacity + 1, dtype=torch.long, device=model.device)
         for row, p in enumerate(prompts):
             self.tokens[row, : len(p)] = upload(p, model.device)
@@ -52,7 +51,7 @@ class Lane:
         """Tell the lane one more token of the rows ``where`` (a CPU mask)."""
         device, at = self.tokens.device, self.known
         told = upload(token, device)
-        if len(at) == 1 or (self.spares and bool((at == at[0]).all())):
+        if len(at) == 1 or (device.type != "cpu" and bool((at == at[0]).all())):  # without an upload
             self.tokens[:, int(at[0])] = told
         else:  # a row that is told nothing gets it behind what counts
             self.tokens.scatter_(1, upload(at.unsqueeze(-1), device), told.unsqueeze(-1))
@@ -79,7 +78,7 @@ class Lane:
         if not bool(valid.all()):
             positions = torch.where(valid, positions, 0)
         first = int(positions[0, 0])
-        if self.spares and bool(valid.all() & (positions[:, 0] == first).all()):
+        if self.tokens.device.type != "cpu" and bool(valid.all() & (positions[:, 0] == first).all()):  # likewise
             tokens = self.tokens[:, first : first + width]
         else:
             tokens = self.tokens.gather(1, upload(positions, self.tokens.device))

@@ -52,15 +52,12 @@ class Drafts:
 
     def at(self, place: Tensor) -> Reading:
         """q* at one place per row, ``(B, V)``; ``place (B,)`` where the tokens are."""
-        if place.device.type == "cpu":
-            step = (place + self.late).clamp(max=len(self.steps) - 1)
-            if bool((step == step[0]).all()):
-                return self.steps[int(step[0])]
-        if len(self.steps) == 1:
-            return self.steps[0]
         if bool(self.late.any()):
             place = (place + upload(self.late, place.device)).clamp(max=len(self.steps) - 1)
-        return (self.together or stacked(self.steps)).at(here(place, len(self.steps)))
+        every, step = here(place, len(self.steps))
+        if isinstance(step, int):
+            return self.steps[step]
+        return (self.together or stacked(self.steps)).at((every, step))
 
 
 def stacked(steps: Sequence[Reading]) -> Reading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
@@ -15,6 +16,7 @@ from kad.decoding.loop import Decoder
 from .device import Simulated
 
 VOCABULARY = 151_936
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"  # `make test-long` takes every case, other runs some of each
 
 
 def peaked(vocabulary: int = VOCABULARY, layers: int = 1, spread: float = 9.0) -> Any:

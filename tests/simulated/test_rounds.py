@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ import kad
 
 from .device import Simulated
 from .guard import missing
-from .rounds import Cost, cost, near, peaked
+from .rounds import LONG, Cost, cost, near, peaked
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -61,7 +60,6 @@ def measured(models: Models, target: kad.Target, rows: int, window: int, sample:
 FEW = list(itertools.product(WAITS, [1], [0, 3, 7], [True, False]))
 MANY = list(itertools.product(WAITS, [16], [3, 7], [True, False]))
 SOME = [("dual", 16, 7, True), ("bet", 16, 3, False), ("primal", 16, 3, False), ("fractional", 16, 3, True)]
-LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 
 
 @pytest.mark.parametrize(("name", "rows", "window", "sample"), FEW + (MANY if LONG else SOME))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ import kad
 
 from .device import Simulated
 from .guard import missing
-from .rounds import near, peaked, prompts
+from .rounds import LONG, near, peaked, prompts
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -74,7 +73,7 @@ TURNS = [
     (name, placement, WINDOWS[(2 * i + j) % len(WINDOWS)], (i + j) % 2 == 0)
     for (i, name), (j, placement) in itertools.product(enumerate(NAMES), enumerate(PLACEMENTS))
 ]
-CASES = EVERY if os.environ.get("HYPOTHESIS_PROFILE") == "long" else TURNS
+CASES = EVERY if LONG else TURNS
 
 
 @pytest.mark.parametrize(("name", "placement", "window", "sample"), CASES)
