@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kad
-from kad.arithmetic import CPU, selection
+from kad.arithmetic import CPU, GPU, TORCH, selection
 from kad.arithmetic.cpu import SOME, SORTED, kept_tokens
+from kad.arithmetic.gpu import NUCLEUS
 from kad.arithmetic.plain import prefix_by_sorting
 from kad.arithmetic.selection import border_of_masses, prefix_by_digits
 
@@ -58,6 +59,20 @@ def test_any_losses_and_budgets(units: list[int], room: int, levels: int) -> Non
     budget = min(room / 64, 0.999)
     for a, b in zip(prefix_by_digits(loss, mass, budget), prefix_by_sorting(loss, mass, budget), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fill", [False, True])
+def test_a_gpus_ways_and_sorting_agree(kind: str, fill: bool) -> None:
+    """Where the budget runs out among the heaviest tokens, and where it does not; some rows, and rows with budgets of their own."""
+    p = distribution(kind, 3 * NUCLEUS, torch.float64)
+    several = torch.tensor([0.05, 0.95], dtype=torch.float64)
+    for budget in (0.0, 0.05, 0.25, 0.5, 0.9, 0.999, several):
+        fast, slow = GPU.lightest(p, budget, fill), TORCH.lightest(p, budget, fill)
+        assert torch.equal(fast.dense(p), slow.dense(p)), budget
+        torch.testing.assert_close(fast.alpha, slow.alpha, atol=1e-12, rtol=0)
+        for a, b in zip(GPU.prefix(-p.log(), p, budget), TORCH.prefix(-p.log(), p, budget), strict=True):
+            assert torch.equal(a, b), budget
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
