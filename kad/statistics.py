@@ -23,6 +23,45 @@ class Rate:
         return f"{100 * self.share:.1f} [{100 * self.low:.0f}-{100 * self.high:.0f}]"
 
 
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as fast, with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}-{self.high:.2f}]"
+
+
+def ratio(theirs: Sequence[float], ours: Sequence[float], resamples: int = 9999) -> Ratio:
+    """How many times as fast as theirs ours is, from the seconds of paired rounds.
+
+    The value is the mean of the middle half of the log ratios: one round that something else disturbed moves it little. The interval
+    is a seeded bootstrap of the rounds. With few rounds the percentiles of resamples lie too close together, so they are taken
+    further out, as far as Student's distribution lies beyond the normal one ("expanded percentiles", Hesterberg 2015, The American
+    Statistician 69): Φ(−√(n / (n − 1)) t(.975, n − 1)) in place of .025.
+
+    Args:
+        theirs: seconds, one of every round.
+        ours: likewise, in the same rounds.
+        resamples: of the bootstrap.
+
+    >>> print(ratio([2.0, 2.2, 1.8, 2.0], [1.0, 1.0, 1.0, 1.0]))
+    2.00 [1.80-2.20]
+    """
+    import numpy as np
+    from scipy.stats import norm, t, trim_mean
+
+    n = len(ours)
+    logs = np.log(np.asarray(theirs)) - np.log(np.asarray(ours))
+    drawn = logs[np.random.default_rng(0).integers(n, size=(resamples, n))]
+    tail = float(norm.cdf(-math.sqrt(n / (n - 1)) * t.ppf(0.975, n - 1)))
+    low, high = np.quantile(trim_mean(drawn, 0.25, axis=1), [tail, 1 - tail])
+    return Ratio(*(float(np.exp(x)) for x in (trim_mean(logs, 0.25), low, high)))
+
+
 def mean(values: Sequence[float]) -> tuple[float, float]:
     """The mean of the questions' values, and its standard error.
 

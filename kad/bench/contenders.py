@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache
-from transformers.generation import utils
+from transformers import CompileConfig
+from transformers.cache_utils import DynamicCache, StaticCache
 
-from ..chances import Sampled, passed
 from ..checkpoints import Checkpoints
 from ..decoding.huggingface import cache_name
 from ..decoding.model import Observer, unobserved
@@ -23,20 +20,31 @@ from ..engines import HuggingFace, Settings
 from ..mixture import Base
 from ..target import Target
 from .pairs import Models
+from .verdicts import Prescribed, Synthetic, prescribing
 
 
 @dataclass(frozen=True)
 class Race:
-    """One setting, the same for every contender."""
+    """One setting, the same for every contender.
+
+    Attributes:
+        models: the pair.
+        prompts: ``(B, L)``.
+        tokens: to emit per row.
+        sample: or greedy.
+        target: kad's.
+        compile: whoever can compiles its passes; a dict of ``torch.compile``'s options.
+        verdicts: whether drafts stand, where the models do not decide it.
+        observer: within which passes run, of contenders that say so.
+    """
 
     models: Models
     prompts: Tensor
     tokens: int
     sample: bool
     target: Target
-    acceptance: float | None = None
-    deferral: float = 0.2
-    compile: bool = False
+    compile: bool | dict[str, Any] = False
+    verdicts: Prescribed | None = None
     observer: Observer = unobserved
 
     @property
@@ -45,38 +53,44 @@ class Race:
         options: dict[str, Any] = {"max_new_tokens": self.tokens, "do_sample": self.sample}
         return options | ({"top_k": 0, "temperature": 1.0, "top_p": 1.0} if self.sample else {})
 
+    @property
+    def compilation(self) -> CompileConfig:
+        """The same options for Hugging Face's own compilation."""
+        config = CompileConfig(**(self.compile if isinstance(self.compile, dict) else {}))
+        config._compile_all_devices = True  # type: ignore[assignment]  # on a CPU it would be left out in silence
+        return config
+
 
 Emitted = tuple[Tensor, Trace | None]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A name, its window where it has one, and the call: from a race to the emitted ids and kad's trace, if any."""
+    """Somebody who decodes.
+
+    Attributes:
+        name: what it is called.
+        window: γ, where it has one.
+        run: from a race to the emitted ids, and kad's trace; or to the seconds that another program says it took.
+        only_single: it takes one row at a time.
+        observed: it runs its passes within the race's observer; else hooks on the models see them.
+        compiles: a race's ``compile`` makes a difference to it.
+        outside: another program, whose passes nobody here sees.
+    """
 
     name: str
     window: int | str | None
-    run: Callable[[Race], Emitted]
+    run: Callable[[Race], Emitted | float]
     only_single: bool = False
-
-
-class Synthetic(Sampled):
-    """Draws that cost what they cost, and verdicts at a given rate: random weights say nothing about acceptance."""
-
-    def __init__(self, acceptance: float, deferral: float) -> None:
-        super().__init__()
-        self.acceptance, self.deferral = acceptance, deferral
-
-    def leading(self, probability: Tensor) -> Tensor:
-        given = torch.where(probability > 0, self.acceptance, probability)  # 0 where a row has no draft
-        return passed(super().coin(given))
-
-    def coin(self, probability: Tensor) -> Tensor:
-        """For the last token of a round: whether the base's draw is kept."""
-        return super().coin(torch.full_like(probability, 1 - self.deferral))
+    observed: bool = False
+    compiles: bool = True
+    outside: bool = False
 
 
 def kad_with(window: int | str, target: Target | None, race: Race) -> Emitted:
-    chance = None if race.acceptance is None or not race.sample else Synthetic(race.acceptance, race.deferral)
+    verdicts, chance = race.verdicts, None
+    if race.sample and verdicts is not None:  # with π = p there is nothing to defer
+        chance = Synthetic(verdicts if target is None else replace(verdicts, kept=torch.ones_like(verdicts.kept)))
     models = {"base": race.models.base, "proxy": race.models.proxy}
     engine = HuggingFace(Checkpoints(models, None), race.compile, chance, race.observer)
     settings = Settings(race.tokens, 1.0 if race.sample else None, window="auto" if window == "auto" else int(window))
@@ -85,8 +99,16 @@ def kad_with(window: int | str, target: Target | None, race: Race) -> Emitted:
 
 
 def base_alone(race: Race, **more: Any) -> Emitted:
-    out = race.models.base.generate(race.prompts, attention_mask=torch.ones_like(race.prompts), **race.options, **more)
+    mask = torch.ones_like(race.prompts)
+    out = race.models.base.generate(race.prompts, attention_mask=mask, **race.options, **more)
     return out[:, race.prompts.shape[1] :], None
+
+
+def alone(race: Race) -> Emitted:
+    """Hugging Face's generate; compiled, with the static cache that this asks for."""
+    if race.compile is False:
+        return base_alone(race)
+    return base_alone(race, cache_implementation="static", compile_config=race.compilation)
 
 
 def assisted(window: int, race: Race) -> Emitted:
@@ -94,51 +116,58 @@ def assisted(window: int, race: Race) -> Emitted:
     config = race.models.proxy.generation_config
     config.num_assistant_tokens, config.num_assistant_tokens_schedule = window, "constant"
     config.assistant_confidence_threshold = 0.0
-    with verdicts(race.acceptance if race.sample else None):
+    with prescribing(race.verdicts if race.sample else None, race.prompts.shape[1]):
         return base_alone(race, assistant_model=race.models.proxy)
 
 
-@contextmanager
-def verdicts(acceptance: float | None) -> Iterator[None]:
-    """Within it Hugging Face accepts drafts at a given rate too; it computes all that it otherwise would."""
-    if acceptance is None:
-        yield
-        return
-    right = utils._speculative_sampling
+def looked_up(window: int, race: Race) -> Emitted:
+    """Hugging Face's prompt lookup: drafts from the text itself, judged by the base alone."""
+    return base_alone(race, prompt_lookup_num_tokens=window)
 
-    def at_a_rate(
-        ids: Tensor, candidate_logits: Tensor, length: int, logits: Tensor, **more: Any
-    ) -> tuple[Tensor, Any]:
-        _, _ = right(ids, candidate_logits, length, logits, **more)
-        matches = passed(torch.rand(length, device=ids.device) < acceptance)
-        token = ids[:, -1:]  # any token: the next one was drawn above
-        return torch.cat([ids[:, ids.shape[1] - length :][:, : int(matches)], token], -1), matches
 
-    with patch.object(utils, "_speculative_sampling", at_a_rate):
-        yield
+def stepper(race: Race, role: str) -> Callable[[Tensor], Tensor]:
+    """A model with a cache of its own: from the ids that follow to the last logits ``(B, V)``."""
+    model, calls = getattr(race.models, role), 0
+    length = race.prompts.shape[1] + race.tokens
+    cache = DynamicCache() if race.compile is False else StaticCache(config=model.config, max_cache_len=length)
+    later = model if race.compile is False else model.get_compiled_call(race.compilation)
+
+    def step(ids: Tensor) -> Tensor:
+        nonlocal calls
+        run, calls = later if calls else model, calls + 1
+        with race.observer(role, ids.numel()):
+            out = run(input_ids=ids, use_cache=True, logits_to_keep=1, **{cache_name(model.forward): cache})
+        logits: Tensor = out.logits[:, -1]
+        return logits
+
+    return step
 
 
 @torch.no_grad()
 def two_models(race: Race) -> Emitted:
     """The textbook loop: both models at every step, π over the vocabulary, one draw."""
-    ids, pair, emitted = race.prompts, (race.models.base, race.models.proxy), []
-    caches = [{cache_name(model.forward): DynamicCache()} for model in pair]
+    ids, emitted, steps = race.prompts, [], (stepper(race, "base"), stepper(race, "proxy"))
     for _ in range(race.tokens):
-        p, q = (
-            torch.softmax(model(input_ids=ids, use_cache=True, logits_to_keep=1, **cache).logits[:, -1].float(), -1)
-            for model, cache in zip(pair, caches, strict=True)
-        )
+        p, q = (torch.softmax(step(ids).float(), -1) for step in steps)
         pi = race.target.unchecked(p, q)  # without the checks of a call by hand
         ids = torch.multinomial(pi, 1) if race.sample else pi.argmax(-1, keepdim=True)
         emitted.append(ids)
     return torch.cat(emitted, 1), None
 
 
-def contenders(windows: list[int | str]) -> list[Contender]:
-    """Everybody, peers first."""
+def contenders(windows: Sequence[int | str], names: Sequence[str] = ()) -> list[Contender]:
+    """Everybody, peers first; or those of these names.
+
+    >>> [(c.name, c.window) for c in contenders([0, 3], ["assisted", "kad"])]
+    [('HF assisted', 3), ('kad', 0), ('kad', 3)]
+    """
     drafting = [int(w) for w in windows if w != "auto" and int(w) > 0]
-    found = [Contender("HF generate", None, base_alone)]
-    found += [Contender("HF assisted", w, partial(assisted, w), only_single=True) for w in drafting]
-    found += [Contender("two-model loop", None, two_models)]
-    found += [Contender("kad, π = p", w, partial(kad_with, w, Base())) for w in drafting]
-    return found + [Contender("kad", w, partial(kad_with, w, None)) for w in windows]
+    found = {
+        "hf": [Contender("HF generate", None, alone)],
+        "assisted": [Contender("HF assisted", w, partial(assisted, w), True, compiles=False) for w in drafting],
+        "lookup": [Contender("HF prompt lookup", w, partial(looked_up, w), True, compiles=False) for w in drafting],
+        "two-model": [Contender("two-model loop", None, two_models, observed=True)],
+        "kad-base": [Contender("kad, π = p", w, partial(kad_with, w, Base()), observed=True) for w in drafting],
+        "kad": [Contender("kad", w, partial(kad_with, w, None), observed=True) for w in windows],
+    }
+    return [c for name, some in found.items() if not names or name in names for c in some]

@@ -10,7 +10,7 @@ import sys
 from argparse import SUPPRESS
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, get_loader, set_loader  # type: ignore[attr-defined]
@@ -169,7 +169,10 @@ def gathered(arguments: list[str]) -> list[str]:
 
 def typed(key: str, text: str, kind: Any) -> object:
     """One value of an option that may be given several times."""
-    if kind is str or (kind == Window and text == "auto"):
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    if choices and text not in choices:
+        raise ValueError(f"--{key} must be one of {', '.join(choices)}, got {text!r}.")
+    if kind is str or choices or (kind == Window and text == "auto"):
         return text
     try:
         return float(text) if kind is float else int(text)

@@ -131,29 +131,39 @@ class Gaps(TwoModels, Prompted):
 
 @dataclass(frozen=True, kw_only=True)
 class Bench(Fast, TwoModels):
-    """Measure kad's speed beside its peers, in alternating rounds on the same models and prompts.
+    """Measure kad's speed beside its peers, in alternating rounds on the same models, prompts and verdicts.
 
-    Peers: Hugging Face's generate on the base alone, its assisted decoding, and the textbook loop that evaluates both
-    models at every step. Ratios are medians over the rounds.
+    Peers: Hugging Face's generate on the base alone, its assisted decoding and its prompt lookup, the textbook loop that evaluates
+    both models at every step, vLLM where it is installed, and llama.cpp where it is given. Ratios have 95% intervals.
     """
 
     runs: ClassVar[str] = "kad.cli.bench:measure_speed"
     dtype: str = option("Of the weights; by default bfloat16 on a GPU and float32 on a CPU.", "auto")
-    pair: str = option("Random weights at the shapes of olmo2, qwen3 or small (134 M + 13 M, for a CPU).", "small")
+    pair: tuple[str, ...] = option(
+        "Random weights at the shapes of olmo2, qwen3 or small (134 M + 13 M, for a CPU); several one after the other.",
+        ("small",),
+    )
     batch: tuple[int, ...] = option("A batch size.", (1, 4, 16))
     gamma: tuple[Window, ...] = option("A window or auto.", (0, 1, 3, 5, 7, "auto"))
-    new_tokens: int = option("Tokens to emit per row.", 64)
+    contender: tuple[Literal["hf", "assisted", "lookup", "two-model", "kad-base", "kad", "vllm"], ...] = option(
+        "Only these take part.", ()
+    )
+    twice: bool = option("Measure everybody as two contenders: what else is found where nothing differs?", False)
+    new_tokens: int = option("Tokens to emit per row.", 32)
     prompt_tokens: int = option("Length of the random prompts.", 32)
-    compile: bool = option("Compile kad's passes; Hugging Face's stay as they are.", False)
+    compile: bool = option("Compile the passes of all who can.", False)
     pack: bool = option("Pack the weights for a CPU (kad.pack_weights), for everybody.", False)
-    rounds: int = option("Timed rounds, after one that warms up and one that counts.", 8)
+    rounds: int = option("Timed rounds, after one that warms up.", 8)
+    turns: int = option("Runs of everybody in one round, forwards and backwards.", 4)
     acceptance: float | None = option("Accept drafts at this rate (SYNTHETIC; 0.78 for random weights).")
     deferral: float = option("With a synthetic acceptance: the share of last tokens that is deferred.", 0.2)
     greedy: bool = option("Greedy decoding, with the acceptance that the models give.", False)
     target: Target | None = option(f"Instead of the dual at {THRESHOLD}: a target, {OWN}.")
     threads: int | None = option("CPU threads.")
-    output: Path | None = option("Write results.json and speed.png to this folder.")
-    seed: int = option("Of weights and prompts.", 0)
+    llama_bench: Path | None = option("llama.cpp's program llama-bench, to take part too (with --gguf).")
+    gguf: Path | None = option("The base in llama.cpp's format.")
+    output: Path | None = option("Write results.json, speed.md and speed.png to this folder.")
+    seed: int = option("Of weights, prompts and verdicts.", 0)
 
 
 @dataclass(frozen=True, kw_only=True)

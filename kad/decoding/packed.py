@@ -9,31 +9,33 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
+import math
 import re
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 
+from ..checks import whole
 from ..errors import said
-from .agreement import alike, short_pass
-from .wrappers import forward_of, release, shells
+from .agreement import alike, running, short_pass
+from .reads import Reads
+from .wrappers import eagerly, forward_of, is_compiled, release, shells
 
+logger = logging.getLogger(__name__)
 AnyModel = TypeVar("AnyModel", bound=nn.Module)
+SLOWER = 1.05  # times as long: clocks are noisy
+TIMED_FROM = (
+    2**24
+)  # bytes of weights from which on a pass is timed: fewer lie in a cache, and to read them is not what costs
 TOLERANCE = {torch.float32: 0.01, torch.bfloat16: 0.3}  # of `alike`; a wrong weight changes the logits altogether
-# What may be asked of a weight that is only a shape.
-METADATA = {
-    "shape", "dtype", "device", "layout", "ndim", "size", "dim", "numel", "nelement", "stride", "is_floating_point",
-    "is_complex", "is_contiguous", "is_cuda", "is_cpu", "is_meta", "is_quantized", "is_sparse", "is_mkldnn", "is_mps", "is_xpu",
-    "requires_grad", "is_leaf", "itemsize", "element_size",
-}  # fmt: skip
 
 
-def pack_weights(model: AnyModel) -> AnyModel:
+def pack_weights(model: AnyModel, tokens: int = 4) -> AnyModel:
     """Give every linear layer of a model on a CPU the blocked weights of oneDNN, in place; the same sums, reordered.
 
     Afterwards the model can be run, by this library and by every other, but neither trained, moved nor saved: the
@@ -41,18 +43,21 @@ def pack_weights(model: AnyModel) -> AnyModel:
 
     Of a Hugging Face language model only those layers are packed that a pass over a few tokens calls, and whose weights
     it does not read by itself (as Mamba does); a second pass must then say the same, up to rounding. Nothing but one layer
-    is ever held twice meanwhile.
+    is ever held twice meanwhile. Whether a pass gains depends on the processor: it is timed before and after, and where it takes
+    longer the model is given back as it was, with a warning.
 
     Args:
         model: float32 or bfloat16, on the CPU; on other devices there is nothing to gain. Layers in bfloat16 beside others
             in float32 stay as they are where the processor has no kernels for them.
+        tokens: how many a pass reads that should become faster, rows times places: γ + 1 for a base, 1 for a proxy that drafts
+            for one row.
 
     Returns:
         The model.
 
     Raises:
         ValueError: no linear layer of the model is on a CPU, in float32 or bfloat16 (or all of them are packed), a pass over
-            a few tokens fails, or it does not say the same when packed (the model is then as it was).
+            a few tokens fails, or it does not say the same when packed (the model is then as it was); tokens < 1.
         RuntimeError: this build of PyTorch has no oneDNN, or oneDNN has no bfloat16 kernels for this processor.
 
     >>> import torch
@@ -64,20 +69,62 @@ def pack_weights(model: AnyModel) -> AnyModel:
     available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not available or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         raise RuntimeError("this build of PyTorch has no oneDNN; use the model as it is.")
+    whole("tokens", tokens, 1)
     names, tied = choose(model)
-    before = None
     if is_language_model(model):
         names, before = replaceable(model, names, tied)
+        pack_checked(model, names, tied, before, tokens)
+    else:
+        pack(model, names, tied)
+    release(model)  # passes that were compiled with the plain weights
+    return model
+
+
+def pack(model: nn.Module, names: Sequence[str], tied: set[str]) -> None:
+    """Put packed layers in the place of these; each plain weight is let go before the next is packed."""
     try:
-        for name in names:  # each plain weight is let go before the next is packed
+        for name in names:
             put(model, name, PackedLinear(linear(model, name), name in tied))
-        if before is not None:
-            check_same(model, names, before)
     except BaseException:
         unpack(model, names)
         raise
-    release(model)  # passes that were compiled with the plain weights
-    return model
+
+
+def pack_checked(model: nn.Module, names: Sequence[str], tied: set[str], before: list[Tensor], tokens: int) -> None:
+    """The same, but the model must say what it said before, and sooner; else it is as it was."""
+    judged = sum(linear(model, name).weight.nbytes for name in names) >= TIMED_FROM
+    plain = pass_seconds(model, tokens) if judged else math.inf
+    pack(model, names, tied)
+    try:
+        check_same(model, names, before)
+        packed = pass_seconds(model, tokens) if judged else 0.0
+    except BaseException:
+        unpack(model, names)
+        raise
+    if packed > SLOWER * plain:
+        unpack(model, names)
+        logger.warning(
+            "a pass of %s over %d tokens takes %.0f ms with packed weights and %.0f ms without on this processor; it stays as it was",
+            type(model).__name__, tokens, 1000 * packed, 1000 * plain,
+        )  # fmt: skip
+
+
+@torch.no_grad()
+def pass_seconds(model: Any, tokens: int, repeats: int = 5) -> float:
+    """The shortest of some passes over so many tokens, without memory."""
+    *_, model = shells(model)
+    options: dict[str, Any] = (
+        {"use_cache": False} if "use_cache" in inspect.signature(forward_of(model)).parameters else {}
+    )
+    ids, found = torch.ones(1, tokens, dtype=torch.long), list[float]()
+    if getattr(model.config, "is_encoder_decoder", False):
+        options["decoder_input_ids"] = ids
+    with running(model), eagerly(is_compiled(model)):
+        while len(found) < repeats and sum(found) < 10:  # a large model's passes differ less
+            start = time.perf_counter()
+            model(input_ids=ids, **options)
+            found.append(time.perf_counter() - start)
+    return min(found)
 
 
 def choose(model: nn.Module) -> tuple[list[str], set[str]]:
@@ -129,53 +176,6 @@ def replaceable(model: Any, names: Sequence[str], tied: set[str]) -> tuple[list[
     if not found:
         raise ValueError(f"{type(model).__name__} calls none of its linear layers; use the model as it is.")
     return found, before
-
-
-class Reads(TorchFunctionMode):
-    """Notes which of some layers' weights are read outside these layers' own calls.
-
-    Attributes:
-        called: names of the layers that were called.
-        read: names of those whose weights somebody else read.
-    """
-
-    def __init__(self, layers: Mapping[str, nn.Linear]) -> None:
-        super().__init__()
-        self.layers, self.name_of = layers, {id(layer.weight): name for name, layer in layers.items()}
-        self.called, self.read = set[str](), set[str]()
-        self.inside: list[str] = []
-
-    def __enter__(self) -> Reads:
-        self.hooks = []
-        for name, layer in self.layers.items():
-            self.hooks.append(layer.register_forward_pre_hook(functools.partial(self.begin, name)))
-            self.hooks.append(layer.register_forward_hook(self.end))
-        super().__enter__()  # type: ignore[no-untyped-call]
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)  # type: ignore[no-untyped-call]
-        for hook in self.hooks:
-            hook.remove()
-
-    def begin(self, name: str, module: nn.Module, given: Any) -> None:
-        self.called.add(name)
-        self.inside.append(name)
-
-    def end(self, module: nn.Module, given: Any, result: Any) -> None:
-        self.inside.pop()
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if what_is_asked(func) not in METADATA:
-            names = {self.name_of.get(id(thing)) for thing in tree_leaves((args, kwargs))}
-            self.read |= {name for name in names if name is not None and name not in self.inside}
-        return func(*args, **(kwargs or {}))
-
-
-def what_is_asked(func: Any) -> str:
-    """A function's name; of a property's getter the property's."""
-    name = str(getattr(func, "__name__", ""))
-    return str(getattr(getattr(func, "__self__", None), "__name__", "")) if name == "__get__" else name
 
 
 def place(model: nn.Module, name: str) -> tuple[type, str]:

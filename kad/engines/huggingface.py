@@ -46,7 +46,7 @@ class HuggingFace(Engine):
     """
 
     checkpoints: Checkpoints
-    compile: bool = False
+    compile: bool | dict[str, Any] = False
     chance: Chance | None = None
     observer: Observer = unobserved
     pairs: dict[tuple[str, bool], Pair] = field(default_factory=dict, init=False, repr=False)  # with their maps

@@ -116,3 +116,29 @@ def test_the_processor_is_asked_by_trying(monkeypatch: pytest.MonkeyPatch) -> No
     assert ask() is False
     monkeypatch.setattr(packed, "PackedLinear", lambda plain, tied: plain)
     assert ask() is True
+
+
+@pytest.mark.parametrize(("times", "stays"), [((0.2, 0.3), True), ((0.3, 0.2), False), ((0.3, 0.31), False)])
+def test_it_declines_where_a_pass_would_take_longer(
+    monkeypatch, caplog, times: tuple[float, float], stays: bool
+) -> None:
+    """And says so; the model is then as it was, to the last bit."""
+    left, asked = list(times), []
+    monkeypatch.setattr(packed, "TIMED_FROM", 0)
+    monkeypatch.setattr(packed, "pass_seconds", lambda model, tokens: asked.append(tokens) or left.pop(0))
+    model = tiny("llama", 1)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    kad.pack_weights(model, tokens=6)
+    assert asked == [6, 6]
+    assert any(isinstance(layer, PackedLinear) for layer in model.modules()) != stays
+    assert ("over 6 tokens takes 300 ms with packed weights and 200 ms without" in caplog.text) == stays
+    if stays:
+        assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+        assert all(weight.device.type == "cpu" for weight in model.parameters())
+
+
+def test_a_pass_is_timed_where_reading_weights_costs() -> None:
+    seconds = packed.pass_seconds(tiny("llama", 1), 3, repeats=2)
+    assert 0 < seconds < 10
+    with pytest.raises(ValueError, match="tokens must be ≥ 1"):
+        kad.pack_weights(tiny("llama", 1), tokens=0)
