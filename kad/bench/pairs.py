@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,17 +52,44 @@ def configs(name: str) -> list[Any]:
     return [Olmo2Config(**shape, **more, num_key_value_heads=shape["num_attention_heads"]) for shape in (base, proxy)]
 
 
+def parameters(name: str) -> int:
+    """Of both models of a pair; nothing is allocated.
+
+    >>> f"{parameters('olmo2') / 1e9:.1f} billion"
+    '15.2 billion'
+    """
+    with torch.device("meta"):
+        made = [model_of(config, torch.float32) for config in configs(name)]
+    return sum(p.numel() for model in made for p in model.parameters())
+
+
+def room(device: torch.device) -> int:
+    """Bytes of memory: on a card those that are free, of a computer all, as far as it tells."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):
+        return sys.maxsize
+
+
 def build(name: str, device: str, dtype: torch.dtype, seed: int = 0) -> Models:
     """A pair by name: "small", "olmo2" or "qwen3".
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or one that does not fit in the memory.
 
     >>> [config.num_hidden_layers for config in configs("olmo2")]
     [40, 16]
     """
     if name not in PAIRS:
         raise ValueError(f"the pair must be small, olmo2 or qwen3, got {name!r}; or give --base and --proxy.")
+    needed, free = parameters(name) * dtype.itemsize, room(torch.device(device))
+    if needed > free:
+        raise ValueError(
+            f"the pair {name} takes {needed / 2**30:.0f} GiB in {str(dtype).removeprefix('torch.')}, and {device} has "
+            f"{free / 2**30:.0f} GiB; use --pair small, or another --device."
+        )
     models = []
     for config in configs(name):
         torch.manual_seed(seed)

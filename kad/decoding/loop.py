@@ -113,7 +113,7 @@ class Decoder:
         journal, running, start = self.journal, self.running, self.clock.mark()
         owed = self.owed.where & running if self.owed is not None else torch.zeros_like(running)
         draws = (journal.limit - 1 - self.length).clamp(max=self.pace.window()).clamp_min(owed.long()) * running
-        count, steps = torch.zeros_like(draws), Drafting(int(draws.max()), beside=not self.asks)
+        count, steps = torch.zeros_like(draws), Drafting(draws, owed, beside=not self.asks)
         for step in range(steps.most):
             where = (draws > step) & self.running
             if not bool(where.any()):
@@ -133,7 +133,7 @@ class Decoder:
             if not (bool(further.any()) and self.pace.more(qx, drafted, further)):
                 break
         self.owed = None
-        self.drafting = (start, self.clock.mark()), len(steps.steps)
+        self.drafting = (start, self.clock.mark()), len(steps.tokens)
         return steps.drafts(count, self.device)
 
     def settle(self, q: Reading, where: Tensor) -> Tensor:

@@ -28,13 +28,16 @@ class Reader:
         self.sampling, self.device, self.asks = sampling, device, asks
         self.unchecked: list[Read] = []
 
-    def check(self, name: str, reading: Reading, places: Places) -> None:
+    def check(self, name: str, reading: Reading, places: Places, goes: bool = False) -> None:
         """Look for a NaN in a model's reading ``(B, n, V)``; later, where the device should not be asked now.
+
+        ``goes``: the reading is let go of before that, so what is looked at is a copy.
 
         Raises:
             ValueError: there is one.
         """
-        read = Read(name, reading.tempered[..., 0], places.needed)
+        first = reading.tempered[..., 0]
+        read = Read(name, first.clone() if goes else first, places.needed)
         if self.asks:
             read.check(read.first.cpu(), places.rows)
         else:
@@ -44,7 +47,7 @@ class Reader:
         """The reading of a draft's next step, ``(B, V)``, of the rows ``where``."""
         q = self.sampling.read(lane.logits(where, 1).to(self.device), places).at((slice(None), 0))
         q = draft.keep(q)
-        self.check(lane.name, q.at((slice(None), None)), places)
+        self.check(lane.name, q.at((slice(None), None)), places, draft.late is not None)
         return q
 
     def at_drafts(self, lane: Lane, running: Tensor, count: Tensor, places: Places, filtered: bool = True) -> Reading:

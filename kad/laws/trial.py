@@ -21,7 +21,8 @@ class Drafts:
         tokens: ``(B, n)``.
         chances: ``(B, n)``, q* of them.
         count: ``(B,)``, how many of them each row has; on the CPU.
-        steps: q* at every step of the draft, each ``(B, V)``; kept apart, because most of them are never read again.
+        steps: q* at every step of the draft, each ``(B, V)``; kept apart, because most of them are never read again. None where each
+            row's readings lie at its own places together.
         late: ``(B,)``, 1 for rows whose first draw settled a debt: their place i was drawn at step i + 1. On the CPU.
         together: the steps beside each other, ``(B, steps, V)``, where they lie so.
     """
@@ -44,18 +45,20 @@ class Drafts:
     def reading(self) -> Reading:
         """q* at every place, ``(B, n, V)``; copies, unless the steps lie so and no row is late."""
         whole = self.together or stacked(self.steps)
-        if not bool(self.late.any()) and len(self.steps) == self.width:
+        steps = whole.plain.shape[1]
+        if not bool(self.late.any()) and steps == self.width:
             return whole
-        column = (self.late.unsqueeze(-1) + torch.arange(self.width)).clamp(max=len(self.steps) - 1)
+        column = (self.late.unsqueeze(-1) + torch.arange(self.width)).clamp(max=steps - 1)
         every = ordinals(len(self.count), whole.plain.device).unsqueeze(-1)
         return whole.at((every, upload(column, whole.plain.device)))
 
     def at(self, place: Tensor) -> Reading:
         """q* at one place per row, ``(B, V)``; ``place (B,)`` where the tokens are."""
+        steps = self.together.plain.shape[1] if self.together is not None else len(self.steps)
         if bool(self.late.any()):
-            place = (place + upload(self.late, place.device)).clamp(max=len(self.steps) - 1)
-        every, step = here(place, len(self.steps))
-        if isinstance(step, int):
+            place = (place + upload(self.late, place.device)).clamp(max=steps - 1)
+        every, step = here(place, steps)
+        if isinstance(step, int) and self.steps:
             return self.steps[step]
         return (self.together or stacked(self.steps)).at((every, step))
 

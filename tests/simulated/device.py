@@ -13,6 +13,7 @@ whatever has an answer of unknown size. What it cannot see: numerics of kernels,
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -133,7 +134,7 @@ class Simulated(TorchDispatchMode):
     def __enter__(self) -> Simulated:
         if not self.depth:
             Simulated.current = self
-            self.replaced = replaced()
+            self.replaced = replaced(self.ledger)
             self.replaced.__enter__()
         self.depth += 1
         super().__enter__()
@@ -261,7 +262,7 @@ def is_view(func: Any) -> bool:
 
 
 @contextmanager
-def replaced() -> Iterator[None]:
+def replaced(ledger: Ledger) -> Iterator[None]:
     """What torch would otherwise ask of a driver."""
     made, lifts = torch.rand, torch._C._only_lift_cpu_tensors()
 
@@ -272,7 +273,15 @@ def replaced() -> Iterator[None]:
         return made(*shape, generator=generator, device=device, **options)
 
     def uncompiled(function: Any = None, **options: Any) -> Any:
-        return function if function is not None else uncompiled
+        if function is None:
+            return functools.partial(uncompiled, **options)
+
+        @functools.wraps(function)
+        def as_one(*given: Any, **named: Any) -> Any:
+            with ledger.fused(getattr(function, "__name__", "function")):
+                return function(*given, **named)
+
+        return as_one
 
     driver = {"_lazy_init": lambda: None, "Event": Event, "current_stream": lambda device=None: None}
     torch._C._set_only_lift_cpu_tensors(True)  # else torch.tensor(..., device="cuda") passes the mode by

@@ -6,6 +6,8 @@ import os
 import sys
 import weakref
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -65,6 +67,7 @@ class Ledger:
     def __init__(self) -> None:
         self.live = self.peak = self.marked = 0
         self.at_peak = ""
+        self.region: list[str] | None = None  # of what the compiler would fuse
         self.storages: dict[int, list[int]] = {}
         self.clear()
 
@@ -88,7 +91,21 @@ class Ledger:
         if view or name in FREE:
             return
         here = place()
-        (self.inside if here.model else self.outside)[here.line, name] += LAUNCHES.get(name, 1)
+        if self.region is not None and not here.model and not name.startswith("kad::"):
+            self.region.append(name)
+        else:
+            (self.inside if here.model else self.outside)[here.line, name] += LAUNCHES.get(name, 1)
+
+    @contextmanager
+    def fused(self, name: str) -> Iterator[None]:
+        """What is launched in here, outside the models, counts as one; operations of kad's own stay what they are."""
+        outer, self.region = self.region, [] if self.region is None else self.region
+        try:
+            yield
+        finally:
+            if outer is None and self.region:
+                self.outside[place().line, f"fused {name}"] += 1
+            self.region = outer
 
     def hold(self, wrapper: torch.Tensor, numbers: torch.Tensor) -> None:
         """Count a tensor's memory for as long as any tensor that shares it lives."""
