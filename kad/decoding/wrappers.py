@@ -213,7 +213,7 @@ ATTRIBUTE = "_kad_kept"  # in the model, so that it goes when the model goes: th
 
 
 def kept_for(model: Any) -> dict[Any, Any]:
-    """Compiled passes by their options, idle caches by rows and capacity."""
+    """Compiled passes by their options, and the static memory that no run has."""
     store: dict[Any, Any] = model.__dict__.setdefault(ATTRIBUTE, {})
     return store
 
