@@ -6,6 +6,7 @@ so a run of the same shape finds its keys and values where an earlier one had th
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,11 +93,11 @@ def borrowed(model: Any, rows: int, capacity: int, device: torch.device) -> Stat
     """
     idle: list[StaticMemory] = kept_for(model).setdefault(IDLE, [])
     places = rows * (capacity + 1)
-    while idle:
-        memory = idle.pop()
-        if memory.places >= places:
-            return memory
-        del memory
+    if idle and idle[-1].places >= places:
+        return idle.pop()
+    if idle:
+        idle.clear()
+        gc.collect()  # what the compiler looked at lies in circles of its own for a while
     return StaticMemory(shown_by(model, device), places)
 
 

@@ -7,6 +7,7 @@ packed, away or hidden in a method. Lanes call the model inside, in whose layers
 from __future__ import annotations
 
 import contextlib
+import gc
 import inspect
 import itertools
 from collections.abc import Callable, Iterator
@@ -219,10 +220,15 @@ def kept_for(model: Any) -> dict[Any, Any]:
 
 
 def release(model: Any) -> None:
-    """Let go of the graphs and caches that ``compile=True`` has left on a model; its next run compiles anew.
+    """Let go of the graphs and the static cache that ``compile=True`` has left on a model; its next run compiles anew.
+
+    A run in progress keeps its own until it ends. On a GPU torch has the memory for what comes next;
+    ``torch.cuda.empty_cache()`` hands it to other processes.
 
     >>> import kad
     >>> kad.release(kad.demo.load().base)
     """
-    for shell in shells(model):
-        shell.__dict__.pop(ATTRIBUTE, None)
+    found = [shell.__dict__.pop(ATTRIBUTE, None) for shell in shells(model)]
+    if any(found):
+        found.clear()
+        gc.collect()  # what the compiler looked at lies in circles of its own for a while
