@@ -136,7 +136,7 @@ def failures(model: Any) -> Iterator[None]:
     """The compiler's errors as one sentence."""
     try:
         yield
-    except (torch._dynamo.exc.TorchDynamoException, InductorError) as error:
+    except (torch._dynamo.exc.TorchDynamoException, torch._dynamo.exc.FailOnRecompileLimitHit, InductorError) as error:
         raise RuntimeError(
             f"{type(model).__name__} cannot be compiled here ({said(error)}); use compile=False."
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -152,3 +153,31 @@ def test_a_run_in_progress_outlives_a_release(counted: dict[str, Any]) -> None:
     assert begun + [round.token.tolist() for round in running] == whole
     del running
     assert IDLE not in kept_for(pair.base)  # what it had is no model's any more
+
+
+def test_a_copy_of_a_compiled_model_is_compiled_anew() -> None:
+    """Nor does it hold a copy of the memory."""
+    model = tiny("llama", 1)
+    options = {"target": kad.Base(), "window": 0, "max_new_tokens": 6}
+
+    def ids(one: Any, how: Any) -> list[list[int]]:
+        return kad.generate(one, one, [[3, 4, 5]], compile=how, **options).trace.ids.tolist()
+
+    mine = ids(model, {"backend": "eager"})
+    other = copy.deepcopy(model)
+    assert not kept_for(other)
+    with torch.no_grad():
+        other.lm_head.weight.copy_(other.lm_head.weight.flip(0))
+    assert ids(other, {"backend": "eager"}) == ids(other, False) != mine
+
+
+def test_every_model_has_its_own_limit_of_graphs(monkeypatch: pytest.MonkeyPatch, counted: dict, graphs: list) -> None:
+    options = {"target": kad.Base(), "window": 0, "max_new_tokens": 4, "compile": counted}
+    for family in ("llama", "qwen3"):
+        model = tiny(family, 1)
+        kad.generate(model, model, [[3, 4, 5]], **options)
+        monkeypatch.setattr(compiled, "GRAPHS", len(graphs))  # all that the first has, and as many as the second needs
+    assert len(graphs) > 2
+    monkeypatch.setattr(compiled, "GRAPHS", len(graphs) // 2)
+    with pytest.raises(RuntimeError, match=r"cannot be compiled here .*use compile=False"):
+        kad.generate(model, model, [[3, 4, 5]] * 2, **options | {"max_new_tokens": 30})
