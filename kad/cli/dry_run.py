@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.table import Table
 
+from ..evaluation.configuration import Configuration
 from ..evaluation.estimate import PROMPT, Needs, needs, passes
 from ..evaluation.plan import Plan
 from ..evaluation.protocol import task_under
@@ -16,7 +17,7 @@ BYTES = {"auto": 2, "bfloat16": 2, "float16": 2, "float32": 4}
 
 
 def show_plan(
-    plan: Plan, places: Mapping[str, str | None], data: Path | None, batch: int, dtype: str, shapes: str | None,
+    plan: Plan, places: Mapping[str, str | None], data: Path | None, batch: int, dtype: str, compile: bool, shapes: str | None,
     console: Console,
 ) -> None:  # fmt: skip
     """Print the plan, its passes and its memory, and what is missing for it."""
@@ -27,7 +28,7 @@ def show_plan(
         table.add_column(name, no_wrap=name in ("task", "method"))
     for name in ("n", "seeds", "replies", "base passes"):
         table.add_column(name, justify="right")
-    replies = most = longest = 0
+    replies, most, every = 0, 0, list[Configuration]()
     for spec in plan.tasks:
         task = task_under(plan.protocol, spec, plan.shuffle)
         n = found.questions[task.name]
@@ -37,7 +38,8 @@ def show_plan(
             counts = ("?", str(seeds), "?", "?") if n is None else (
                 str(n), str(seeds), str(n * seeds), f"{high}" if low == high else f"{low} to {high}",
             )  # fmt: skip
-            replies, most, longest = replies + (n or 0) * seeds, most + high, max(longest, c.new_tokens)
+            replies, most = replies + (n or 0) * seeds, most + high
+            every.append(c)
             heat = "greedy" if c.temperature is None else f"{c.temperature:g}"
             table.add_row(
                 c.task, c.of.label, "" if kind.alone else c.placement, str(c.window), heat, c.filtered, *counts
@@ -49,23 +51,44 @@ def show_plan(
     console.print(
         f"\n{replies} replies, at most {most} base passes (every reply at its full length), batches of {batch}."
     )
-    show_memory(found, places, batch, BYTES.get(dtype, 2), longest, console)
+    show_memory(found, places, batch, BYTES.get(dtype, 2), compile, every, console)
     for sentence in dict.fromkeys(found.missing):
         console.print(f"missing: {sentence}", soft_wrap=True)
 
 
 def show_memory(
-    found: Needs, places: Mapping[str, str | None], batch: int, size: int, longest: int, console: Console
-) -> None:
-    """Weights, ``size`` bytes a number, and caches."""
-    for role, parameters in found.parameters.items():
+    found: Needs, places: Mapping[str, str | None], batch: int, size: int, compile: bool, every: Sequence[Configuration],
+    console: Console,
+) -> None:  # fmt: skip
+    """Weights, ``size`` bytes a number; keys and values, and the decision, of the configuration that takes most."""
+    for role, one in found.sizes.items():
         what = "unknown"
-        if parameters is not None:
-            what = f"{parameters / 1e9:.1f} billion parameters, {parameters * size / 2**30:.1f} GiB"
+        if one is not None:
+            what = f"{one.parameters / 1e9:.1f} billion parameters, {one.parameters * size / 2**30:.1f} GiB"
         console.print(f"{role:9} {places[role]}: {what}")
-    cache = sum(found.cache.get(role, 0) for role in ("base", "proxy")) * size * (PROMPT + longest) * batch
-    if found.parameters:
-        console.print(
-            f"memory: weights {found.weights(size) / 2**30:.1f} GiB, keys and values up to {cache / 2**30:.1f} GiB for {batch} rows "
-            f"of {PROMPT} + {longest} tokens.",
-        )
+    takes = [(found.footprint(c, batch, held(PROMPT + c.new_tokens, compile), size), c) for c in every]
+    most, c = max(((x, c) for x, c in takes if x is not None), key=lambda one: one[0].total, default=(None, None))
+    if most is None or c is None:
+        return
+    weights, cache, decision, total = (
+        f"{n / 2**30:.2f} GiB" for n in (most.weights, most.cache, most.decision, most.total)
+    )
+    least = "at least " if None in found.sizes.values() else ""
+    console.print(
+        f"memory: {least}weights {weights}, keys and values {cache} and a round's decision {decision}: {total}, for {batch} rows of "
+        f"{PROMPT} + {c.new_tokens} tokens under {c.of.label}, γ = {c.window}; what a pass takes for itself comes on top.",
+        soft_wrap=True,
+    )
+
+
+def held(tokens: int, compile: bool) -> int:
+    """Slots of a row that holds so many tokens.
+
+    >>> held(800, compile=False), held(800, compile=True)
+    (800, 1025)
+    """
+    if not compile:
+        return tokens
+    from ..decoding.compiled import SHORTEST, up  # the compiler is slow to import
+
+    return up(tokens, SHORTEST) + 1

@@ -97,7 +97,7 @@ def carry_out(
     console = Console()
     if o.dry_run:
         plan = completed(plan, {role for role, place in places.items() if place} or set(ROLES))
-        show_plan(plan, places, data, batch, o.dtype, shapes, console)
+        show_plan(plan, places, data, batch, o.dtype, o.compile, shapes, console)
         return
     need("the report (or choose --no-report)", *(() if o.no_report else NEEDS))
     ready(plan)

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._inductor.exc import InductorError
-from transformers.cache_utils import Cache, DynamicCache
+from transformers.cache_utils import Cache
 
 from ..errors import said
 from ..transfers import upload
-from .cache import SlotLayer
 from .huggingface import HuggingFaceModel, cache_name, used_slots
-from .wrappers import eagerly, forward_of, is_compiled, kept_for
+from .static import IDLE, borrowed, give_back
+from .wrappers import forward_of, kept_for
 
 CHUNK = 256  # tokens of a prompt that are read at once
 SHORTEST = 128  # slots of the shortest cache that attention reads; the next ones double
@@ -35,36 +35,6 @@ def up(n: int, least: int = 1) -> int:
     (1, 8, 128)
     """
     return max(least, 1 << (n - 1).bit_length())
-
-
-class StaticLayer(SlotLayer):
-    """A layer that is allocated once; the last slot takes the padding.
-
-    Attributes:
-        slots: where the pass in progress writes, ``(B, W)``.
-    """
-
-    is_compileable = True
-    slots: Tensor | None = None
-
-    def __init__(self, capacity: int) -> None:
-        super().__init__()
-        self.size = capacity + 1
-
-    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        super().lazy_initialization(key_states, value_states)
-        torch._dynamo.mark_static_address(self.keys)  # CUDA graphs then write to it in place
-        torch._dynamo.mark_static_address(self.values)
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        assert self.slots is not None, "the lane says where a pass goes before it begins"
-        at = self.slots[:, None, :, None]
-        self.keys.scatter_(2, at.expand_as(key_states), key_states)
-        self.values.scatter_(2, at.expand_as(value_states), value_states)
-        return self.keys[:, :, : self.seen], self.values[:, :, : self.seen]
-
-    def get_max_length(self) -> int:
-        return self.size - 1
 
 
 class CompiledModel(HuggingFaceModel):
@@ -84,10 +54,10 @@ class CompiledModel(HuggingFaceModel):
         super().__init__(name, model, up(capacity, SHORTEST), vocabulary)  # prompts of about one length share it
         self.step = compiled(model, options)
         self.shapes: set[tuple[int, int]] = set()
-        # A cache outlives the run, because CUDA graphs are bound to where it lies; two runs never share one.
-        pool: list[Cache] = kept_for(model).setdefault((rows, self.capacity), [])
-        self.static = pool.pop() if pool else allocated(model, rows, self.capacity, self.device)
-        weakref.finalize(self, pool.append, self.static)
+        # The memory outlives the run, because CUDA graphs are bound to where it lies; two runs never share one.
+        memory = borrowed(model, rows, self.capacity, self.device)
+        self.static = memory.cache(rows, self.capacity)
+        weakref.finalize(self, give_back, kept_for(model)[IDLE], memory).atexit = False
 
     @torch.no_grad()
     def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
@@ -124,18 +94,6 @@ class CompiledModel(HuggingFaceModel):
         raise RuntimeError("a compiled model keeps its rows")
 
 
-def allocated(model: Any, rows: int, capacity: int, device: torch.device) -> Cache:
-    """A static cache, made outside of any graph, of the shapes that one throw-away pass shows."""
-    shown = DynamicCache()
-    one = torch.zeros(1, 1, dtype=torch.long, device=device)
-    with torch.no_grad(), eagerly(is_compiled(model)):
-        model(input_ids=one, position_ids=one, use_cache=True, **{cache_name(forward_of(model)): shown})
-    layers = [StaticLayer(capacity) for _ in shown.layers]
-    for layer, seen in zip(layers, shown.layers, strict=True):
-        layer.lazy_initialization(*(x.expand(rows, -1, -1, -1) for x in (seen.keys, seen.values)))
-    return Cache(layers=layers)
-
-
 def compiled(model: Any, options: dict[str, Any]) -> Any:
     """The model's pass, compiled once per model and options: graphs outlive a call of ``generate``.
 
@@ -156,6 +114,7 @@ def compiled(model: Any, options: dict[str, Any]) -> Any:
     chosen: dict[str, Any] = {"dynamic": False, "fullgraph": True}
     if next(model.parameters()).device.type == "cuda" and "options" not in options:  # torch takes one of the two
         chosen["mode"] = "reduce-overhead"
+    step.__code__ = step.__code__.replace()  # torch keeps graphs with a function's code, which is then this model's own
     with failures(model):
         fast = torch.compile(step, **(chosen | options))
 
@@ -165,6 +124,9 @@ def compiled(model: Any, options: dict[str, Any]) -> Any:
             out: Tensor = fast(*arguments)
         return out.clone()  # a graph's output is overwritten by its next run
 
+    weakref.finalize(
+        call, torch._dynamo.eval_frame.remove_from_cache, step.__code__
+    ).atexit = False  # the graphs go when the pass goes
     store[key] = call
     return call
 
@@ -174,7 +136,7 @@ def failures(model: Any) -> Iterator[None]:
     """The compiler's errors as one sentence."""
     try:
         yield
-    except (torch._dynamo.exc.TorchDynamoException, InductorError) as error:
+    except (torch._dynamo.exc.TorchDynamoException, torch._dynamo.exc.FailOnRecompileLimitHit, InductorError) as error:
         raise RuntimeError(
             f"{type(model).__name__} cannot be compiled here ({said(error)}); use compile=False."
         ) from error

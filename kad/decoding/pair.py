@@ -28,7 +28,7 @@ from .rounds import Round
 from .settings import settle_config, stop_tokens
 from .template import check_variables
 from .window import AutoWindow
-from .wrappers import device_of
+from .wrappers import device_of, release
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Pair:
             the output is in the base's ids, and the share of q* that could be mapped is in ``out.trace.settings``.
         vocabulary: the tokenizer's largest id + 1, where there is no tokenizer at hand.
         compile: compile both models' passes (`torch.compile`, with CUDA graphs on a GPU), or a dict of its options. The
-            first rounds are then slow; graphs and caches stay with the models for further calls.
+            first rounds are then slow; graphs and a cache stay with each model for further calls, until `release`.
 
     >>> import kad
     >>> pair = kad.demo.load()
@@ -106,6 +106,22 @@ class Pair:
         = 4 . | 3 | then
         """
         return self._begun(prompt, target, window, options).rounds()
+
+    def release(self) -> None:
+        """Let go of the graphs and the static caches that ``compile=True`` has left on both models; see `kad.release`.
+
+        The next call compiles anew. A target's reference model is not the pair's: ``kad.release(target.reference)``.
+
+        >>> import kad
+        >>> pair = kad.demo.load()
+        >>> pair.release()
+        >>> prompt = "q : tom has 6 apples . he loses 2 . he finds 9 more . how many apples does tom have now ? a :"
+        >>> out = pair.generate(prompt, kad.dual(0.4), max_new_tokens=40)
+        >>> pair.tokenizer.decode(out.trace.ids[0], skip_special_tokens=True)
+        'first 6 - 2 = 4 . then 4 + 9 = 13 . #### 13'
+        """
+        for model in (self.base, self.proxy):
+            release(model)
 
     def _begun(self, prompt: Any, target: Target, window: Any, options: Mapping[str, Any]) -> Run:
         """Everything read, checked and loaded, before the first round."""

@@ -7,6 +7,7 @@ packed, away or hidden in a method. Lanes call the model inside, in whose layers
 from __future__ import annotations
 
 import contextlib
+import gc
 import inspect
 import itertools
 from collections.abc import Callable, Iterator
@@ -212,17 +213,34 @@ def rates(layer: nn.Module) -> Iterator[float]:
 ATTRIBUTE = "_kad_kept"  # in the model, so that it goes when the model goes: the graphs refer to the model
 
 
-def kept_for(model: Any) -> dict[Any, Any]:
-    """Compiled passes by their options, idle caches by rows and capacity."""
-    store: dict[Any, Any] = model.__dict__.setdefault(ATTRIBUTE, {})
+class Kept(dict[Any, Any]):
+    """What is kept for one model. A copy of the model has none of it: the passes are of this model's weights.
+
+    >>> import copy
+    >>> copy.deepcopy(Kept(a=1))
+    {}
+    """
+
+    def __reduce__(self) -> tuple[type[Kept], tuple[()]]:
+        return Kept, ()
+
+
+def kept_for(model: Any) -> Kept:
+    """Compiled passes by their options, and the static memory that no run has."""
+    store: Kept = model.__dict__.setdefault(ATTRIBUTE, Kept())
     return store
 
 
 def release(model: Any) -> None:
-    """Let go of the graphs and caches that ``compile=True`` has left on a model; its next run compiles anew.
+    """Let go of the graphs and the static cache that ``compile=True`` has left on a model; its next run compiles anew.
+
+    A run in progress keeps its own until it ends. On a GPU torch has the memory for what comes next;
+    ``torch.cuda.empty_cache()`` hands it to other processes.
 
     >>> import kad
     >>> kad.release(kad.demo.load().base)
     """
-    for shell in shells(model):
-        shell.__dict__.pop(ATTRIBUTE, None)
+    found = [shell.__dict__.pop(ATTRIBUTE, None) for shell in shells(model)]
+    if any(found):
+        found.clear()
+        gc.collect()  # what the compiler looked at lies in circles of its own for a while

@@ -122,6 +122,9 @@ class Engine(ABC):
     def accepts(self, target: Target, settings: Settings, base: str = "base") -> None:
         """Raise a ValueError, in one sentence, if this engine cannot do that; asked before anything runs."""
 
+    def release(self) -> None:
+        """Let go of what is kept between calls beside the models; asked when the memory is exhausted. By default that is nothing."""
+
     def score(self, ids: Tensor, target: Target, settings: Settings, *, start: int = 0, base: str = "base") -> Scores:
         """π after every token of ``ids (B, L)`` from ``start`` on, under the settings."""
         raise ValueError(f"the engine {self.name} cannot score texts; use one that has the capability 'score'.")

@@ -15,6 +15,7 @@ from ..checkpoints import Checkpoints
 from ..decoding.model import Observer, unobserved
 from ..decoding.pair import Pair
 from ..decoding.trace import Trace
+from ..decoding.wrappers import release
 from ..target import Target
 from .engine import CAPABILITIES, Engine, Generated, Generations, Scores, Settings
 from .full_pass import full_pass
@@ -89,6 +90,10 @@ class HuggingFace(Engine):
         emitted = out.trace.emitted
         texts = [""] * len(emitted) if tokenizer is None else tokenizer.batch_decode(emitted, skip_special_tokens=True)
         return Generations([text_of_row(out.trace, i, text) for i, text in enumerate(texts)], seconds, out.trace)
+
+    def release(self) -> None:
+        for model in self.checkpoints.models.values():
+            release(model)
 
     def score(self, ids: Tensor, target: Target, settings: Settings, *, start: int = 0, base: str = "base") -> Scores:
         models = self.checkpoints.held()

@@ -8,6 +8,8 @@ from .answers import Boxed as Boxed
 from .answers import Letter as Letter
 from .answers import Number as Number
 from .doubts import deferral as deferral
+from .estimate import Footprint as Footprint
+from .estimate import footprint as footprint
 from .job import Job as Job
 from .methods import Method as Method
 from .plan import Block as Block

@@ -33,16 +33,21 @@ def answers(job: Job, unit: Unit) -> list[Line]:
     return lines
 
 
+def prompts_of_unit(job: Job, unit: Unit) -> tuple[list[list[int]], list[list[int]] | None]:
+    """The prompts of one batch as ids, and in the proxy's own where its vocabulary is another."""
+    aligned, other = job.checkpoints.aligned_tokenizer, job.checkpoints.proxy_tokenizer
+    prompts = [unit.questions.prompt(aligned, item) for item in unit.items]
+    tokenizer = job.checkpoints.tokenizer_of(unit.configuration.of.kind.base)
+    mapped = other is not None and tokenizer is not other
+    return ids_of(prompts, tokenizer, aligned), ids_of(prompts, other, aligned) if mapped else None
+
+
 def call_engine(job: Job, unit: Unit) -> Generations:
     """The engine's texts of one batch."""
-    c, aligned, other = unit.configuration, job.checkpoints.aligned_tokenizer, job.checkpoints.proxy_tokenizer
-    prompts = [unit.questions.prompt(aligned, item) for item in unit.items]
-    tokenizer = job.checkpoints.tokenizer_of(c.of.kind.base)
-    mapped = other is not None and tokenizer is not other
+    c, (prompts, proxy_prompts) = unit.configuration, prompts_of_unit(job, unit)
     seeds = None if c.temperature is None else [seed_of(c, item.id, unit.seed) for item in unit.items]
     return job.engine.generate(
-        ids_of(prompts, tokenizer, aligned), job.target(c), settings_of(c), seeds, base=c.of.kind.base,
-        proxy_prompts=ids_of(prompts, other, aligned) if mapped else None,
+        prompts, job.target(c), settings_of(c), seeds, base=c.of.kind.base, proxy_prompts=proxy_prompts
     )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ made of is compared with the driver's before the first answer.
 
 from __future__ import annotations
 
-import functools
 import os
 import platform
 from collections.abc import Mapping
@@ -19,9 +18,10 @@ from ..checkpoints import Checkpoints, Described, load_checkpoints
 from ..decoding.packed import pack_weights
 from ..errors import said
 from ..version import LAW_VERSION, VERSION
-from .answering import answers, trace_of
+from .answering import trace_of
+from .attempts import Attempts
 from .configuration import Configuration
-from .failures import Attempts, Failure
+from .failures import Failure
 from .job import Job, Unit
 from .plan import Plan
 from .schema import Line
@@ -201,7 +201,7 @@ class Worker:
             job, by_key = self.made(number, outline)
             if run != self.run:
                 self.run, self.attempts = run, Attempts(job.batch)
-            for piece in self.attempts.of(part.unit(job, by_key), functools.partial(answers, job)):
+            for piece in self.attempts.of(job, part.unit(job, by_key)):
                 pieces.append(piece)
         except Exception as error:
             return Reply(tuple(pieces), stopped(error))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 
-from .answering import answers, trace_of
-from .failures import Attempts, Failure
+from .answering import trace_of
+from .attempts import Attempts
+from .failures import Failure
 from .job import Job, Unit
 from .schema import Line
 
@@ -23,7 +23,7 @@ class Workers(ABC):
         """A unit and one piece of what was found: rows, or a question that failed; None after its last.
 
         Raises:
-            ImportError, torch.AcceleratorError, ValueError: what stops a run; see `kad.evaluation.failures`.
+            ImportError, torch.AcceleratorError, ValueError: what stops a run; see `kad.evaluation.attempts`.
         """
 
     def traces(self, job: Job, wanted: Sequence[tuple[Unit, Line]]) -> list[Line]:
@@ -48,7 +48,7 @@ class Here(Workers):
     def map(self, job: Job, units: Iterable[Unit]) -> Iterator[tuple[Unit, list[Line] | Failure | None]]:
         attempts = Attempts(job.batch)
         for unit in units:
-            for found in attempts.of(unit, functools.partial(answers, job)):
+            for found in attempts.of(job, unit):
                 yield unit, found
             yield unit, None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import pytest
 import torch
 
@@ -11,7 +9,6 @@ import kad
 from kad.decoding import compiled
 from kad.decoding.compiled import CompiledModel, up
 from kad.decoding.lanes import lane_for
-from kad.decoding.wrappers import kept_for
 
 from ..models import NO_COMPILER, ragged, tiny
 from .reference import continuation
@@ -80,20 +77,6 @@ def test_with_the_real_compiler() -> None:
                 lane.append(a[:, -1].argmax(-1), everyone)
     assert isinstance(fast.model, CompiledModel)
     assert len(fast.model.shapes) <= 5
-
-
-def test_graphs_and_caches_are_used_again() -> None:
-    """A second call of about the same length compiles nothing and allocates nothing; two lanes never share a cache."""
-    model, proxy = tiny("llama", 1), tiny("llama", 2)
-    kept = kept_for(model)
-    for prompt in ([[3, 4, 5]], [[5, 6, 7, 8]], [[9]]):
-        kad.generate(model, proxy, prompt, target=kad.dual(0.2), window=2, max_new_tokens=4, compile=EAGER)
-        gc.collect()
-    pools = {key: pool for key, pool in kept.items() if isinstance(key, tuple)}
-    assert {key: len(pool) for key, pool in pools.items()} == {(1, 8): 1}
-    ids = [torch.tensor([3, 4])]
-    lanes = [lane_for("base", model, ids, 4, 32, EAGER) for _ in range(2)]
-    assert lanes[0].model.static.layers[0].keys.data_ptr() != lanes[1].model.static.layers[0].keys.data_ptr()
 
 
 def test_what_cannot_be_compiled_says_so() -> None:
