@@ -52,10 +52,10 @@ def configs(name: str) -> list[Any]:
     return [Olmo2Config(**shape, **more, num_key_value_heads=shape["num_attention_heads"]) for shape in (base, proxy)]
 
 
-def parameters(name: str) -> int:
+def numbers_of(name: str) -> int:
     """Of both models of a pair; nothing is allocated.
 
-    >>> f"{parameters('olmo2') / 1e9:.1f} billion"
+    >>> f"{numbers_of('olmo2') / 1e9:.1f} billion"
     '15.2 billion'
     """
     with torch.device("meta"):
@@ -84,7 +84,7 @@ def build(name: str, device: str, dtype: torch.dtype, seed: int = 0) -> Models:
     """
     if name not in PAIRS:
         raise ValueError(f"the pair must be small, olmo2 or qwen3, got {name!r}; or give --base and --proxy.")
-    needed, free = parameters(name) * dtype.itemsize, room(torch.device(device))
+    needed, free = numbers_of(name) * dtype.itemsize, room(torch.device(device))
     if needed > free:
         raise ValueError(
             f"the pair {name} takes {needed / 2**30:.0f} GiB in {str(dtype).removeprefix('torch.')}, and {device} has "

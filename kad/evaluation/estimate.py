@@ -82,7 +82,7 @@ def footprint(
     >>> import kad
     >>> pair = kad.demo.load()
     >>> footprint({"base": pair.base.config, "proxy": pair.proxy.config}, rows=16, tokens=256, window=3, bytes_each=4)
-    Footprint(weights=4922624, cache=20971520, decision=422720)
+    Footprint(weights=4922624, cache=20971520, decision=396288)
     """
     whole("the number of rows", rows, 1)
     whole("the number of tokens", tokens, 1)
