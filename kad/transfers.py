@@ -51,17 +51,26 @@ def fetch(*given: Tensor) -> list[Tensor]:
             [0.2500]])]
     """
     found = {i: x for i, x in enumerate(given) if x.device.type == "cpu"}
-    away = {i: x.view(torch.uint8) if x.itemsize == 1 else x for i, x in enumerate(given) if i not in found}
+    away = {i: x for i, x in enumerate(given) if i not in found}
     if not away:
         return list(given)
     kinds = sorted({x.dtype for x in away.values()}, key=lambda kind: -kind.itemsize)  # widest first: all lie aligned
-    groups = [[(i, x) for i, x in away.items() if x.dtype == kind] for kind in kinds]
-    parts = [torch.cat([x.reshape(-1) for _, x in group]).view(torch.uint8) for group in groups]
+    order, parts = list[int](), list[Tensor]()
+    for kind in kinds:
+        own = {i: x for i, x in away.items() if x.dtype == kind}
+        apart = [
+            i for i, x in own.items() if not x.is_contiguous()
+        ]  # such as the first column of wide rows: one copy for all
+        whole = [i for i in own if i not in apart]
+        order += whole + apart
+        parts += [
+            own[i].as_strided((own[i].numel(),), (1,)).view(torch.uint8) for i in whole
+        ]  # of one number the stride may be any
+        parts += [torch.cat([own[i].reshape(-1) for i in apart]).view(torch.uint8)] if apart else []
     left = (parts[0] if len(parts) == 1 else torch.cat(parts)).cpu()
-    for kind, group in zip(kinds, groups, strict=True):
-        for i, x in group:
-            size = x.numel() * kind.itemsize
-            found[i], left = left[:size].view(given[i].dtype).view(x.shape), left[size:]
+    for i in order:
+        size = away[i].numel() * away[i].itemsize
+        found[i], left = left[:size].view(given[i].dtype).view(given[i].shape), left[size:]
     return [found[i] for i in range(len(given))]
 
 

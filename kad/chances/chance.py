@@ -8,12 +8,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor
+
+from ..transfers import ordinals
 
 
 def passed(coins: Tensor) -> Tensor:
     """How many coins of a row come up before its first failure; ``(B, n) -> (B,)``."""
-    return coins.int().cumprod(-1).sum(-1)
+    if coins.device.type == "cpu":
+        return coins.int().cumprod(-1).sum(-1)
+    places = ordinals(
+        coins.shape[-1] + 1, coins.device
+    )  # two kernels in place of four: the least place of a failure, else n
+    return torch.where(coins, places[-1], places[:-1]).amin(-1) if len(places) > 1 else coins.sum(-1)
 
 
 class Chance(ABC):
