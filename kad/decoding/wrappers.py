@@ -213,21 +213,21 @@ def rates(layer: nn.Module) -> Iterator[float]:
 ATTRIBUTE = "_kad_kept"  # in the model, so that it goes when the model goes: the graphs refer to the model
 
 
-class Kept(dict[Any, Any]):
+class Attached(dict[Any, Any]):
     """What is kept for one model. A copy of the model has none of it: the passes are of this model's weights.
 
     >>> import copy
-    >>> copy.deepcopy(Kept(a=1))
+    >>> copy.deepcopy(Attached(a=1))
     {}
     """
 
-    def __reduce__(self) -> tuple[type[Kept], tuple[()]]:
-        return Kept, ()
+    def __reduce__(self) -> tuple[type[Attached], tuple[()]]:
+        return Attached, ()
 
 
-def kept_for(model: Any) -> Kept:
+def kept_for(model: Any) -> Attached:
     """Compiled passes by their options, and the static memory that no run has."""
-    store: Kept = model.__dict__.setdefault(ATTRIBUTE, Kept())
+    store: Attached = model.__dict__.setdefault(ATTRIBUTE, Attached())
     return store
 
 

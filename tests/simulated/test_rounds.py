@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import kad
-from kad.evaluation.estimate import UNITS, UNITS_OF_OTHERS
+from kad.evaluation.estimate import PEAK_UNITS, PEAK_UNITS_OF_OTHERS
 
 from .device import Simulated
 from .guard import missing
@@ -38,8 +38,10 @@ WAITS = {
 }  # whether the budget runs out among the heavy tokens is asked
 DOWN = 256  # bytes to the host, per row and round
 LAUNCHES = 100  # of the dual with one row and three drafts
-PEAK, PEAK_OF_OTHERS = 4.0, UNITS_OF_OTHERS  # of the memory of one number for each token at each place
-PEAK_OF_MANY = UNITS  # of 16 rows: where some settled a debt first and others did not, q* is copied to stand side by side
+PEAK, PEAK_OF_OTHERS = 4.0, PEAK_UNITS_OF_OTHERS  # of the memory of one number for each token at each place
+PEAK_OF_MANY = (
+    PEAK_UNITS  # of 16 rows: where some settled a debt first and others did not, q* is copied to stand side by side
+)
 SAMPLED = pytest.mark.parametrize("sample", [True, False], ids=["sampled", "greedy"])
 Models = tuple[Simulated, Any, Any, Any]
 
