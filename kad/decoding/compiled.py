@@ -6,6 +6,7 @@ of graphs serves a whole run. Padding goes to a slot of its own that nobody atte
 
 from __future__ import annotations
 
+import functools
 import itertools
 import weakref
 from collections.abc import Iterator, Sequence
@@ -54,10 +55,17 @@ class CompiledModel(HuggingFaceModel):
         super().__init__(name, model, up(capacity, SHORTEST), vocabulary)  # prompts of about one length share it
         self.step = compiled(model, options)
         self.shapes: set[tuple[int, int]] = set()
-        # The memory outlives the run, because CUDA graphs are bound to where it lies; two runs never share one.
-        memory = borrowed(model, rows, self.capacity, self.device)
-        self.static = memory.cache(rows, self.capacity)
-        weakref.finalize(self, give_back, kept_for(model)[IDLE], memory).atexit = False
+        self.rows = rows
+
+    @functools.cached_property
+    def static(self) -> Cache:
+        """The cache, which a model has from its first pass on: under some targets the proxy is never asked.
+
+        Its memory outlives the run, because CUDA graphs are bound to where it lies; two runs never share one.
+        """
+        memory = borrowed(self.model, self.rows, self.capacity, self.device)
+        weakref.finalize(self, give_back, kept_for(self.model)[IDLE], memory).atexit = False
+        return memory.cache(self.rows, self.capacity)
 
     @torch.no_grad()
     def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:

@@ -65,6 +65,7 @@ class StaticMemory:
         self.layers = [[(x.shape[1], x.shape[3], x.new_empty(places * x.numel())) for x in pair] for pair in shown]
         self.made: dict[tuple[int, int], Cache] = {}  # with their views: marked once, and the same tensors in every run
 
+    @torch.inference_mode(False)
     def cache(self, rows: int, capacity: int) -> Cache:
         """The cache of so many rows and tokens a row, with a slot more for the padding; all zeros.
 
@@ -86,6 +87,7 @@ class StaticMemory:
         return cache
 
 
+@torch.inference_mode(False)  # whose tensors no other run could write to
 def borrowed(model: Any, rows: int, capacity: int, device: torch.device) -> StaticMemory:
     """A memory with room for so many rows and tokens a row, which no other run has until it is given back.
 

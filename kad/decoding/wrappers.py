@@ -213,21 +213,21 @@ def rates(layer: nn.Module) -> Iterator[float]:
 ATTRIBUTE = "_kad_kept"  # in the model, so that it goes when the model goes: the graphs refer to the model
 
 
-class Belongings(dict[Any, Any]):
+class Attached(dict[Any, Any]):
     """What is kept for one model. A copy of the model has none of it: the passes are of this model's weights.
 
     >>> import copy
-    >>> copy.deepcopy(Belongings(a=1))
+    >>> copy.deepcopy(Attached(a=1))
     {}
     """
 
-    def __reduce__(self) -> tuple[type[Belongings], tuple[()]]:
-        return Belongings, ()
+    def __reduce__(self) -> tuple[type[Attached], tuple[()]]:
+        return Attached, ()
 
 
-def kept_for(model: Any) -> Belongings:
+def kept_for(model: Any) -> Attached:
     """Compiled passes by their options, and the static memory that no run has."""
-    store: Belongings = model.__dict__.setdefault(ATTRIBUTE, Belongings())
+    store: Attached = model.__dict__.setdefault(ATTRIBUTE, Attached())
     return store
 
 

@@ -22,7 +22,7 @@ PROMPT = 300  # tokens, where questions cannot be counted
 
 # Numbers of four bytes that a round holds at its peak for every token at every place, beside the models' logits, counted on a
 # simulated device with up to 16 rows and γ = 7 (docs/speed.md); other targets with one row and γ = 3.
-UNITS, UNITS_OF_OTHERS = 4.0, 6.0
+PEAK_UNITS, PEAK_UNITS_OF_OTHERS = 4.0, 6.0
 LIGHT = ("nudging", "dual", "primal", "fractional", "confidence-bet")
 
 
@@ -62,7 +62,7 @@ class Footprint:
 
 
 def footprint(
-    configs: Mapping[str, Any], rows: int, tokens: int, window: int = 0, *, bytes_each: int = 2, units: float = UNITS
+    configs: Mapping[str, Any], rows: int, tokens: int, window: int = 0, *, bytes_each: int = 2, units: float = PEAK_UNITS
 ) -> Footprint:  # fmt: skip
     """What decoding a batch takes, from the models' configurations; nothing is loaded.
 
@@ -125,7 +125,7 @@ class Needs:
         kind, known = c.of.kind, {role: size for role, size in self.sizes.items() if size is not None}
         if not kind.roles <= known.keys():
             return None
-        units = UNITS if c.method in LIGHT else UNITS_OF_OTHERS
+        units = PEAK_UNITS if c.method in LIGHT else PEAK_UNITS_OF_OTHERS
         own = taken(
             {role: known[role] for role in kind.roles}, known[kind.base], rows, tokens, c.window, bytes_each, units
         )

@@ -105,13 +105,15 @@ def test_a_smaller_run_looks_at_the_same_numbers_and_a_larger_one_frees_them_fir
     def lane(rows: int, room: int) -> Any:
         return lane_for("base", model, [torch.tensor([3, 4])] * rows, room, 32, counted)
 
+    unused = lane(9, 90)
+    assert IDLE not in kept_for(model)  # nothing is allocated for a lane that reads nothing
     one = lane(4, 30)
     first = one.model.static.layers[0]
     assert first.keys.shape == (4, 2, 33, 8)
     place, old = first.keys.data_ptr(), weakref.ref(first.keys)
     two = lane(1, 4)  # at once: another memory
     assert two.model.static.layers[0].keys.data_ptr() != place
-    del first, one, two
+    del first, one, two, unused
     assert [m.places for m in idle(model)] == [4 * 33]  # the larger is kept
     small = lane(2, 4)
     layer = small.model.static.layers[0]
@@ -122,6 +124,7 @@ def test_a_smaller_run_looks_at_the_same_numbers_and_a_larger_one_frees_them_fir
     del again
     assert old() is not None
     large = lane(5, 30)
+    assert large.model.static.layers[0].keys.shape[0] == 5
     assert old() is None
     assert idle(model) == []
     del large
@@ -169,6 +172,19 @@ def test_a_copy_of_a_compiled_model_is_compiled_anew() -> None:
     with torch.no_grad():
         other.lm_head.weight.copy_(other.lm_head.weight.flip(0))
     assert ids(other, {"backend": "eager"}) == ids(other, False) != mine
+
+
+def test_runs_in_inference_mode_and_out_of_it_use_one_memory() -> None:
+    model = tiny("llama", 1)
+    options = {"target": kad.Base(), "window": 0, "max_new_tokens": 3, "compile": {"backend": "eager"}}
+    found, places = [], set[int]()
+    for mode in (True, False, True):
+        with torch.inference_mode(mode):
+            found.append(kad.generate(model, model, [[3, 4]], **options).trace.ids.tolist())
+        (memory,) = idle(model)
+        places.add(numbers(memory)[0].data_ptr())
+    assert found[0] == found[1] == found[2]
+    assert len(places) == 1
 
 
 def test_every_model_has_its_own_limit_of_graphs(monkeypatch: pytest.MonkeyPatch, counted: dict, graphs: list) -> None:

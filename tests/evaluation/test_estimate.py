@@ -12,7 +12,7 @@ import kad
 from kad.bench.pairs import configs
 from kad.cli.main import main
 from kad.evaluation import footprint
-from kad.evaluation.estimate import UNITS, UNITS_OF_OTHERS, Needs, size_of
+from kad.evaluation.estimate import PEAK_UNITS, PEAK_UNITS_OF_OTHERS, Needs, size_of
 from kad.evaluation.methods import Method
 from kad.evaluation.plan import Block, Plan
 
@@ -44,8 +44,8 @@ def test_by_hand(pairs: dict[str, dict]) -> None:
     """OLMo 2: 40 layers of 40 heads of 128, and 16 of 16 of 128; 100,352 tokens."""
     found = footprint(pairs["olmo2"], rows=2, tokens=10, window=3)
     assert found.cache == 2 * 2 * 10 * 2 * (40 * 40 * 128 + 16 * 16 * 128)
-    assert found.decision == 2 * 4 * (round(4 * UNITS * 100_352) + 2 * 2 * 100_352)
-    assert footprint(pairs["olmo2"], 2, 10, 3, units=UNITS_OF_OTHERS).decision > found.decision
+    assert found.decision == 2 * 4 * (round(4 * PEAK_UNITS * 100_352) + 2 * 2 * 100_352)
+    assert footprint(pairs["olmo2"], 2, 10, 3, units=PEAK_UNITS_OF_OTHERS).decision > found.decision
     half = footprint(pairs["olmo2"], 2, 10, 3, bytes_each=1)
     assert (half.weights * 2, half.cache * 2) == (found.weights, found.cache)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import kad
-from kad.evaluation.estimate import UNITS, UNITS_OF_OTHERS
+from kad.evaluation.estimate import PEAK_UNITS, PEAK_UNITS_OF_OTHERS
 
 from .device import Simulated
 from .guard import missing
@@ -38,7 +38,7 @@ WAITS = {
 }  # whether the budget runs out among the heavy tokens is asked
 DOWN = 256  # bytes to the host, per row and round
 LAUNCHES = 100  # of the dual with one row and three drafts
-PEAK, PEAK_OF_OTHERS = UNITS, UNITS_OF_OTHERS  # of the memory of one number for each token at each place
+PEAK, PEAK_OF_OTHERS = PEAK_UNITS, PEAK_UNITS_OF_OTHERS  # of the memory of one number for each token at each place
 SAMPLED = pytest.mark.parametrize("sample", [True, False], ids=["sampled", "greedy"])
 Models = tuple[Simulated, Any, Any, Any]
 
