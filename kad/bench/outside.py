@@ -91,6 +91,7 @@ def vllm_contenders(
         import vllm
 
         llm = vllm.LLM(model=places[0], **options)
+        stack.callback(llm.llm_engine.engine_core.shutdown)
         base, proxy = places
         engine = VLLM(base, proxy, options=options)
         stack.callback(engine.close)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+
 import pytest
 import torch
 
@@ -11,20 +14,23 @@ from kad.bench.measure import timed
 from kad.bench.outside import vllm_contenders
 from kad.bench.pairs import Models
 
-from ..models import tiny
 from .running import ENVIRONMENT
 
 
+@pytest.mark.filterwarnings("ignore:Unclosed context:ResourceWarning")  # vLLM leaves that to the collector
 def test_vllm_emits_what_the_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    base, proxy = tiny("llama", 1, vocabulary=64), tiny("llama", 2, vocabulary=64)
+    pair = kad.demo.load()
+    base, proxy = copy.deepcopy(pair.base), copy.deepcopy(pair.proxy)
     for model in (base, proxy):
         model.generation_config.eos_token_id = model.config.eos_token_id = None
     prompts = torch.randint(3, 64, (2, 5), generator=torch.Generator().manual_seed(0))
-    race = Race(Models("tiny", base, proxy), prompts, 8, False, kad.dual(0.4))
+    race = Race(Models("embedded", base, proxy), prompts, 8, False, kad.dual(0.4))
     by = {c.name: c for c in contenders([0], ["hf", "kad"])}
     with vllm_contenders(race.models, [], rows=2, length=16, compile=False) as (alone, inside):
         assert torch.equal(alone.run(race)[0], by["HF generate"].run(race)[0])
         assert torch.equal(inside.run(race)[0], by["kad"].run(race)[0])
         assert timed(race, inside).base_passes is None
+    del alone, inside
+    gc.collect()
