@@ -65,8 +65,8 @@ def numbers(memory: StaticMemory) -> list[torch.Tensor]:
 @pytest.mark.parametrize(
     ("family", "target", "shapes"),
     [
-        ("llama", kad.dual(0.2), ((2, 5), (1, 20), (3, 5), (2, 5), (1, 20))),
-        ("gemma3", kad.Base(), ((2, 5), (1, 5), (2, 5))),
+        ("llama", kad.dual(0.2), ((2, 4), (1, 9), (3, 4), (2, 4))),
+        ("gemma3", kad.Base(), ((2, 3), (1, 3), (2, 3))),
     ],
 )
 def test_one_memory_serves_runs_of_all_shapes(
