@@ -19,8 +19,9 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from ..errors import said
 from ..transfers import upload
+from .attention import UNMASKED, own_way
 from .cache import SlotLayer
-from .huggingface import HuggingFaceModel, cache_name, used_slots
+from .huggingface import HuggingFaceModel, cache_name, seen_slots
 from .wrappers import eagerly, forward_of, is_compiled, kept_for
 
 CHUNK = 256  # tokens of a prompt that are read at once
@@ -47,8 +48,8 @@ class StaticLayer(SlotLayer):
     is_compileable = True
     slots: Tensor | None = None
 
-    def __init__(self, capacity: int) -> None:
-        super().__init__()
+    def __init__(self, capacity: int, tokens_first: bool = False) -> None:
+        super().__init__(tokens_first)
         self.size = capacity + 1
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
@@ -86,7 +87,8 @@ class CompiledModel(HuggingFaceModel):
         self.shapes: set[tuple[int, int]] = set()
         # A cache outlives the run, because CUDA graphs are bound to where it lies; two runs never share one.
         pool: list[Cache] = kept_for(model).setdefault((rows, self.capacity), [])
-        self.static = pool.pop() if pool else allocated(model, rows, self.capacity, self.device)
+        flat = self.way.name == UNMASKED
+        self.static = pool.pop() if pool else allocated(model, rows, self.capacity, self.device, flat)
         weakref.finalize(self, pool.append, self.static)
 
     @torch.no_grad()
@@ -101,7 +103,10 @@ class CompiledModel(HuggingFaceModel):
     def chunk(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
         width = up(tokens.shape[1])
         left = width - tokens.shape[1]
-        seen = min(up(used_slots(positions, valid), SHORTEST), self.capacity)
+        count = seen_slots(positions, valid)
+        seen = min(up(int(count.max()), SHORTEST), self.capacity)
+        if self.way.name == UNMASKED:  # which is told how many slots count, so that one graph serves every length
+            seen = self.static.layers[0].size
         positions = torch.nn.functional.pad(positions, (left, 0))
         valid = torch.nn.functional.pad(valid, (left, 0))
         slots = upload(torch.where(valid, positions, self.capacity), self.device)
@@ -111,8 +116,8 @@ class CompiledModel(HuggingFaceModel):
         self.shapes.add((width, seen))
         tokens = torch.nn.functional.pad(tokens, (left, 0))
         extra = {"logits_to_keep": min(up(keep), width)} if self.keeps else {}
-        with self.observer(self.name, tokens.numel()):
-            out: Tensor = self.step(tokens, positions, self.masks(positions, seen), self.static, extra)
+        with self.observer(self.name, tokens.numel()), self.way.during():
+            out: Tensor = self.step(tokens, positions, self.masks(positions, count, seen), self.static, extra)
         return out[:, -keep:]
 
     def adopt(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
@@ -124,13 +129,13 @@ class CompiledModel(HuggingFaceModel):
         raise RuntimeError("a compiled model keeps its rows")
 
 
-def allocated(model: Any, rows: int, capacity: int, device: torch.device) -> Cache:
+def allocated(model: Any, rows: int, capacity: int, device: torch.device, tokens_first: bool) -> Cache:
     """A static cache, made outside of any graph, of the shapes that one throw-away pass shows."""
     shown = DynamicCache()
     one = torch.zeros(1, 1, dtype=torch.long, device=device)
-    with torch.no_grad(), eagerly(is_compiled(model)):
+    with torch.no_grad(), eagerly(is_compiled(model)), own_way(model).during():
         model(input_ids=one, position_ids=one, use_cache=True, **{cache_name(forward_of(model)): shown})
-    layers = [StaticLayer(capacity) for _ in shown.layers]
+    layers = [StaticLayer(capacity, tokens_first) for _ in shown.layers]
     for layer, seen in zip(layers, shown.layers, strict=True):
         layer.lazy_initialization(*(x.expand(rows, -1, -1, -1) for x in (seen.keys, seen.values)))
     return Cache(layers=layers)
