@@ -150,7 +150,7 @@ class HuggingFaceModel(Model):
         by_kind = {"full_attention": slot <= query}
         if self.window is not None:
             by_kind["sliding_attention"] = by_kind["full_attention"] & (slot > query - self.window)
-        return {kind: mask.view(len(positions), 1, -1, used) for kind, mask in by_kind.items()}
+        return {kind: mask.reshape(len(positions), 1, -1, used) for kind, mask in by_kind.items()}
 
     def adopt(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
         self.cache.adopt(layers)
