@@ -201,17 +201,18 @@ def way_of(name: str, model: Any, device: torch.device) -> Way:
             f"the {name} uses {own!r} attention, in the place of which kad cannot put its own; load it with "
             "attn_implementation='sdpa' or 'eager'."
         )
-    if own == "paged|eager" or not getattr(model, "_supports_sdpa", False):
+    if own == "paged|eager" or not (own == "sdpa" or getattr(model, "_supports_sdpa", False)):
         return Way("eager", naming_others(model, "eager"))
-    if names_sdpa(model):
-        return Way("sdpa", naming_others(model, "sdpa"))
-    kernel = None if model in WITH_MASKS else flash_kernel(device, model.dtype)
+    kernel = None if names_sdpa(model) or model in WITH_MASKS else flash_kernel(device, model.dtype)
     if kernel is not None:
         enlist(UNMASKED, unmasked(kernel))
         return Way(UNMASKED, naming_others(model, UNMASKED))
-    enlist(GROUPED, grouped)
     heads = getattr(config, "num_attention_heads", None) or 1
-    return Way(GROUPED, naming_others(model, GROUPED), heads // (getattr(config, "num_key_value_heads", None) or heads))
+    groups = heads // (getattr(config, "num_key_value_heads", None) or heads)
+    if groups == 1 or names_sdpa(model):
+        return Way("sdpa", naming_others(model, "sdpa"))
+    enlist(GROUPED, grouped)
+    return Way(GROUPED, naming_others(model, GROUPED), groups)
 
 
 def own_way(model: Any) -> Way:
