@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import logging
 from collections.abc import Iterator
 from typing import Any
 from weakref import WeakSet
@@ -16,9 +17,12 @@ from weakref import WeakSet
 import torch
 from torch import Tensor, nn
 
+from .attention import UNMASKED, WITH_MASKS, own_way, way_of
 from .huggingface import cache_name, is_recurrent
 from .lanes import Lane
 from .wrappers import device_of, eagerly, forward_of, is_compiled, shells
+
+logger = logging.getLogger(__name__)
 
 TOKENS, PROMPT = 6, 4  # compared, and how many of them are read at once
 # Of the logits' spread: rounding and quantised activations stay far below it, another computation does not.
@@ -28,9 +32,10 @@ READS_MORE = "reads or adds more than that, or places tokens otherwise"
 AGREED: WeakSet[Any] = WeakSet()
 
 
-@torch.no_grad()
 def check_agreement(name: str, model: Any, prompt: Tensor, make: Any) -> None:
     """Compare a model's own first pass in Hugging Face's ``generate`` with what a lane reads; once per model.
+
+    A model that attends without masks, and does not agree so, is compared again with them, and is then run with them.
 
     Args:
         name: the model's role.
@@ -42,6 +47,20 @@ def check_agreement(name: str, model: Any, prompt: Tensor, make: Any) -> None:
     """
     if model in AGREED:
         return
+    try:
+        compare_once(name, model, prompt, make)
+    except ValueError as error:
+        if is_recurrent(model) or way_of(name, model, device_of(model)).name != UNMASKED:
+            raise
+        WITH_MASKS.add(model)
+        compare_once(name, model, prompt, make)
+        logger.warning("the %s attends with masks, which are slower: without, %s", name, error)
+    AGREED.add(model)
+
+
+@torch.no_grad()
+def compare_once(name: str, model: Any, prompt: Tensor, make: Any) -> None:
+    """One comparison; raises what `check_agreement` does."""
     ids = prompt.repeat(TOKENS)[:TOKENS]
     kind = type(model).__name__
     try:
@@ -63,7 +82,6 @@ def check_agreement(name: str, model: Any, prompt: Tensor, make: Any) -> None:
             f"the {name} ({kind}) {LOOKS_AHEAD if ahead else READS_MORE}: with causal masks over the token ids alone it says "
             "something else than in its own generate, so kad cannot decode with it."
         )
-    AGREED.add(model)
 
 
 def by_itself(model: Any, ids: Tensor) -> Tensor:
@@ -80,7 +98,8 @@ def by_itself(model: Any, ids: Tensor) -> Tensor:
         prepared[cache] = None
     if "logits_to_keep" in parameters:
         prepared["logits_to_keep"] = 0  # all; some families want the last alone
-    logits: Tensor = model(**prepared).logits[0]
+    with own_way(model).during():
+        logits: Tensor = model(**prepared).logits[0]
     return logits
 
 
@@ -97,7 +116,11 @@ def through_lane(make: Any, ids: Tensor, forward_only: bool) -> list[tuple[slice
     lane.truncate(torch.tensor([0, 2]))
     for at in (PROMPT, PROMPT + 1):
         lane.append(ids[at].repeat(2), first)
-    return [*found, (slice(PROMPT, TOKENS), lane.logits(first, 2)[0])]
+    found.append((slice(PROMPT, TOKENS), lane.logits(first, 2)[0]))
+    lane.truncate(torch.tensor([1, 1]))
+    lane.append(torch.stack([ids[TOKENS - 1], ids[TOKENS - 2]]), both)  # and a single token a row
+    single = lane.logits(both, 1)
+    return [*found, (slice(TOKENS - 1, TOKENS), single[0]), (slice(TOKENS - 2, TOKENS - 1), single[1])]
 
 
 def agrees(own: Tensor, place: slice, logits: Tensor) -> bool:

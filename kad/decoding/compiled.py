@@ -20,7 +20,8 @@ from transformers.cache_utils import Cache
 
 from ..errors import said
 from ..transfers import upload
-from .huggingface import HuggingFaceModel, cache_name, used_slots
+from .attention import UNMASKED
+from .huggingface import HuggingFaceModel, cache_name, seen_slots
 from .static import IDLE, borrowed, give_back
 from .wrappers import forward_of, kept_for
 
@@ -65,7 +66,7 @@ class CompiledModel(HuggingFaceModel):
         """
         memory = borrowed(self.model, self.rows, self.capacity, self.device)
         weakref.finalize(self, give_back, kept_for(self.model)[IDLE], memory).atexit = False
-        return memory.cache(self.rows, self.capacity)
+        return memory.cache(self.rows, self.capacity, self.way.name == UNMASKED)
 
     @torch.no_grad()
     def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
@@ -79,18 +80,20 @@ class CompiledModel(HuggingFaceModel):
     def chunk(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
         width = up(tokens.shape[1])
         left = width - tokens.shape[1]
-        seen = min(up(used_slots(positions, valid), SHORTEST), self.capacity)
-        positions = torch.nn.functional.pad(positions, (left, 0))
-        valid = torch.nn.functional.pad(valid, (left, 0))
+        count = seen_slots(positions, valid)
+        seen = min(up(int(count.max()), SHORTEST), self.capacity)
+        if self.way.name == UNMASKED:  # which is told how many slots count, so that one graph serves every length
+            seen = self.static.layers[0].size
+        if left:
+            positions, valid, tokens = (torch.nn.functional.pad(x, (left, 0)) for x in (positions, valid, tokens))
         slots = upload(torch.where(valid, positions, self.capacity), self.device)
         positions = upload(positions, self.device)
         for layer in self.static.layers:
             layer.slots, layer.seen = slots, seen
         self.shapes.add((width, seen))
-        tokens = torch.nn.functional.pad(tokens, (left, 0))
         extra = {"logits_to_keep": min(up(keep), width)} if self.keeps else {}
-        with self.observer(self.name, tokens.numel()):
-            out: Tensor = self.step(tokens, positions, self.masks(positions, seen), self.static, extra)
+        with self.observer(self.name, tokens.numel()), self.way.during():
+            out: Tensor = self.step(tokens, positions, self.masks(positions, count, seen), self.static, extra)
         return out[:, -keep:]
 
     def adopt(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:

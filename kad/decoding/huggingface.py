@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from ..transfers import upload
+from .attention import SHORT, UNMASKED, lengths, way_of
 from .cache import SlotCache, Slots
 from .model import Model
 from .wrappers import check_mode, device_of, eagerly, forward_of, hides, is_compiled, unwrap
 
-SHORT = 32  # passes up to this width get additive masks: every layer would else convert a boolean one for itself
+MULTIPLE = 16  # a mask's last axis is a multiple of this off the CPU, or every layer would pad it for itself
 
 
 def check_model(model: Any, name: str) -> None:
@@ -75,15 +76,13 @@ class HuggingFaceModel(Model):
         vocabulary: logits that count.
 
     Raises:
-        ValueError: the model cannot take explicit positions or masks (flash attention, ALiBi, chunked attention).
+        ValueError: the model cannot take explicit positions or masks (ALiBi, chunked attention, attention of its own).
     """
 
     def __init__(self, name: str, model: Any, capacity: int, vocabulary: int) -> None:
         super().__init__(name, device_of(model), vocabulary)
-        self.model, self.capacity = model, capacity
+        self.model, self.capacity = model, self.rounded(capacity)
         config = model.config.get_text_config()
-        self.layers = config.num_hidden_layers
-        self.cache = SlotCache(self.layers)
         function = forward_of(model)
         parameters = inspect.signature(function).parameters
         if "position_ids" not in parameters:
@@ -91,55 +90,70 @@ class HuggingFaceModel(Model):
                 f"the {name} ({type(model).__name__}) takes no position_ids, so kad cannot place its tokens."
             )
         self.keeps, self.cache_name = "logits_to_keep" in parameters, cache_name(function)
-        implementation = getattr(config, "_attn_implementation", "eager")
-        if implementation not in ("eager", "sdpa"):
-            raise ValueError(
-                f"the {name} uses {implementation!r} attention; load it with attn_implementation='sdpa', "
-                "whose masks can describe ragged rows."
-            )
-        self.additive, self.compiled = implementation == "eager", is_compiled(model)
+        self.way, self.compiled = way_of(name, model, self.device), is_compiled(model)
+        self.layers = config.num_hidden_layers
+        self.cache = SlotCache(self.layers, tokens_first=self.way.name == UNMASKED)
         self.kinds, self.window = mask_kinds(config, name)
         # What every mask is made of lies on the device once.
-        self.slots = torch.arange(capacity, device=self.device)
-        self.visible = torch.zeros(capacity, dtype=model.dtype, device=self.device)
+        self.slots = torch.arange(self.capacity, device=self.device)
         self.hidden = torch.full((), torch.finfo(model.dtype).min, dtype=model.dtype, device=self.device)
+        self.edge = torch.zeros(self.capacity + MULTIPLE, dtype=model.dtype, device=self.device)
+        self.edge[self.capacity :] = self.hidden
+
+    def rounded(self, slots: int) -> int:
+        """So many slots or a few more, where masks have to be aligned."""
+        return slots if self.device.type == "cpu" else -(-slots // MULTIPLE) * MULTIPLE
 
     @torch.no_grad()
     def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
-        used = used_slots(positions, valid)
+        seen = seen_slots(positions, valid)
+        used = self.rounded(int(seen.max()))
         step = Slots(positions, valid, used, self.capacity, self.device)
         self.cache.start(step)
         first, width = step.whole, tokens.shape[1]
         same = None if first is None else self.slots[first : first + width].expand_as(tokens)
         positions = upload(positions, self.device) if same is None else same
         options = {self.cache_name: self.cache} | ({"logits_to_keep": keep} if self.keeps else {})
-        with eagerly(self.compiled), self.observer(self.name, tokens.numel()):
-            mask = self.masks(positions, used, width == 1 and first is not None)
+        with eagerly(self.compiled), self.observer(self.name, tokens.numel()), self.way.during():
+            mask = self.masks(positions, seen, used, first if width == 1 else None)
             out = self.model(input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=True, **options)
         logits: Tensor = out.logits[:, -keep:]
         return logits
 
-    def masks(self, positions: Tensor, used: int, everything: bool = False) -> Any:
-        """``slot <= position`` (and ``slot > position - window`` where the layer slides), ``(B, 1, W, used)``.
+    def masks(self, positions: Tensor, seen: Tensor, used: int, only: int | None = None) -> Any:
+        """What the layers are given for a mask, by kind if there are several.
 
-        ``everything``: all of the slots in use are the rows' own, before or at their one position.
+        ``slot <= position`` (and ``slot > position - window`` where the layer slides), ``(B, 1, W, used)``, or as many
+        times higher as queries share a key; attention without masks is told how many slots are ``seen (B,)``.
+
+        ``only``: the one position that all rows are at, if the pass has no other.
         """
-        if everything and self.window is None:
-            return self.visible[:used].expand(len(positions), 1, 1, used)
-        slot = self.slots[:used]
-        query = positions[:, None, :, None]
-        causal = slot <= query
-        by_kind = {"full_attention": causal}
-        if self.window is not None:
-            by_kind["sliding_attention"] = causal & (slot > query - self.window)
-        if self.additive or positions.shape[1] <= SHORT:
-            by_kind = {kind: torch.where(mask, self.visible[0], self.hidden) for kind, mask in by_kind.items()}
+        rows, width = positions.shape
+        if self.way.name == UNMASKED:
+            count = upload(seen.int(), self.device)
+            by_kind = {"full_attention": lengths(count, None), "sliding_attention": lengths(count, self.window)}
+        elif only is not None and self.window is None:
+            begin = self.capacity - only - 1
+            mask = self.edge[begin : begin + used]
+            mask = mask if self.device.type == "cpu" else mask.clone()  # memory has to be aligned too
+            return mask.expand(rows, 1, 1, used)
+        else:
+            by_kind = self.causal(positions, used, self.way.groups if 1 < width <= SHORT else 1)
+            if self.way.name == "eager" or width <= SHORT:  # every layer would else convert a boolean one for itself
+                zero = self.edge[0]
+                by_kind = {kind: torch.where(mask, zero, self.hidden) for kind, mask in by_kind.items()}
         return by_kind if len(self.kinds) > 1 else by_kind[self.kinds[0]]
 
+    def causal(self, positions: Tensor, used: int, times: int) -> dict[str, Tensor]:
+        """What the queries at these positions may see, by kind of layer; boolean ``(B, 1, times W, used)``."""
+        slot, query = self.slots[:used], positions[:, None, :, None].expand(-1, times, -1, -1)
+        by_kind = {"full_attention": slot <= query}
+        if self.window is not None:
+            by_kind["sliding_attention"] = by_kind["full_attention"] & (slot > query - self.window)
+        return {kind: mask.reshape(len(positions), 1, -1, used) for kind, mask in by_kind.items()}
+
     def adopt(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
-        for layer, (keys, values) in zip(self.cache.layers, layers, strict=True):
-            layer.lazy_initialization(keys, values)
-            layer.keys, layer.values = keys, values
+        self.cache.adopt(layers)
 
     def rollback(self, read: Tensor) -> None:
         pass  # what lies behind is hidden until it is overwritten
@@ -148,9 +162,9 @@ class HuggingFaceModel(Model):
         self.cache.select(index)
 
 
-def used_slots(positions: Tensor, valid: Tensor) -> int:
-    """How many slots a pass can see."""
-    return int(torch.where(valid, positions, 0).max()) + 1
+def seen_slots(positions: Tensor, valid: Tensor) -> Tensor:
+    """How many slots each row of a pass can see, ``(B,)``; one if it has no token in it."""
+    return torch.where(valid, positions, 0).amax(-1) + 1
 
 
 def begun(cache: Any, model: Any, given: bool) -> bool:

@@ -188,9 +188,9 @@ def lanes_of(
         check_rotation(name, one, min(lengths), max(lengths), ready.room(name, limit))
     for name, one in ready.models.items():
         rows, room = prompts.of(name), ready.room(name, limit)
-        lanes[name] = lane_for(name, one, rows, room, ready.outputs(name), request.options, request.observer)
         plain = functools.partial(lane_for, name, one, room=TOKENS, vocabulary=output_size(one))
-        check_agreement(name, one, rows[0], plain)
+        check_agreement(name, one, rows[0], plain)  # which may find that the model's lanes need masks
+        lanes[name] = lane_for(name, one, rows, room, ready.outputs(name), request.options, request.observer)
     for name, cache, width in (
         ("base", given.get(CACHE), prompts.ids.shape[1]), ("proxy", request.proxy_past_key_values, prompts.proxy_width),
     ):  # fmt: skip

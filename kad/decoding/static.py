@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache
 
+from .attention import own_way
 from .cache import SlotLayer
 from .huggingface import cache_name
 from .wrappers import eagerly, forward_of, is_compiled, kept_for
@@ -63,24 +64,34 @@ class StaticMemory:
     def __init__(self, shown: Sequence[tuple[Tensor, Tensor]], places: int) -> None:
         self.places = places
         self.layers = [[(x.shape[1], x.shape[3], x.new_empty(places * x.numel())) for x in pair] for pair in shown]
-        self.made: dict[tuple[int, int], Cache] = {}  # with their views: marked once, and the same tensors in every run
+        self.made: dict[
+            tuple[int, int, bool], Cache
+        ] = {}  # with their views: marked once, and the same tensors in every run
 
     @torch.inference_mode(False)
-    def cache(self, rows: int, capacity: int) -> Cache:
+    def cache(self, rows: int, capacity: int, tokens_first: bool = False) -> Cache:
         """The cache of so many rows and tokens a row, with a slot more for the padding; all zeros.
 
         The mask hides what an earlier run has left, but 0 times NaN is NaN.
+
+        Args:
+            rows: B.
+            capacity: tokens that a row can have.
+            tokens_first: in memory a token's heads lie beside each other, as attention without masks reads them.
         """
-        if (rows, capacity) not in self.made:
-            views = (
-                [
-                    x[: rows * heads * (capacity + 1) * width].view(rows, heads, capacity + 1, width)
-                    for heads, width, x in pair
-                ]
-                for pair in self.layers
+        made, slots = (rows, capacity, tokens_first), capacity + 1
+
+        def view(heads: int, width: int, x: Tensor) -> Tensor:
+            own = x[: rows * heads * slots * width]
+            return (
+                own.view(rows, slots, heads, width).transpose(1, 2)
+                if tokens_first
+                else own.view(rows, heads, slots, width)
             )
-            self.made[rows, capacity] = Cache([StaticLayer(keys, values) for keys, values in views])
-        cache = self.made[rows, capacity]
+
+        if made not in self.made:
+            self.made[made] = Cache([StaticLayer(*(view(*one) for one in pair)) for pair in self.layers])
+        cache = self.made[made]
         for layer in cache.layers:
             layer.keys.zero_()
             layer.values.zero_()
@@ -113,6 +124,6 @@ def shown_by(model: Any, device: torch.device) -> list[tuple[Tensor, Tensor]]:
     """Keys and values of every layer, as a throw-away pass over one token shows them."""
     shown = DynamicCache()
     one = torch.zeros(1, 1, dtype=torch.long, device=device)
-    with eagerly(is_compiled(model)):
+    with eagerly(is_compiled(model)), own_way(model).during():
         model(input_ids=one, position_ids=one, use_cache=True, **{cache_name(forward_of(model)): shown})
     return [(layer.keys, layer.values) for layer in shown.layers]

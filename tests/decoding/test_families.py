@@ -103,13 +103,6 @@ def test_what_cannot_work_is_refused_in_one_sentence(config, words: str) -> None
     assert "\n" not in str(caught.value)
 
 
-def test_flash_attention_is_refused_with_the_way_out() -> None:
-    base, proxy = tiny("llama", 1), tiny("llama", 2)
-    base.config._attn_implementation_internal = "flash_attention_2"
-    with pytest.raises(ValueError, match="attn_implementation='sdpa'"):
-        kad.generate(base, proxy, [[3, 4]], target=kad.dual(0.4), max_new_tokens=3)
-
-
 @pytest.mark.parametrize("name", ["past_key_values", "cache"])
 def test_either_name_of_the_cache(name: str) -> None:
     """What transformers calls it until 5.23 and from 5.24 on, whichever is installed: chosen by the signature."""
