@@ -37,7 +37,7 @@ WAITS = {
     "fractional": 2,
 }  # whether the budget runs out among the heavy tokens is asked
 DOWN = 256  # bytes to the host, per row and round
-LAUNCHES = 100  # of the dual with one row and three drafts
+LAUNCHES, FUSED = 96, {True: 71, False: 89}  # of the dual with one row and three drafts; compiled, sampled or greedy
 PEAK, PEAK_OF_OTHERS = PEAK_UNITS, PEAK_UNITS_OF_OTHERS  # of the memory of one number for each token at each place
 SAMPLED = pytest.mark.parametrize("sample", [True, False], ids=["sampled", "greedy"])
 Models = tuple[Simulated, Any, Any, Any]
@@ -50,10 +50,10 @@ def models() -> Models:
     return gpu, gpu.adopt(base), gpu.adopt(proxy), gpu.adopt(reference)
 
 
-def measured(models: Models, target: kad.Target, rows: int, window: int, sample: bool) -> Cost:
+def measured(models: Models, target: kad.Target, rows: int, window: int, sample: bool, **options: Any) -> Cost:
     gpu, base, proxy, _ = models
     drawn = {"do_sample": True, "temperature": 0.7, "seed": list(range(rows))} if sample else {"do_sample": False}
-    return cost(gpu, base, proxy, target, rows=rows, window=window, **drawn)
+    return cost(gpu, base, proxy, target, rows=rows, window=window, **drawn, **options)
 
 
 # Every target with few rows; with many, which take long, every target in one mode. In `make test-long` all.
@@ -85,3 +85,11 @@ def test_memory_of_every_other_target(models: Models, name: str, window: int, sa
 def test_launches(models: Models, sample: bool) -> None:
     found = measured(models, TARGETS["dual"], 1, 3, sample)
     assert found.launches <= LAUNCHES, found.lines
+
+
+@SAMPLED
+def test_launches_where_the_compiler_fuses(models: Models, sample: bool) -> None:
+    """What is compiled together counts as one."""
+    found = measured(models, TARGETS["dual"], 1, 3, sample, compile=True)
+    assert found.waits <= WAITS["dual"], found.lines
+    assert found.launches <= FUSED[sample], found.lines
