@@ -257,6 +257,7 @@ def speed(report: dict[str, Any], axes: Any = None) -> Any:
         if r["name"] != "kad, π = p":  # it lies on kad's own lines
             lines.setdefault((r["name"], r["window"]), []).append((r["batch"], r["tokens_per_second"]))
     own = [key for key in lines if key[0] == "kad"]
+    marks = dict(zip(dict.fromkeys(name for name, _ in lines if name != "kad"), "os^vDPX*", strict=False))
     for (name, window), points in lines.items():
         label = name if window is None else f"{name}, γ = {window}"
         colour, dashes = BOUND, "-." if name.startswith("two") else "--"
@@ -266,7 +267,8 @@ def speed(report: dict[str, Any], axes: Any = None) -> Any:
         elif window is not None:
             colour, dashes = DEFERRED, ":"
         size = 5 if name == "kad" else 4
-        axes.plot(*zip(*sorted(points), strict=True), marker="o", color=colour, ls=dashes, ms=size, label=label)
+        style = {"color": colour, "ls": dashes, "marker": marks.get(name, "o")}
+        axes.plot(*zip(*sorted(points), strict=True), **style, ms=size, label=label)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
     batches = sorted({r["batch"] for r in report["results"]})
