@@ -143,8 +143,8 @@ class Bench(Fast, TwoModels):
         "Random weights at the shapes of olmo2, qwen3 or small (134 M + 13 M, for a CPU); several one after the other.",
         ("small",),
     )
-    batch: tuple[int, ...] = option("A batch size.", (1, 4, 16))
-    gamma: tuple[Window, ...] = option("A window or auto.", (0, 1, 3, 5, 7, "auto"))
+    batch: tuple[int, ...] = option("A batch size.", (1, 8))
+    gamma: tuple[Window, ...] = option("A window or auto.", (0, 3, 5, "auto"))
     contender: tuple[Literal["hf", "assisted", "lookup", "two-model", "kad-base", "kad", "vllm"], ...] = option(
         "Only these take part.", ()
     )
@@ -152,7 +152,7 @@ class Bench(Fast, TwoModels):
     new_tokens: int = option("Tokens to emit per row.", 32)
     prompt_tokens: int = option("Length of the random prompts.", 32)
     compile: bool = option("Compile the passes of all who can.", False)
-    pack: bool = option("Pack the weights for a CPU (kad.pack_weights), for everybody.", False)
+    pack: bool = option("Pack the weights for a CPU (kad.pack_weights), for everybody, where passes become faster.", False)
     rounds: int = option("Timed rounds, after one that warms up.", 8)
     turns: int = option("Runs of everybody in one round, forwards and backwards.", 4)
     acceptance: float | None = option("Accept drafts at this rate (SYNTHETIC; 0.78 for random weights).")
