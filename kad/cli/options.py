@@ -152,7 +152,9 @@ class Bench(Fast, TwoModels):
     new_tokens: int = option("Tokens to emit per row.", 32)
     prompt_tokens: int = option("Length of the random prompts.", 32)
     compile: bool = option("Compile the passes of all who can.", False)
-    pack: bool = option("Pack the weights for a CPU (kad.pack_weights), for everybody, where passes become faster.", False)
+    pack: bool = option(
+        "Pack the weights for a CPU (kad.pack_weights), for everybody, where passes become faster.", False
+    )
     rounds: int = option("Timed rounds, after one that warms up.", 8)
     turns: int = option("Runs of everybody in one round, forwards and backwards.", 4)
     acceptance: float | None = option("Accept drafts at this rate (SYNTHETIC; 0.78 for random weights).")
