@@ -30,10 +30,10 @@ def test_the_table_of_the_guide(pairs: dict[str, dict]) -> None:
     rows = []
     for name, two in pairs.items():
         for batch in (1, 16):
-            short, long, wide = (footprint(two, batch, n, g) for n, g in ((1024, 3), (4096, 3), (4096, 7)))
+            short, wide = (footprint(two, batch, n, window=7) for n in (1024, 4096))
             assert wide.total == wide.weights + wide.cache + wide.decision
-            numbers = [f"{n / GIB:.2f}" for n in (short.cache, long.cache, long.decision, wide.decision)]
-            first = (NAMES[name], f"{long.weights / GIB:.2f}") if batch == 1 else ("", "")
+            numbers = [f"{n / GIB:.2f}" for n in (short.cache, wide.cache, wide.decision)]
+            first = (NAMES[name], f"{wide.weights / GIB:.2f}") if batch == 1 else ("", "")
             rows.append([*first, str(batch), *numbers, f"{wide.total / GIB:.1f}"])
     section = GUIDE.read_text().split("{ #memory }")[1].split("\n## ")[0]
     found = [[cell.strip() for cell in line.strip("|").split("|")] for line in re.findall(r"^\|.+\|$", section, re.M)]
