@@ -55,6 +55,8 @@ def ratio(theirs: Sequence[float], ours: Sequence[float], resamples: int = 9999)
     from scipy.stats import norm, t, trim_mean
 
     n = len(ours)
+    if n == 1:  # nothing is known of how far rounds differ
+        return Ratio(theirs[0] / ours[0], 0.0, math.inf)
     logs = np.log(np.asarray(theirs)) - np.log(np.asarray(ours))
     drawn = logs[np.random.default_rng(0).integers(n, size=(resamples, n))]
     tail = float(norm.cdf(-math.sqrt(n / (n - 1)) * t.ppf(0.975, n - 1)))

@@ -132,7 +132,7 @@ def check_bench(o: Bench) -> None:
         need("--output", "matplotlib")
     for name, value in (("batch", min(o.batch)), ("prompt-tokens", o.prompt_tokens), ("turns", o.turns)):
         whole(f"--{name}", value, 1)
-    whole("--rounds", o.rounds, 2)
+    whole("--rounds", o.rounds, 1)
     whole("--new-tokens", o.new_tokens, 2)
     if any(w != "auto" and w < 0 for w in o.gamma):
         raise ValueError("--gamma must be ≥ 0 or auto.")

@@ -228,7 +228,7 @@ def test_the_interval_of_a_ratio_covers_it() -> None:
         (["--base", "x"], "give both --base and --proxy"),
         (["--batch", "0"], "--batch must be ≥ 1"),
         (["--new-tokens", "1"], "--new-tokens must be ≥ 2"),
-        (["--rounds", "1"], "--rounds must be ≥ 2"),
+        (["--rounds", "0"], "--rounds must be ≥ 1"),
         (["--contender", "gpt5"], "--contender must be one of hf, assisted"),
         (["--gguf", __file__], "with both --llama-bench, its program, and --gguf"),
         (["--gguf", __file__, "--llama-bench", "nowhere"], "--llama-bench nowhere is no file"),

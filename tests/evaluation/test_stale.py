@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kad.checkpoints import Checkpoints, load_checkpoints
 from kad.cli.main import main
-from kad.evaluation import answering, comparisons, workers
+from kad.evaluation import answering, comparisons, attempts
 from kad.evaluation.answers import Answer, Number
 from kad.evaluation.failures import Unanswered
 from kad.evaluation.grading import grader_of, grader_text
@@ -132,7 +132,7 @@ def test_what_is_not_complete_says_so(world: World, capsys: pytest.CaptureFixtur
     """4 of 20: because the run was stopped, or because no more were asked for."""
     world.plan.update(count=None, template=(("thinking", True),))
     world.batch = 4
-    answers, calls = workers.answers, []
+    answers, calls = attempts.answers, []
 
     def stopped(job: Job, unit: Unit) -> Any:
         calls.append(unit)
@@ -141,7 +141,7 @@ def test_what_is_not_complete_says_so(world: World, capsys: pytest.CaptureFixtur
         return answers(job, unit)
 
     with monkeypatch.context() as patch:
-        patch.setattr(workers, "answers", stopped)
+        patch.setattr(attempts, "answers", stopped)
         with pytest.raises(KeyboardInterrupt):
             once(world)
     assert main(["report", str(world.folder / "s")]) == 0
