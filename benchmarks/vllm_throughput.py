@@ -32,22 +32,18 @@ QUIET = {
 }  # fmt: skip
 
 
-def write_pair(folder: Path) -> None:
+def write_sharper(folder: Path) -> None:
     """Both models with a tokenizer of as many words as they have outputs."""
     import torch
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from transformers import PreTrainedTokenizerFast
 
+    from kad.bench.outside import write_pair
     from kad.bench.pairs import build
 
     pair = build("small", "cpu", torch.float32)
-    words = WordLevel({f"w{i}": i for i in range(pair.vocabulary)}, unk_token="w0")
-    for role, model in (("base", pair.base), ("proxy", pair.proxy)):
+    for model in (pair.base, pair.proxy):
         with torch.no_grad():
             model.model.norm.weight *= SHARPER
-        model.save_pretrained(folder / role)
-        PreTrainedTokenizerFast(tokenizer_object=Tokenizer(words), pad_token="w0").save_pretrained(folder / role)
+    write_pair(pair, folder)
 
 
 def writer(folder: Path, name: str, tokens: int) -> Callable[[list[list[int]]], int]:
@@ -120,7 +116,7 @@ def main() -> None:
     if given.child:
         contend(Path(given.child[0]), given.child[1], given.new_tokens)
     folder = Path(tempfile.mkdtemp())
-    write_pair(folder)
+    write_sharper(folder)
     running = {}
     for name in given.contenders:
         words = [sys.executable, __file__, "--new-tokens", str(given.new_tokens), "--child", str(folder), name]

@@ -63,6 +63,14 @@ def model_of(config: Any, dtype: Any = None) -> Any:
         return AutoModelForCausalLM.from_config(config, trust_remote_code=False, **options)
 
 
+def skeleton_of(config: Any) -> Any:
+    """A model of this configuration that holds no numbers, to be counted; no memory is taken. Errors as for `config_at`."""
+    import torch
+
+    with torch.device("meta"):
+        return model_of(config)
+
+
 @contextmanager
 def without_code() -> Iterator[None]:
     """A loader runs that was told to trust no code; say so in a sentence of ours where it would have needed some."""

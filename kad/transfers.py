@@ -6,6 +6,7 @@ On a GPU a plain ``.to(device)`` of a tensor in pageable memory waits for everyt
 from __future__ import annotations
 
 import functools
+import itertools
 import time
 from typing import Any
 
@@ -54,19 +55,17 @@ def fetch(*given: Tensor) -> list[Tensor]:
     away = {i: x for i, x in enumerate(given) if i not in found}
     if not away:
         return list(given)
-    kinds = sorted({x.dtype for x in away.values()}, key=lambda kind: -kind.itemsize)  # widest first: all lie aligned
-    order, parts = list[int](), list[Tensor]()
-    for kind in kinds:
-        own = {i: x for i, x in away.items() if x.dtype == kind}
-        apart = [
-            i for i, x in own.items() if not x.is_contiguous()
-        ]  # such as the first column of wide rows: one copy for all
-        whole = [i for i in own if i not in apart]
-        order += whole + apart
-        parts += [
-            own[i].as_strided((own[i].numel(),), (1,)).view(torch.uint8) for i in whole
-        ]  # of one number the stride may be any
-        parts += [torch.cat([own[i].reshape(-1) for i in apart]).view(torch.uint8)] if apart else []
+
+    def lies(i: int) -> tuple[int, str, bool]:
+        return -away[i].itemsize, str(away[i].dtype), away[i].is_contiguous()  # widest first: all lie aligned
+
+    order, parts = sorted(away, key=lies), list[Tensor]()
+    for (*_, whole), group in itertools.groupby(order, lies):
+        own = [away[i] for i in group]
+        if whole:  # views; of one number the stride may be any
+            parts += [x.as_strided((x.numel(),), (1,)).view(torch.uint8) for x in own]
+        else:  # such as the first column of wide rows: one copy for all
+            parts.append(torch.cat([x.reshape(-1) for x in own]).view(torch.uint8))
     left = (parts[0] if len(parts) == 1 else torch.cat(parts)).cpu()
     for i in order:
         size = away[i].numel() * away[i].itemsize

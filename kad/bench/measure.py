@@ -193,12 +193,13 @@ def timed(race: Race, contender: Contender) -> Timed:
     if not seen:
         return Timed(seconds, peak_bytes=peak)
     base, proxy = meters.values()
+    passes = [meter.seconds() for meter in meters.values()]
     fed = base.places, proxy.places  # the peers pad nothing here
     if trace is not None:
         fed = int(trace.base_fed.sum()), int(trace.proxy_fed.sum())
     return Timed(
-        seconds, sum(sum(meter.seconds()[:1]) for meter in meters.values()), base.passes, proxy.passes, *fed,
-        base.places, proxy.places, 1 - sum(sum(meter.seconds()) for meter in meters.values()) / seconds,
+        seconds, sum(sum(own[:1]) for own in passes), base.passes, proxy.passes, *fed,
+        base.places, proxy.places, 1 - sum(map(sum, passes)) / seconds,
         trace.acceptance_rate if trace is not None and trace.drafted else None, peak,
     )  # fmt: skip
 

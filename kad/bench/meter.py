@@ -20,31 +20,35 @@ class Meter:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.watch, self.marks = Stopwatch(device), list[tuple[Any, Any]]()
+        self.watch, self.marks = Stopwatch(device), list[Any]()
         self.passes = self.places = 0
+
+    def begin(self, places: int) -> None:
+        self.passes += 1
+        self.places += places
+        self.marks.append(self.watch.mark())
+
+    def end(self) -> None:
+        self.marks.append(self.watch.mark())
 
     @contextmanager
     def counting(self, places: int) -> Iterator[None]:
         """During one call."""
-        self.passes += 1
-        self.places += places
-        before = self.watch.mark()
+        self.begin(places)
         yield
-        self.marks.append((before, self.watch.mark()))
+        self.end()
 
     @contextmanager
     def on(self, model: Any) -> Iterator[None]:
         """Counting every call of the model, by hooks."""
-        open_calls: list[Any] = []
 
         def before(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
-            open_calls.append(self.counting(kwargs["input_ids"].numel()))
-            open_calls[-1].__enter__()
+            self.begin(kwargs["input_ids"].numel())
 
-        def after(module: Any, args: Any, out: Any) -> None:
-            open_calls.pop().__exit__(None, None, None)
-
-        hooks = [model.register_forward_pre_hook(before, with_kwargs=True), model.register_forward_hook(after)]
+        hooks = [
+            model.register_forward_pre_hook(before, with_kwargs=True),
+            model.register_forward_hook(lambda *given: self.end()),
+        ]
         try:
             yield
         finally:
@@ -53,7 +57,7 @@ class Meter:
 
     def seconds(self) -> list[float]:
         """Of every pass, once the device has done its work."""
-        return [self.watch.between(*marks) for marks in self.marks]
+        return [self.watch.between(a, b) for a, b in zip(self.marks[::2], self.marks[1::2], strict=True)]
 
 
 def observer_of(meters: dict[str, Meter]) -> Callable[[str, int], Any]:

@@ -53,12 +53,9 @@ def vllm_alone(llm: Any, race: Race) -> Emitted:
     """vLLM with the base and nothing of kad's."""
     from vllm import SamplingParams
 
+    seed = int(torch.randint(2**31, ()))
     params = SamplingParams(
-        temperature=float(race.sample),
-        max_tokens=race.tokens,
-        ignore_eos=True,
-        detokenize=False,
-        seed=torch.randint(2**31, ()).item(),
+        temperature=float(race.sample), max_tokens=race.tokens, ignore_eos=True, detokenize=False, seed=seed
     )
     prompts = [{"prompt_token_ids": ids} for ids in race.prompts.tolist()]
     out = llm.generate(prompts, params, use_tqdm=False)
@@ -107,22 +104,8 @@ def llama_seconds(binary: Path, model: Path, race: Race) -> float:
     Raises:
         RuntimeError: it fails, or says something else; one sentence.
     """
-    words = [
-        binary,
-        "-m",
-        model,
-        "-p",
-        0,
-        "-n",
-        race.tokens,
-        "-d",
-        race.prompts.shape[1],
-        "-r",
-        1,
-        "-t",
-        torch.get_num_threads(),
-    ]
-    run = subprocess.run([*map(str, words), "-o", "json"], capture_output=True, text=True)
+    how = f"-p 0 -n {race.tokens} -d {race.prompts.shape[1]} -r 1 -t {torch.get_num_threads()} -o json"
+    run = subprocess.run([str(binary), "-m", str(model), *how.split()], capture_output=True, text=True)
     if run.returncode:
         last = (run.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise RuntimeError(f"{binary} ended with {run.returncode}: {last}")

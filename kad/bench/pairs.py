@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import Olmo2Config, Qwen3Config
 
-from ..loading import model_of
+from ..loading import model_of, skeleton_of
 
 SHAPE = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 # Of a base and a proxy, from the checkpoints' published configs: allenai/OLMo-2-1124-13B, OLMo-2-0425-1B, Qwen/Qwen3-14B,
@@ -58,9 +58,7 @@ def numbers_of(name: str) -> int:
     >>> f"{numbers_of('olmo2') / 1e9:.1f} billion"
     '15.2 billion'
     """
-    with torch.device("meta"):
-        made = [model_of(config, torch.float32) for config in configs(name)]
-    return sum(p.numel() for model in made for p in model.parameters())
+    return sum(p.numel() for config in configs(name) for p in skeleton_of(config).parameters())
 
 
 def room(device: torch.device) -> int:

@@ -18,9 +18,8 @@ def passed(coins: Tensor) -> Tensor:
     """How many coins of a row come up before its first failure; ``(B, n) -> (B,)``."""
     if coins.device.type == "cpu":
         return coins.int().cumprod(-1).sum(-1)
-    places = ordinals(
-        coins.shape[-1] + 1, coins.device
-    )  # two kernels in place of four: the least place of a failure, else n
+    # Two kernels in place of four: the least place of a failure, else n.
+    places = ordinals(coins.shape[-1] + 1, coins.device)
     return torch.where(coins, places[-1], places[:-1]).amin(-1) if len(places) > 1 else coins.sum(-1)
 
 

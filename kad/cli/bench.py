@@ -24,6 +24,7 @@ from ..checks import whole
 from ..decoding.huggingface import check_model
 from ..decoding.packed import PackedLinear, pack_weights
 from ..defaults import THRESHOLD
+from ..engines.vllm.launch import need_vllm
 from ..evaluation.files import write_whole
 from ..extras import need
 from ..mixture import dual
@@ -50,12 +51,8 @@ def measure_pair(o: Bench, pair: str | None, output: Path | None) -> dict[str, A
     kind = usual if o.dtype == "auto" else getattr(torch, o.dtype)
     models = load_pair(o, place, kind) if pair is None else build(pair, place, kind, o.seed)
     packed = pack_both(models, o) if o.pack else ""
-    rate, target, acceptance, console = (
-        bandwidth(models.device, kind),
-        o.target or dual(THRESHOLD),
-        o.acceptance,
-        Console(),
-    )
+    rate, target, console = bandwidth(models.device, kind), o.target or dual(THRESHOLD), Console()
+    acceptance = o.acceptance
     if acceptance is None and not o.base and not o.greedy:
         acceptance = 0.78  # random weights say nothing about it
     generator = torch.Generator().manual_seed(o.seed)
@@ -88,9 +85,8 @@ def pack_both(models: Models, o: Bench) -> str:
     widest = 1 + max(int(w) for w in o.gamma if w != "auto") if any(w != "auto" for w in o.gamma) else 4
     for model, tokens in ((models.base, widest), (models.proxy, 1)):
         pack_weights(model, tokens * min(o.batch))
-    done = [
-        role for role in ("base", "proxy") if any(isinstance(m, PackedLinear) for m in getattr(models, role).modules())
-    ]
+    both = {"base": models.base, "proxy": models.proxy}
+    done = [role for role, model in both.items() if any(isinstance(m, PackedLinear) for m in model.modules())]
     return " and ".join(done) or "nobody's: slower here"
 
 
@@ -130,9 +126,10 @@ def check_bench(o: Bench) -> None:
     """One sentence about the first option that cannot be."""
     if o.output is not None:
         need("--output", "matplotlib")
-    for name, value in (("batch", min(o.batch)), ("prompt-tokens", o.prompt_tokens), ("turns", o.turns)):
+    for name, value in (
+        ("batch", min(o.batch)), ("rounds", o.rounds), ("turns", o.turns), ("prompt-tokens", o.prompt_tokens),
+    ):  # fmt: skip
         whole(f"--{name}", value, 1)
-    whole("--rounds", o.rounds, 1)
     whole("--new-tokens", o.new_tokens, 2)
     if any(w != "auto" and w < 0 for w in o.gamma):
         raise ValueError("--gamma must be ≥ 0 or auto.")
@@ -147,7 +144,7 @@ def check_bench(o: Bench) -> None:
         if path is not None and not path.is_file():
             raise ValueError(f"--{name} {path} is no file.")
     if "vllm" in o.contender:
-        need("--contender vllm", "vllm")
+        need_vllm("--contender vllm")
     for folder in [] if o.output is None else [o.output, *(o.output / name for name in o.pair)]:
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"--output {folder} is a file; choose a new folder.")

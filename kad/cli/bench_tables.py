@@ -33,7 +33,7 @@ def ratio_to(results: Sequence[Result], own: Result, name: str) -> Ratio | None:
     return None if peer is None else ratio(peer.seconds, own.seconds)
 
 
-def titles(report: dict[str, Any], results: Sequence[Result]) -> str:
+def about_run(report: dict[str, Any]) -> str:
     """What was measured, on what."""
     kind = "sampled" if report["sampled"] else "greedy"
     if report["compiled"]:
@@ -80,21 +80,14 @@ def work(results: Sequence[Result]) -> list[list[str]]:
             for role in ("base", "proxy")
         ]
         if r.floor is not None:
-            rows.append(
-                [
-                    *titled(r),
-                    shown(r.mean("acceptance"), ".2f"),
-                    *counts,
-                    shown(r.mean("outside"), ".1%"),
-                    f"{r.floor:.2f}",
-                ]
-            )
+            shares = [shown(r.mean("outside"), ".1%"), f"{r.floor:.2f}"]
+            rows.append([*titled(r), shown(r.mean("acceptance"), ".2f"), *counts, *shares])
     return rows
 
 
 def print_tables(console: Console, report: dict[str, Any], results: Sequence[Result]) -> None:
     """Both tables of every batch."""
-    console.print(titles(report, results))
+    console.print(about_run(report))
     for batch in dict.fromkeys(r.batch for r in results):
         own = [r for r in results if r.batch == batch]
         for rows in (speeds(own), work(own)):
@@ -116,11 +109,6 @@ def markdown(rows: list[list[str]]) -> str:
 
 def page(report: dict[str, Any], results: Sequence[Result]) -> str:
     """Both tables, with what was measured."""
-    parts = [
-        f"# Speed: {report['pair']}",
-        titles(report, results) + ".",
-        markdown(speeds(results)),
-        markdown(work(results)),
-        NOTES,
-    ]
-    return "\n\n".join([*parts, "![Tokens a second against the batch](speed.png)"]) + "\n"
+    tables = markdown(speeds(results)), markdown(work(results))
+    picture = "![Tokens a second against the batch](speed.png)"
+    return "\n\n".join([f"# Speed: {report['pair']}", about_run(report) + ".", *tables, NOTES, picture]) + "\n"

@@ -135,9 +135,8 @@ def compiled(model: Any, options: dict[str, Any]) -> Any:
             out: Tensor = fast(*arguments)
         return out.clone()  # a graph's output is overwritten by its next run
 
-    weakref.finalize(
-        call, torch._dynamo.eval_frame.remove_from_cache, step.__code__
-    ).atexit = False  # the graphs go when the pass goes
+    # The graphs go when the pass goes.
+    weakref.finalize(call, torch._dynamo.eval_frame.remove_from_cache, step.__code__).atexit = False
     store[key] = call
     return call
 

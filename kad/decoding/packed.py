@@ -29,9 +29,8 @@ from .wrappers import eagerly, forward_of, is_compiled, release, shells
 logger = logging.getLogger(__name__)
 AnyModel = TypeVar("AnyModel", bound=nn.Module)
 SLOWER = 1.05  # times as long: clocks are noisy
-TIMED_FROM = (
-    2**24
-)  # bytes of weights from which on a pass is timed: fewer lie in a cache, and to read them is not what costs
+# Bytes of weights from which on a pass is timed: fewer lie in a cache, and to read them is not what costs.
+TIMED_FROM = 2**24
 TOLERANCE = {torch.float32: 0.01, torch.bfloat16: 0.3}  # of `alike`; a wrong weight changes the logits altogether
 
 

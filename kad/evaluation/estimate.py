@@ -11,7 +11,7 @@ from ..bench import pairs
 from ..checkpoints import check_place
 from ..checks import whole
 from ..errors import said
-from ..loading import config_at, model_of
+from ..loading import config_at, skeleton_of
 from .configuration import Configuration
 from .plan import Plan
 from .protocol import task_under
@@ -179,16 +179,12 @@ def size_of(config: Any) -> Size:
     >>> size_of(kad.demo.load().proxy.config)
     Size(parameters=147904, cached=256, vocabulary=258)
     """
-    import torch
-
-    with torch.device("meta"):
-        model = model_of(config)
     text, cached = config.get_text_config(), 0
     if all_heads := getattr(text, "num_attention_heads", None):  # a recurrent model has none, and keeps no tokens
         heads = getattr(text, "num_key_value_heads", None) or all_heads
         width = getattr(text, "head_dim", None) or text.hidden_size // all_heads
         cached = 2 * text.num_hidden_layers * heads * width
-    return Size(sum(p.numel() for p in model.parameters()), cached, text.vocab_size)
+    return Size(sum(p.numel() for p in skeleton_of(config).parameters()), cached, text.vocab_size)
 
 
 def passes(configuration: Configuration, questions: int, seeds: int, batch: int) -> tuple[int, int]:

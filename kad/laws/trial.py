@@ -21,8 +21,8 @@ class Drafts:
         tokens: ``(B, n)``.
         chances: ``(B, n)``, q* of them.
         count: ``(B,)``, how many of them each row has; on the CPU.
-        steps: q* at every step of the draft, each ``(B, V)``; kept apart, because most of them are never read again. None where each
-            row's readings lie at its own places together.
+        steps: q* at every step of the draft, each ``(B, V)``; kept apart, because most of them are never read again. Empty where
+            each row's readings lie at its own places together.
         late: ``(B,)``, 1 for rows whose first draw settled a debt: their place i was drawn at step i + 1. On the CPU.
         together: the steps beside each other, ``(B, steps, V)``, where they lie so.
     """

@@ -244,6 +244,12 @@ def test_bad_options_are_one_sentence(capsys, monkeypatch, arguments: list[str],
     assert words in capsys.readouterr().err
 
 
+def test_without_vllm_its_contender_is_a_sentence(capsys, monkeypatch) -> None:
+    monkeypatch.setattr("kad.engines.vllm.launch.find_spec", lambda name: None)
+    assert main(["bench", "--contender", "vllm"]) == 1
+    assert "--contender vllm needs vLLM: pip install 'kad-align[vllm]'" in capsys.readouterr().err
+
+
 def test_shapes_are_those_of_the_checkpoints() -> None:
     """Parameters as published, to the nearest tenth of a billion: 13.7 and 1.5, 14.8 and 1.7."""
     for name, billions in (("olmo2", (13.7, 1.5)), ("qwen3", (14.8, 1.7)), ("small", (0.1, 0.0))):

@@ -93,10 +93,9 @@ def test_texts_without_masks(kernel: Varlen, monkeypatch: pytest.MonkeyPatch) ->
     assert flat == [continuation(kad.generate(base, proxy, window=window, **options)) for window in (0, 3)]
 
 
+@pytest.mark.usefixtures("small_shapes")
 def test_compiled_without_masks(monkeypatch: pytest.MonkeyPatch) -> None:
     """One graph a width, whatever the length; chunks of a prompt too."""
-    monkeypatch.setattr("kad.decoding.compiled.CHUNK", 4)
-    monkeypatch.setattr("kad.decoding.compiled.SHORTEST", 8)
     monkeypatch.setattr(attention, "flash_kernel", lambda device, dtype: traced)
     flat = readings(tiny("gemma3", 1, DOUBLE), UNMASKED, {"backend": "eager"})
     torch._dynamo.reset()

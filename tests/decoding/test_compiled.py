@@ -6,7 +6,6 @@ import pytest
 import torch
 
 import kad
-from kad.decoding import compiled
 from kad.decoding.compiled import CompiledModel, up
 from kad.decoding.lanes import lane_for
 
@@ -18,13 +17,7 @@ from .test_greedy import reference_greedy
 EAGER = {"backend": "eager"}
 
 
-@pytest.fixture(autouse=True)
-def small_shapes(monkeypatch: pytest.MonkeyPatch):
-    """Prompts in several chunks and caches of several lengths, with tiny models."""
-    monkeypatch.setattr(compiled, "CHUNK", 4)
-    monkeypatch.setattr(compiled, "SHORTEST", 8)
-    yield
-    torch._dynamo.reset()
+pytestmark = pytest.mark.usefixtures("small_shapes")
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma3"])

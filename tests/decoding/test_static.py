@@ -18,14 +18,7 @@ from kad.decoding.wrappers import kept_for
 
 from ..models import ragged, tiny
 
-
-@pytest.fixture(autouse=True)
-def small_shapes(monkeypatch: pytest.MonkeyPatch):
-    """Prompts in several chunks and caches of several lengths, with tiny models."""
-    monkeypatch.setattr(compiled, "CHUNK", 4)
-    monkeypatch.setattr(compiled, "SHORTEST", 8)
-    yield
-    torch._dynamo.reset()
+pytestmark = pytest.mark.usefixtures("small_shapes")
 
 
 class Graph:

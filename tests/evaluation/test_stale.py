@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kad.checkpoints import Checkpoints, load_checkpoints
 from kad.cli.main import main
-from kad.evaluation import answering, comparisons, attempts
+from kad.evaluation import answering, attempts, comparisons
 from kad.evaluation.answers import Answer, Number
 from kad.evaluation.failures import Unanswered
 from kad.evaluation.grading import grader_of, grader_text
