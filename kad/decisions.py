@@ -7,13 +7,14 @@ where a row stops.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .arithmetic import arithmetic_of
+from .arithmetic import TORCH, arithmetic_of
 from .cut import Cut
 from .distributions import alpha_of, temper
 from .target import Target
@@ -94,17 +95,24 @@ def pi_of(
     reference: Reading | None,
     temperature: float,
     decision: Decision | None,
+    formula: Callable[..., Tensor] = TORCH.formula,
 ) -> Tensor:
     """The distribution that is sampled at these positions: π with the temperature where its placement says.
 
-    ``decision`` is the target's there, None if it is no mixture; no proxy is needed where a mixture defers nothing.
+    ``decision`` is the target's there, None if it is no mixture; no proxy is needed where a mixture defers nothing. ``formula``
+    is the machine's.
     """
     p = base.for_mixture(target)
     if proxy is None:
         pi = p
     elif decision is not None:
-        pi = decision.kept(p).addcmul_(decision.alpha.unsqueeze(-1), proxy.for_mixture(target))
+        pi = formula(mixture_of, p, proxy.for_mixture(target), decision)
     else:
         r = None if reference is None else reference.for_mixture(target)
         pi = target.unchecked(p, proxy.for_mixture(target), r)
     return temper(pi, temperature) if target.placement == "mixture" else pi
+
+
+def mixture_of(p: Tensor, q: Tensor, d: Decision) -> Tensor:
+    """p_v (1 − d_v) + α q*_v, ``(*batch, V)``."""
+    return d.kept(p).addcmul_(d.alpha.unsqueeze(-1), q)

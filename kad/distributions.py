@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 
-def softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
+def softmax(logits: Tensor, temperature: float = 1.0, out: Tensor | None = None) -> Tensor:
     """Probabilities ``p_v ∝ exp(logits_v / temperature)`` in float32 or better.
 
     Args:
         logits: ``(*batch, V)``, any float dtype; ``-inf`` marks a forbidden token.
         temperature: positive; greedy decoding is a different rule, never a tiny temperature.
+        out: where the probabilities go, if not into a tensor of their own.
 
     Raises:
         ValueError: no vocabulary axis, integer logits, or a temperature that is not positive.
@@ -36,7 +37,7 @@ def softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
         logits = logits.float()
     if temperature != 1.0:
         logits = logits / temperature
-    return torch.softmax(logits, dim=-1)
+    return torch.softmax(logits, dim=-1, out=out)
 
 
 COLDEST, HOTTEST = 1e-30, 1e30  # logits divided by anything beyond leave float32

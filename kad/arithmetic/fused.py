@@ -38,13 +38,23 @@ class Fused(Torch):
         """Compiled too; what leaves torch, such as `Exact` or a user's own solver in NumPy, runs as it is."""
         mark = (function, given[0])
         if mark not in self.untraceable:
-            fast = self.traced.setdefault(function, self.compile(function))
             try:
-                found: R = fast(*given, **named)
+                found: R = self.fast(function)(*given, **named)
                 return found
             except torch._dynamo.exc.TorchDynamoException:
                 self.untraceable.append(mark)
         return function(*given, **named)
+
+    def formula(self, function: Callable[..., Tensor], at: Tensor, *given: Any) -> Tensor:
+        found: Tensor = self.fast(function)(at, *given) if at.is_cuda else function(at, *given)
+        return found
+
+    def fast(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, compiled once."""
+        if function not in self.traced:
+            self.traced[function] = self.compile(function)
+        made: Callable[..., Any] = self.traced[function]
+        return made
 
 
 MADE: dict[str, Fused] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from torch import Tensor
 
@@ -55,8 +55,8 @@ class Arithmetic(ABC):
     asks: bool = False
 
     @abstractmethod
-    def softmax(self, logits: Tensor, temperature: float) -> Tensor:
-        """p_v ∝ exp(logits_v / T), in float32 or better."""
+    def softmax(self, logits: Tensor, temperature: float, out: Tensor | None = None) -> Tensor:
+        """p_v ∝ exp(logits_v / T), in float32 or better; into ``out`` if it is given."""
 
     @abstractmethod
     def below(self, mass: Tensor, threshold: float | Tensor) -> Tensor:
@@ -102,3 +102,7 @@ class Arithmetic(ABC):
     def call(self, function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
         """A function of tensors that is not the machine's own."""
         return function(*given, **named)
+
+    def formula(self, function: Callable[..., Tensor], at: Tensor, *given: Any) -> Tensor:
+        """A formula of kad's own over ``at`` and more, which on a GPU would launch a kernel for every operation."""
+        return function(at, *given)

@@ -14,8 +14,8 @@ NEARLY_ONE = {dtype: 1 - 2 * torch.finfo(dtype).eps for dtype in (torch.float32,
 
 
 class Torch(Arithmetic):
-    def softmax(self, logits: Tensor, temperature: float) -> Tensor:
-        return softmax(logits, temperature)
+    def softmax(self, logits: Tensor, temperature: float, out: Tensor | None = None) -> Tensor:
+        return softmax(logits, temperature, out)
 
     def below(self, mass: Tensor, threshold: float | Tensor) -> Tensor:
         if not isinstance(threshold, Tensor):

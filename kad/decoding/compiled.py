@@ -20,8 +20,8 @@ from transformers.cache_utils import Cache
 
 from ..errors import said
 from ..transfers import upload
-from .attention import UNMASKED
 from .huggingface import HuggingFaceModel, cache_name, seen_slots
+from .masks import Masks, nothing_of
 from .static import IDLE, borrowed, give_back
 from .wrappers import forward_of, kept_for
 
@@ -54,7 +54,7 @@ class CompiledModel(HuggingFaceModel):
         self, name: str, model: Any, rows: int, capacity: int, vocabulary: int, options: dict[str, Any]
     ) -> None:
         super().__init__(name, model, up(capacity, SHORTEST), vocabulary)  # prompts of about one length share it
-        self.step = compiled(model, options)
+        self.step = compiled(model, self.shape, options)
         self.shapes: set[tuple[int, int]] = set()
         self.rows = rows
 
@@ -66,7 +66,7 @@ class CompiledModel(HuggingFaceModel):
         """
         memory = borrowed(self.model, self.rows, self.capacity, self.device)
         weakref.finalize(self, give_back, kept_for(self.model)[IDLE], memory).atexit = False
-        return memory.cache(self.rows, self.capacity, self.way.name == UNMASKED)
+        return memory.cache(self.rows, self.capacity, self.shape.unmasked)
 
     @torch.no_grad()
     def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
@@ -82,7 +82,7 @@ class CompiledModel(HuggingFaceModel):
         left = width - tokens.shape[1]
         count = seen_slots(positions, valid)
         seen = min(up(int(count.max()), SHORTEST), self.capacity)
-        if self.way.name == UNMASKED:  # which is told how many slots count, so that one graph serves every length
+        if self.shape.unmasked:  # which is told how many slots count, so that one graph serves every length
             seen = self.static.layers[0].size
         if left:
             positions, valid, tokens = (torch.nn.functional.pad(x, (left, 0)) for x in (positions, valid, tokens))
@@ -90,10 +90,11 @@ class CompiledModel(HuggingFaceModel):
         positions = upload(positions, self.device)
         for layer in self.static.layers:
             layer.slots, layer.seen = slots, seen
+        sees = upload(count.int(), self.device) if self.shape.unmasked else None
         self.shapes.add((width, seen))
         extra = {"logits_to_keep": min(up(keep), width)} if self.keeps else {}
         with self.observer(self.name, tokens.numel()), self.way.during():
-            out: Tensor = self.step(tokens, positions, self.masks(positions, count, seen), self.static, extra)
+            out: Tensor = self.step(tokens, positions, sees, self.static, extra)
         return out[:, -keep:]
 
     def adopt(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
@@ -105,17 +106,24 @@ class CompiledModel(HuggingFaceModel):
         raise RuntimeError("a compiled model keeps its rows")
 
 
-def compiled(model: Any, options: dict[str, Any]) -> Any:
-    """The model's pass, compiled once per model and options: graphs outlive a call of ``generate``.
+def compiled(model: Any, masks: Masks, options: dict[str, Any]) -> Any:
+    """The model's pass with its masks, compiled once per model and options: graphs outlive a call of ``generate``.
+
+    The logits that it returns lie in the graph's own memory: the next pass overwrites them.
 
     Raises:
         RuntimeError: torch.compile cannot run here; one sentence.
     """
-    store, key, name = kept_for(model), repr(sorted(options.items())), cache_name(forward_of(model))
+    store, key, name = kept_for(model), repr((masks, sorted(options.items()))), cache_name(forward_of(model))
     if key in store:
         return store[key]
 
-    def step(tokens: Tensor, positions: Tensor, mask: Any, cache: Cache, extra: dict[str, int]) -> Tensor:
+    def step(tokens: Tensor, positions: Tensor, sees: Tensor | None, cache: Any, extra: dict[str, int]) -> Tensor:
+        if sees is not None:
+            mask = masks.counted(sees)
+        else:
+            slots = torch.arange(cache.layers[0].seen, device=positions.device)
+            mask = masks.causal(positions, slots, nothing_of(model.dtype, positions.device))
         out = model(
             input_ids=tokens, position_ids=positions, attention_mask=mask, use_cache=True, **{name: cache}, **extra
         )
@@ -133,7 +141,7 @@ def compiled(model: Any, options: dict[str, Any]) -> Any:
         torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with torch._dynamo.config.patch(recompile_limit=GRAPHS), failures(model):
             out: Tensor = fast(*arguments)
-        return out.clone()  # a graph's output is overwritten by its next run
+        return out
 
     # The graphs go when the pass goes.
     weakref.finalize(call, torch._dynamo.eval_frame.remove_from_cache, step.__code__).atexit = False

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..transfers import upload
-from .attention import SHORT, UNMASKED, lengths, way_of
+from .attention import way_of
 from .cache import SlotCache, Slots
+from .masks import Masks, nothing_of
 from .model import Model
 from .wrappers import check_mode, device_of, eagerly, forward_of, hides, is_compiled, unwrap
 
@@ -92,11 +93,11 @@ class HuggingFaceModel(Model):
         self.keeps, self.cache_name = "logits_to_keep" in parameters, cache_name(function)
         self.way, self.compiled = way_of(name, model, self.device), is_compiled(model)
         self.layers = config.num_hidden_layers
-        self.cache = SlotCache(self.layers, tokens_first=self.way.name == UNMASKED)
-        self.kinds, self.window = mask_kinds(config, name)
+        self.shape = Masks.of(config, name, self.way)
+        self.cache = SlotCache(self.layers, tokens_first=self.shape.unmasked)
         # What every mask is made of lies on the device once.
         self.slots = torch.arange(self.capacity, device=self.device)
-        self.hidden = torch.full((), torch.finfo(model.dtype).min, dtype=model.dtype, device=self.device)
+        self.hidden = nothing_of(model.dtype, self.device)
         self.edge = torch.zeros(self.capacity + MULTIPLE, dtype=model.dtype, device=self.device)
         self.edge[self.capacity :] = self.hidden
 
@@ -121,36 +122,21 @@ class HuggingFaceModel(Model):
         return logits
 
     def masks(self, positions: Tensor, seen: Tensor, used: int, only: int | None = None) -> Any:
-        """What the layers are given for a mask, by kind if there are several.
+        """What the layers are given for a mask, by kind if there are several; see `Masks`.
 
-        ``slot <= position`` (and ``slot > position - window`` where the layer slides), ``(B, 1, W, used)``, or as many
-        times higher as queries share a key; attention without masks is told how many slots are ``seen (B,)``.
-
-        ``only``: the one position that all rows are at, if the pass has no other.
+        Args:
+            positions, seen: where the pass's tokens are, and how many slots each row sees, ``(B,)``; on the CPU.
+            used: slots that are read.
+            only: the one position that all rows are at, if the pass has no other.
         """
-        rows, width = positions.shape
-        if self.way.name == UNMASKED:
-            count = upload(seen.int(), self.device)
-            by_kind = {"full_attention": lengths(count, None), "sliding_attention": lengths(count, self.window)}
-        elif only is not None and self.window is None:
-            begin = self.capacity - only - 1
-            mask = self.edge[begin : begin + used]
-            mask = mask if self.device.type == "cpu" else mask.clone()  # memory has to be aligned too
-            return mask.expand(rows, 1, 1, used)
-        else:
-            by_kind = self.causal(positions, used, self.way.groups if 1 < width <= SHORT else 1)
-            if self.way.name == "eager" or width <= SHORT:  # every layer would else convert a boolean one for itself
-                zero = self.edge[0]
-                by_kind = {kind: torch.where(mask, zero, self.hidden) for kind, mask in by_kind.items()}
-        return by_kind if len(self.kinds) > 1 else by_kind[self.kinds[0]]
-
-    def causal(self, positions: Tensor, used: int, times: int) -> dict[str, Tensor]:
-        """What the queries at these positions may see, by kind of layer; boolean ``(B, 1, times W, used)``."""
-        slot, query = self.slots[:used], positions[:, None, :, None].expand(-1, times, -1, -1)
-        by_kind = {"full_attention": slot <= query}
-        if self.window is not None:
-            by_kind["sliding_attention"] = by_kind["full_attention"] & (slot > query - self.window)
-        return {kind: mask.reshape(len(positions), 1, -1, used) for kind, mask in by_kind.items()}
+        if self.shape.unmasked:
+            return self.shape.counted(upload(seen.int(), self.device))
+        if only is None or self.shape.window is not None:
+            return self.shape.causal(positions, self.slots[:used], self.hidden)
+        begin = self.capacity - only - 1
+        mask = self.edge[begin : begin + used]
+        mask = mask if self.device.type == "cpu" else mask.clone()  # memory has to be aligned too
+        return mask.expand(len(positions), 1, 1, used)
 
     def adopt(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
         self.cache.adopt(layers)
@@ -172,21 +158,6 @@ def begun(cache: Any, model: Any, given: bool) -> bool:
     if is_recurrent(model):
         return given or bool(getattr(cache, "_is_user_defined", False))
     return bool(cache.get_seq_length() > 0)
-
-
-def mask_kinds(config: Any, name: str) -> tuple[list[str], int | None]:
-    """Which masks the model's layers need, and the width of the sliding one."""
-    window = getattr(config, "sliding_window", None)
-    types = getattr(config, "layer_types", None)
-    if types is None:
-        # Families with one kind of layer: Mistral and its kin slide in all of them when the config has a window.
-        sliding = window is not None and getattr(config, "use_sliding_window", True)
-        return (["sliding_attention"], window) if sliding else (["full_attention"], None)
-    kinds = sorted(set(types))
-    unknown = [kind for kind in kinds if kind not in ("full_attention", "sliding_attention")]
-    if unknown:
-        raise ValueError(f"the {name} has layers of type {unknown[0]!r}, whose masks kad does not know.")
-    return kinds, window if "sliding_attention" in kinds else None
 
 
 class RecurrentModel(Model):

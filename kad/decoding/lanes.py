@@ -7,6 +7,7 @@ that it has been told and not yet read, in one pass. So nothing can be fed twice
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, final
 
 import torch
@@ -20,12 +21,20 @@ from .model import Model, Observer, unobserved
 from .settings import stop_tokens
 
 
+@dataclass
+class Text:
+    """What lanes over the same prompts have been told, ``(B, capacity + 1)``, prompt and continuation of every row from column 0."""
+
+    tokens: Tensor
+
+
 @final
 class Lane:
     """One model over a batch of ragged rows. Bookkeeping is on the CPU, tokens on the model's device.
 
     Attributes:
-        tokens: ``(B, capacity + 1)``, prompt and continuation of every row, from column 0; the last is never counted.
+        text: whose ``tokens`` are the lane's; the last column is never counted.
+        told: whether another lane, which is told first, writes them.
         prompt: ``(B,)``, prompt lengths.
         known: ``(B,)``, how many tokens of ``tokens`` count.
         read: ``(B,)``, how many of them are in the model's memory.
@@ -40,15 +49,30 @@ class Lane:
         self.model, self.name, self.fixed_rows = model, model.name, model.fixed_rows
         self.prompt = torch.tensor([len(p) for p in prompts])
         capacity = int(self.prompt.max()) + room
-        self.tokens = torch.zeros(len(prompts), capacity + 1, dtype=torch.long, device=model.device)
+        self.text, self.told = (
+            Text(torch.zeros(len(prompts), capacity + 1, dtype=torch.long, device=model.device)),
+            False,
+        )
         for row, p in enumerate(prompts):
             self.tokens[row, : len(p)] = upload(p, model.device)
         self.known, self.read = self.prompt.clone(), torch.zeros_like(self.prompt)
         self.rows = torch.arange(len(prompts))
         self.passes, self.fed = 0, torch.zeros_like(self.prompt)
 
+    @property
+    def tokens(self) -> Tensor:
+        return self.text.tokens
+
+    def share(self, teller: Lane) -> None:
+        """Keep one text with another lane over the same prompts, which is always told first; if their models are in one place."""
+        if self.tokens.device == teller.tokens.device:
+            self.text, self.told = teller.text, True
+
     def append(self, token: Tensor, where: Tensor) -> None:
         """Tell the lane one more token of the rows ``where`` (a CPU mask)."""
+        if self.told:
+            self.known = self.known + where
+            return
         device, at = self.tokens.device, self.known
         told = upload(token, device)
         if len(at) == 1 or (device.type != "cpu" and bool((at == at[0]).all())):  # without an upload
@@ -90,7 +114,8 @@ class Lane:
 
     def select(self, index: Tensor) -> None:
         """Keep only these rows; finished rows then cost nothing."""
-        self.tokens = self.tokens[upload(index, self.tokens.device)]
+        if not self.told:
+            self.text.tokens = self.tokens[upload(index, self.tokens.device)]
         self.prompt, self.known, self.read = self.prompt[index], self.known[index], self.read[index]
         self.rows = self.rows[index]
         self.model.select(index)

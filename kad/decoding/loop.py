@@ -113,28 +113,28 @@ class Decoder:
         journal, running, start = self.journal, self.running, self.clock.mark()
         owed = self.owed.where & running if self.owed is not None else torch.zeros_like(running)
         draws = (journal.limit - 1 - self.length).clamp(max=self.pace.window()).clamp_min(owed.long()) * running
-        count, steps = torch.zeros_like(draws), Drafting(draws, owed, beside=not self.asks)
+        steps = Drafting(draws, owed, beside=not self.asks)
         for step in range(steps.most):
             where = (draws > step) & self.running
             if not bool(where.any()):
                 break
-            lengths = (journal.width + self.length + count).unsqueeze(-1)
+            lengths = (journal.width + self.length + steps.count).unsqueeze(-1)
             places = Places(journal, self.rows, lengths, where.unsqueeze(-1))
             q = self.reader.at_step(self.proxy, where, places, steps)
             settles = owed if step == 0 else torch.zeros_like(owed)
             chance = self.ask("draft", where, step)
             token = self.settle(q, settles) if bool(settles.any()) else chance.pick(q.tempered)
             drafted = where & ~settles
-            self.write(token, self.length + count, drafted)
-            count = count + drafted
+            self.write(token, self.length + steps.count, drafted)
             if self.asks:  # nothing follows a stop token
                 draws = torch.where(journal.is_stop(token) & drafted, step + 1, draws)
-            qx, further = steps.add(token, drafted), (draws > step + 1) & self.running
-            if not (bool(further.any()) and self.pace.more(qx, drafted, further)):
+            steps.add(token, drafted)
+            further = (draws > step + 1) & self.running
+            if not (bool(further.any()) and self.pace.more(steps.chance, drafted, further)):
                 break
         self.owed = None
         self.drafting = (start, self.clock.mark()), len(steps.tokens)
-        return steps.drafts(count, self.device)
+        return steps.drafts(self.device)
 
     def settle(self, q: Reading, where: Tensor) -> Tensor:
         """Draw everybody's next token and emit that of the rows ``where``, which is owed; the others' are drafts."""

@@ -42,7 +42,7 @@ class Model(ABC):
         """Read ``tokens (B, W)`` at ``positions (B, W)`` where ``valid``; the logits of the last ``keep`` columns.
 
         Tokens are on the device, positions and ``valid`` on the CPU. A position that is read again is read anew: what was
-        remembered there, and behind it, no longer counts.
+        remembered there, and behind it, no longer counts. The logits may lie where the model's next pass overwrites them.
         """
 
     @abstractmethod

@@ -191,6 +191,8 @@ def lanes_of(
         plain = functools.partial(lane_for, name, one, room=TOKENS, vocabulary=output_size(one))
         check_agreement(name, one, rows[0], plain)  # which may find that the model's lanes need masks
         lanes[name] = lane_for(name, one, rows, room, ready.outputs(name), request.options, request.observer)
+        if name != "base" and rows is prompts.base:
+            lanes[name].share(lanes["base"])
     for name, cache, width in (
         ("base", given.get(CACHE), prompts.ids.shape[1]), ("proxy", request.proxy_past_key_values, prompts.proxy_width),
     ):  # fmt: skip

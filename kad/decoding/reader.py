@@ -45,8 +45,8 @@ class Reader:
 
     def at_step(self, lane: Lane | MappedLane, where: Tensor, places: Places, draft: Drafting) -> Reading:
         """The reading of a draft's next step, ``(B, V)``, of the rows ``where``."""
-        q = self.sampling.read(lane.logits(where, 1).to(self.device), places).at((slice(None), 0))
-        q = draft.keep(q)
+        logits = lane.logits(where, 1).to(self.device)
+        q = draft.keep(self.sampling.read(logits, places, room=draft.room).at((slice(None), 0)))
         self.check(lane.name, q.at((slice(None), None)), places, draft.late is not None)
         return q
 

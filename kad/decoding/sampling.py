@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +14,13 @@ from ..arithmetic import TORCH, Arithmetic
 from ..decisions import Reading
 from .journal import Places
 from .processors import PREFIX_FREE, ask
+
+# Where a distribution is put, "plain" or "tempered", from logits of its shape and dtype; None where that is all the same.
+Room = Callable[[str, Tensor], Tensor | None]
+
+
+def anywhere(which: str, logits: Tensor) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -46,13 +53,16 @@ class Sampling:
         """Whether a processor looks at the ids, and may keep state per row."""
         return any(type(p) not in PREFIX_FREE for p in self.processors)
 
-    def read(self, logits: Tensor, places: Places | None = None, filtered: bool = True) -> Reading:
+    def read(
+        self, logits: Tensor, places: Places | None = None, filtered: bool = True, room: Room = anywhere
+    ) -> Reading:
         """The reading of ``logits (B, n, V)``.
 
         Args:
             logits: raw, any float dtype.
             places: what they are about; processors that read no text do without.
             filtered: False for a reference model: temperature, but no truncation.
+            room: where the distributions are put, if that is not all the same.
         """
         if logits.dtype in (torch.float16, torch.bfloat16):
             logits = logits.float()
@@ -62,13 +72,15 @@ class Sampling:
         warm = [p for p in self.processors if not isinstance(p, TemperatureLogitsWarper)] if filtered else []
         heated = self.temperature != 1.0
         if heated and not warm:
-            tempered = self.arithmetic.softmax(logits, self.temperature)
+            tempered = self.arithmetic.softmax(logits, self.temperature, room("tempered", logits))
         else:
             active = self.processors if heated else warm  # in their own order: HF truncates after the temperature
-            tempered = self.arithmetic.softmax(self.apply(active, logits, places), 1.0)
+            hot = self.apply(active, logits, places)
+            tempered = self.arithmetic.softmax(hot, 1.0, room("tempered", hot))
         if not (self.both and heated):
             return Reading(tempered, tempered)
-        return Reading(self.arithmetic.softmax(self.apply(warm, logits, places), 1.0), tempered)
+        cold = self.apply(warm, logits, places)
+        return Reading(self.arithmetic.softmax(cold, 1.0, room("plain", cold)), tempered)
 
     def apply(self, processors: Sequence[LogitsProcessor], logits: Tensor, places: Places | None) -> Tensor:
         """Run the processors over ``logits (B, n, V)``, with the right text for every place.

@@ -27,11 +27,11 @@ class Pace(ABC):
     def window(self) -> int:
         """γ of the round that begins."""
 
-    def more(self, chances: Tensor, drafted: Tensor, where: Tensor) -> bool:
+    def more(self, chances: Callable[[], Tensor], drafted: Tensor, where: Tensor) -> bool:
         """Whether to draft one more token.
 
         Args:
-            chances: q* of the tokens just drawn, ``(B,)``.
+            chances: gives q* of the tokens just drawn, ``(B,)``.
             drafted: rows for which they are drafts; for the others they settle a debt.
             where: rows that can take one more.
         """
@@ -186,8 +186,8 @@ class Chooser(Pace):
         # A round may turn out better than the average: leave room, `more` says where to end.
         return min(2 * best, self.settings.longest)
 
-    def more(self, chances: Tensor, drafted: Tensor, where: Tensor) -> bool:
-        self.survival = self.survival * torch.where(drafted, self.odds(chances.cpu()), 1.0)
+    def more(self, chances: Callable[[], Tensor], drafted: Tensor, where: Tensor) -> bool:
+        self.survival = self.survival * torch.where(drafted, self.odds(chances().cpu()), 1.0)
         gain = float((self.survival * self.acceptance)[where].sum()) / max(1, int(where.sum()))
         return bool(self.settled(torch.tensor(gain >= self.price)))
 

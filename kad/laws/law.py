@@ -80,10 +80,9 @@ class Deferral(Law):
         if not n:
             return Case(alpha, alpha.new_zeros(len(alpha), 0), decision)
         assert decision is not None
-        here, x = decision.at(first(n)), drafts.tokens.unsqueeze(-1)
-        px = trial.base.tempered[:, :n].gather(-1, x).squeeze(-1)
-        pi = px * (1 - here.of(drafts.tokens, px)) + here.alpha * drafts.chances
-        return Case(alpha, where_drafted(acceptance(pi, drafts.chances), trial), decision)
+        base, here = trial.base.tempered[:, :n], decision.at(first(n))
+        ratio = self.terms.arithmetic.formula(acceptance_of, base, here, drafts.tokens, drafts.chances)
+        return Case(alpha, where_drafted(ratio, trial), decision)
 
     def replacement(self, fallen: Fallen) -> Weights:
         assert fallen.decision is not None
@@ -102,7 +101,7 @@ class Lazy(Deferral):
         assert decision is not None
         p = base.tempered
         token = ask("last", ends).pick(p)
-        stays = 1 - decision.of(token, p.gather(1, token.unsqueeze(-1)).squeeze(-1))
+        stays = self.terms.arithmetic.formula(kept_share, p, decision, token)
         if self.terms.arithmetic.asks:  # nobody need decide where all is decided
             stays = torch.where(ends, stays, 1.0)
         return token, ask("keep", ends).coin(stays)
@@ -147,7 +146,7 @@ class Mode(Whole):
         self.lazy = lazy
 
     def stands(self, pi: Tensor, trial: Trial) -> Tensor:
-        return (trial.drafts.tokens == mode(pi)).to(pi.dtype)
+        return self.terms.arithmetic.formula(is_mode, pi, trial.drafts.tokens)
 
     def replacement(self, fallen: Fallen) -> Weights:
         assert fallen.pi is not None
@@ -158,10 +157,31 @@ class Mode(Whole):
 
     def last(self, base: Reading, decision: Decision | None, ends: Tensor, ask: Ask) -> tuple[Tensor, Tensor]:
         assert decision is not None
-        weights = decision.kept(base.for_mixture(self.terms.target))
+        formula = self.terms.arithmetic.formula
+        weights = formula(kept_of, base.for_mixture(self.terms.target), decision)
         chance = ask("last", ends)
         token = chance.pick(weights)
-        return token, chance.settled(certain(weights, decision.alpha))
+        return token, chance.settled(formula(certain, weights, decision.alpha))
+
+
+def acceptance_of(p: Tensor, d: Decision, tokens: Tensor, chances: Tensor) -> Tensor:
+    """min(1, π(x)/q*(x)) of drafts ``(B, n)`` with these q*, from p ``(B, n, V)`` and d at their places."""
+    px = p.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    return acceptance(px * (1 - d.of(tokens, px)) + d.alpha * chances, chances)
+
+
+def kept_share(p: Tensor, d: Decision, token: Tensor) -> Tensor:
+    """1 − d of a token per row, ``(B,)``, from p ``(B, V)`` and d."""
+    return 1 - d.of(token, p.gather(1, token.unsqueeze(-1)).squeeze(-1))
+
+
+def kept_of(p: Tensor, d: Decision) -> Tensor:
+    return d.kept(p)
+
+
+def is_mode(pi: Tensor, tokens: Tensor) -> Tensor:
+    """1 where a token ``(B, n)`` is the mode of π ``(B, n, V)``, else 0."""
+    return (tokens == mode(pi)).to(pi.dtype)
 
 
 class Asked:

@@ -66,7 +66,7 @@ class Terms:
         self, base: Reading, q: Reading | None, reference: Reading | None, d: Decision | None, where: Tensor
     ) -> Tensor:
         """π, with the temperature where its placement says; ``where`` (on the CPU) counts."""
-        pi = pi_of(self.target, base, q, reference, self.temperature, d)
+        pi = pi_of(self.target, base, q, reference, self.temperature, d, self.arithmetic.formula)
         if self.look is not None:
             self.look.sums(pi, where)
         return pi
@@ -87,10 +87,14 @@ class Terms:
         """Whichever of p_v (1 − d_v) and α q*_v is the larger, ``(B,)``; of a target that is no mixture neither."""
         if decision is None:
             return all_of(TARGET, token)
-        at = token.unsqueeze(-1)
-        p, other = (x.for_mixture(self.target).gather(1, at).squeeze(-1) for x in (base, q))
-        kept, given = p * (1 - decision.of(token, p)), decision.alpha * other
-        return torch.where(kept >= given, BASE, PROXY).to(torch.int8)
+        p, other = (x.for_mixture(self.target) for x in (base, q))
+        return self.arithmetic.formula(whose, p, other, decision, token)
+
+
+def whose(p: Tensor, q: Tensor, d: Decision, token: Tensor) -> Tensor:
+    """The model with the larger share of π at a token per row, ``(B,)``, from ``(B, V)``."""
+    p, q = (x.gather(1, token.unsqueeze(-1)).squeeze(-1) for x in (p, q))
+    return torch.where(p * (1 - d.of(token, p)) >= d.alpha * q, BASE, PROXY).to(torch.int8)
 
 
 def first(n: int) -> tuple[slice, slice]:

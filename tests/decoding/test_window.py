@@ -42,7 +42,7 @@ def drafts(pace: Chooser, chance: float) -> int:
     """How many drafts of such q* are made in one round."""
     n, limit = 1, pace.window()
     one = torch.ones(1, dtype=torch.bool)
-    while n < limit and pace.more(torch.tensor([chance]), one, one):
+    while n < limit and pace.more(lambda: torch.tensor([chance]), one, one):
         n += 1
     return n if limit else 0
 

@@ -67,7 +67,7 @@ class Ledger:
     def __init__(self) -> None:
         self.live = self.peak = self.marked = 0
         self.at_peak = ""
-        self.region: list[str] | None = None  # of what the compiler would fuse
+        self.region: list[bool] | None = None  # of what the compiler would fuse: whether each is part of a pass
         self.storages: dict[int, list[int]] = {}
         self.clear()
 
@@ -91,20 +91,20 @@ class Ledger:
         if view or name in FREE:
             return
         here = place()
-        if self.region is not None and not here.model and not name.startswith("kad::"):
-            self.region.append(name)
+        if self.region is not None and not name.startswith("kad::"):
+            self.region.append(here.model)
         else:
             (self.inside if here.model else self.outside)[here.line, name] += LAUNCHES.get(name, 1)
 
     @contextmanager
     def fused(self, name: str) -> Iterator[None]:
-        """What is launched in here, outside the models, counts as one; operations of kad's own stay what they are."""
+        """What is launched in here counts as one, inside the models if a pass is part of it; kad's own kernels stay what they are."""
         outer, self.region = self.region, [] if self.region is None else self.region
         try:
             yield
         finally:
             if outer is None and self.region:
-                self.outside[place().line, f"fused {name}"] += 1
+                (self.inside if any(self.region) else self.outside)[place().line, f"fused {name}"] += 1
             self.region = outer
 
     def hold(self, wrapper: torch.Tensor, numbers: torch.Tensor) -> None:

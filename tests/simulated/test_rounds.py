@@ -37,7 +37,7 @@ WAITS = {
     "fractional": 2,
 }  # whether the budget runs out among the heavy tokens is asked
 DOWN = 256  # bytes to the host, per row and round
-LAUNCHES, FUSED = 96, {True: 71, False: 89}  # of the dual with one row and three drafts; compiled, sampled or greedy
+LAUNCHES, FUSED = 87, 40  # of the dual with one row and three drafts; as it is, and compiled
 PEAK, PEAK_OF_OTHERS = PEAK_UNITS, PEAK_UNITS_OF_OTHERS  # of the memory of one number for each token at each place
 SAMPLED = pytest.mark.parametrize("sample", [True, False], ids=["sampled", "greedy"])
 Models = tuple[Simulated, Any, Any, Any]
@@ -92,4 +92,4 @@ def test_launches_where_the_compiler_fuses(models: Models, sample: bool) -> None
     """What is compiled together counts as one."""
     found = measured(models, TARGETS["dual"], 1, 3, sample, compile=True)
     assert found.waits <= WAITS["dual"], found.lines
-    assert found.launches <= FUSED[sample], found.lines
+    assert found.launches <= FUSED, found.lines
