@@ -1,6 +1,6 @@
 (* S4 and S5: the gap of the greedy; that it is a threshold, keeps a nucleus, and saves half of what can be saved. *)
 From mathcomp Require Import all_ssreflect all_algebra.
-From Kad Require Import Knapsack Logarithm Variation Fractional.
+From Kad Require Import Knapsack Logarithm Fractional.
 Set Implicit Arguments.
 Unset Strict Implicit.
 Unset Printing Implicit Defensive.
@@ -246,44 +246,3 @@ apply/orP; left; rewrite ler_pdivr_mulr ?ltr0n // ler_pemulr ?ler1n //.
 by rewrite savingE; apply: sumr_ge0 => v _; apply: mulr_ge0; [exact: mulr_ge0 | rewrite /primal ler0n].
 Qed.
 End StrictlyFalling.
-
-Section Counterexample.
-(* Three tokens of mass .595, .395 and .01, the losses - log p to three digits, and the budget .4. *)
-Definition masses (v : 'I_3) : rat := nth 0 [:: 595%:Q / 1000%:Q; 395%:Q / 1000%:Q; 10%:Q / 1000%:Q] v.
-Definition losses (v : 'I_3) : rat := nth 0 [:: 519%:Q / 1000%:Q; 929%:Q / 1000%:Q; 4605%:Q / 1000%:Q] v.
-Definition budget : rat := 4%:Q / 10%:Q.
-Definition first : 'I_3 := Ordinal (isT : (0 < 3)%N).
-Definition second : 'I_3 := Ordinal (isT : (1 < 3)%N).
-Definition third : 'I_3 := Ordinal (isT : (2 < 3)%N).
-
-Lemma greedy_of_the_example : greedy masses budget [:: third; second; first] = [:: third].
-Proof.
-rewrite /greedy /fitting /= !big_cons !big_nil.
-have -> : (budget < masses third + 0) = false by vm_compute.
-by have -> : budget < masses third + (masses second + 0) by vm_compute.
-Qed.
-
-(* S5: the greedy alone need not save half, even for a loss that falls strictly with the probability: here it saves less
-   than 13 % of what the optimum saves. *)
-Example S5_the_greedy_alone_may_save_little :
-  [/\ distribution masses, forall v w, masses v < masses w -> losses w < losses v,
-      falling losses [:: third; second; first] &
-      saving masses losses (primal masses budget [:: third; second; first]) <
-      13%:Q / 100%:Q * (risk masses losses (fun=> 0) - optimal_risk masses losses budget)].
-Proof.
-have b0 : 0 <= budget by vm_compute.
-split.
-- split; last by rewrite !big_ord_recl big_ord0; apply/eqP; vm_compute.
-  by case=> [[|[|[|v]]] hv] //; vm_compute.
-- by case=> [[|[|[|v]]] hv] // [[|[|[|w]]] hw] //; vm_compute.
-- apply/andP; split; last by vm_compute.
-  apply: uniq_perm => [||v]; rewrite ?enum_uniq ?mem_enum //.
-  by rewrite !inE -!val_eqE /=; case: v => [[|[|[|v]]] hv].
-apply: (@lt_le_trans _ _ (13%:Q / 100%:Q * (masses second * losses second))); last first.
-  rewrite -saving_of_one; apply: ler_wpmul2l; first by vm_compute.
-  apply: saving_le_optimal_saving => //; first exact: defer_integral.
-  by rewrite mass_of_one; vm_compute.
-rewrite savingE !big_ord_recl big_ord0 /primal greedy_of_the_example.
-by vm_compute.
-Qed.
-End Counterexample.
