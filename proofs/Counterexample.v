@@ -15,8 +15,8 @@ by rewrite ltNge fits.
 Qed.
 
 Section Counterexample.
-(* The rational numbers, or any ordered field. Three tokens of mass .595, .395 and .01, their losses - log p to one digit
-   (.5, .9 and 4.6), and the budget .4. *)
+(* The rational numbers, or any ordered field. Three tokens of mass .595, .395 and .01, their losses - log p to one
+   digit (.5, .9 and 4.6), and the budget .4. *)
 Variable R : realFieldType.
 Definition masses (v : 'I_3) : R := (nth 0 [:: 119; 79; 2] v)%N%:R / 200%:R.
 Definition losses (v : 'I_3) : R := (nth 0 [:: 5; 9; 46] v)%N%:R / 10%:R.

@@ -92,7 +92,8 @@ Qed.
 (* S6: it solves the linear relaxation: no decision within the budget, fractional or not, risks less. *)
 Theorem S6_fractional_solves_the_relaxation : relaxed_optimum P l b (risk P l (fractional P b s)).
 Proof.
-split; first by exists (fractional P b s); [exact: S6_fractional_is_a_probability | split=> //; exact: fractional_feasible].
+split.
+  by exists (fractional P b s); [exact: S6_fractional_is_a_probability | split=> //; exact: fractional_feasible].
 move=> d hd gd; have [c0 -> _] := S6_strong_duality; exact: theta_le_risk.
 Qed.
 

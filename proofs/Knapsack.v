@@ -1,5 +1,5 @@
-(* The knapsack of deferral: what is deferred, what it risks, its dual function and its greedy, and the facts about *)
-(* them that every statement rests on. R is any ordered field and V any finite vocabulary. *)
+(* The knapsack of deferral: what is deferred, what it risks, its dual function and its greedy, and the facts about them
+   that every statement rests on. R is any ordered field and V any finite vocabulary. *)
 From mathcomp Require Import all_ssreflect all_algebra.
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -10,7 +10,8 @@ Local Open Scope ring_scope.
 (* Identities of a field by Coq's ring. The structures through which mathcomp reads an operation differ from place to
    place; arith first writes them all in one way. *)
 Lemma ring_of (R : realFieldType) :
-  @ring_theory (GRing.Zmodule.sort (Num.RealField.zmodType R)) 0 (1 : R) +%R ( *%R : R -> R -> R) (fun x y => x - y) -%R eq.
+  @ring_theory (GRing.Zmodule.sort (Num.RealField.zmodType R))
+    0 (1 : R) +%R ( *%R : R -> R -> R) (fun x y => x - y) -%R eq.
 Proof.
 by split; [exact: add0r | exact: addrC | exact: addrA | exact: mul1r | exact: mulrC | exact: mulrA | exact: mulrDl
   | | exact: subrr].
@@ -36,7 +37,7 @@ Section Definitions.
 Variables (R : realFieldType) (V : finType).
 Implicit Types (P l d : V -> R) (b mu : R) (s : seq V) (v : V) (A : {set V}).
 
-(* A decision says of every token how much of it is deferred: a share from 0 to 1, read as a probability of rejection. *)
+(* A decision says of every token how much of it is deferred: a share from 0 to 1, the probability of its rejection. *)
 Definition decision d := forall v, 0 <= d v <= 1.
 
 (* A 0-1 decision defers all of a token or nothing of it. *)

@@ -99,4 +99,18 @@ move=> hp hl b0 b1 eta0 paced; apply: (S15_multiplier_is_bounded eta0 paced) => 
   by apply: (log_le0 hlog); [exact: divr_gt0 | rewrite ler_pdivr_mulr // mul1r; exact: le_trans b1 n1].
 by apply: S15_logistic_threshold => //; exact: hl.
 Qed.
+
+(* S15: and so the mean deferral exceeds b by at most (max(the first, log(|V| / b) + eta) - the first) / (eta T). *)
+Theorem S15_logistic_mean_deferral (p l : nat -> V -> R) (b eta : R) (mu : nat -> R) T :
+  (forall t, distribution (p t)) -> (forall t, logistic log (p t) (l t)) -> 0 < b -> b <= 1 -> 0 < eta ->
+  (forall t, mu t.+1 = Num.max 0 (mu t + eta * (deferred_mass (p t) (dual (l t) (mu t)) - b))) -> (0 < T)%N ->
+  (\sum_(t < T) deferred_mass (p t) (dual (l t) (mu t))) / T%:R - b <=
+  (Num.max (mu 0%N) (log (#|V|%:R / b) + eta) - mu 0%N) / (eta * T%:R).
+Proof.
+move=> hp hl b0 b1 eta0 paced T0; apply: le_trans (S15_mean_deferral eta0 paced T0) _.
+apply: ler_wpmul2r; first by rewrite invr_ge0 mulr_ge0 ?ler0n // ltW.
+rewrite ler_add2r; elim/big_ind: _ => [|x y hx hy|t _]; first by rewrite le_maxr lexx.
+  by rewrite le_maxl hx hy.
+exact: (S15_logistic_multiplier_is_bounded hp hl b0 b1 eta0 paced).
+Qed.
 End Logistic.

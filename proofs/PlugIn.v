@@ -8,8 +8,8 @@ Import Order.TTheory GRing.Theory Num.Theory.
 Local Open Scope ring_scope.
 
 Section PlugIn.
-(* P is the true distribution, p its estimate. The dual decision reads the losses and the multiplier alone, neither P nor
-   p: what is judged below under P is the very decision that is made with p. *)
+(* P is the true distribution, p its estimate. The dual decision reads the losses and the multiplier alone, neither P
+   nor p: what is judged below under P is the very decision that is made with p. *)
 Variables (R : realFieldType) (V : finType) (P p l : V -> R).
 Hypothesis hP : distribution P.
 Hypothesis hp : distribution p.

@@ -15,6 +15,28 @@ Hypothesis b0 : 0 <= b.
 Hypothesis order : falling l s.
 Add Ring the_ring : (ring_of R).
 
+(* S4: the greedy takes a prefix of the order, of mass at most b, and no longer prefix has as little. *)
+Theorem S4_greedy_is_the_longest_prefix :
+  [/\ greedy P b s = take (size (greedy P b s)) s, \sum_(v <- greedy P b s) P v <= b &
+      forall n, (n <= size s)%N -> \sum_(v <- take n s) P v <= b -> (n <= size (greedy P b s))%N].
+Proof.
+split; [|exact: greedy_fits | exact: greedy_longest].
+by rewrite {2}/greedy size_takel // fitting_size.
+Qed.
+
+(* S4: if everything fits, everything is deferred: there is no critical token, l_c is 0, and so is the risk. *)
+Theorem S4_everything_may_fit : \sum_v P v <= b ->
+  [/\ critical P b s = None, critical_loss P l b s = 0 & risk P l (primal P b s) = 0].
+Proof.
+move=> fits; have none : critical P b s = None.
+  case e : (critical P b s) => [c|] //; have := unfilled_lt order e; rewrite ltNge => /negP[].
+  rewrite ler_subr_addl; apply: le_trans fits; rewrite [X in _ <= X](bigD1 c) //= addrC ler_add2l.
+  rewrite /deferred_mass (bigD1 c) //= (primal_of_critical order) // mulr0 add0r.
+  by apply: ler_sum => v _; rewrite ler_pimulr // /primal lern1; case: (v \in _).
+split=> //; first by rewrite /critical_loss none.
+by apply: big1 => v _; rewrite /primal (greedy_whole order) // subrr mulr0.
+Qed.
+
 (* S4: the greedy is above the optimum of the linear relaxation by exactly l_c u. *)
 Theorem S4_primal_gap r : relaxed_optimum P l b r ->
   risk P l (primal P b s) - r = critical_loss P l b s * unfilled P b s.
@@ -102,8 +124,8 @@ Lemma saving_le_optimal_saving d : integral d -> deferred_mass P d <= b ->
   saving P l d <= risk P l (fun=> 0) - optimal_risk P l b.
 Proof. by move=> id gd; rewrite ler_add2l ler_opp2; exact: optimal_risk_le. Qed.
 
-(* S5: where the critical token alone fits the budget, the better of the greedy and the best single token that fits saves
-   at least half of what the optimum saves. *)
+(* S5: where the critical token alone fits the budget, the better of the greedy and the best single token that fits
+   saves at least half of what the optimum saves. *)
 Theorem S5_half_where_the_critical_token_fits : critical_mass P b s <= b ->
   (risk P l (fun=> 0) - optimal_risk P l b) / 2%:R <= Num.max (saving P l (primal P b s)) best_single.
 Proof.
