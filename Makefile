@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VLLM := .venv-vllm
 
-.PHONY: demo test test-ray test-vllm test-long test-narrow docs docs-check format clean
+.PHONY: demo test test-ray test-vllm test-long test-narrow proofs docs docs-check format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/kad demo
@@ -34,6 +34,10 @@ test-narrow: $(VENV)/.test
 test-vllm: $(VLLM)/.test
 	OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -n 2 --dist loadfile -q --durations=5 tests/vllm kad/engines/vllm
 	TRITON_INTERPRET=1 OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -q tests/triton
+
+# The theory's statements, checked by Coq; it needs no environment, but Coq and its Mathematical Components.
+proofs:
+	proofs/check
 
 # MkDocs' theme announces its successor at every start; that is no warning about these pages.
 docs: $(VENV)/.test

@@ -1,0 +1,116 @@
+(* S15: a multiplier that is paced holds the mean deferral near the budget, on every sequence. *)
+From mathcomp Require Import all_ssreflect all_algebra.
+From Kad Require Import Knapsack Logarithm Variation.
+Set Implicit Arguments.
+Unset Strict Implicit.
+Unset Printing Implicit Defensive.
+Import Order.TTheory GRing.Theory Num.Theory.
+Local Open Scope ring_scope.
+
+Section Pacing.
+(* After each step the multiplier moves by eta (g - b), and never below 0. Steps count from 0, so that mu 0 is the first
+   multiplier; g is any sequence, whatever it depends on. *)
+Variables (R : realFieldType) (b eta : R) (mu g : nat -> R).
+Hypothesis eta0 : 0 < eta.
+Hypothesis paced : forall t, mu t.+1 = Num.max 0 (mu t + eta * (g t - b)).
+Add Ring the_ring : (ring_of R).
+
+(* S15: after T steps the excess over the budget sums to at most (the last multiplier - the first) / eta. *)
+Theorem S15_excess_is_bounded T : \sum_(t < T) (g t - b) <= (mu T - mu 0%N) / eta.
+Proof.
+rewrite ler_pdivl_mulr //; elim: T => [|T ih]; first by rewrite big_ord0 mul0r subrr.
+rewrite big_ord_recr /= mulrDl.
+have -> : mu T.+1 - mu 0%N = (mu T - mu 0%N) + (mu T.+1 - mu T) by arith.
+apply: ler_add => //; rewrite paced ler_subr_addl mulrC le_maxr lexx orbT //.
+Qed.
+
+(* S15: so the mean deferral exceeds b by at most (the largest multiplier - the first) / (eta T). *)
+Theorem S15_mean_deferral T : (0 < T)%N ->
+  (\sum_(t < T) g t) / T%:R - b <= (\big[Num.max/mu 0%N]_(t < T.+1) mu t - mu 0%N) / (eta * T%:R).
+Proof.
+move=> T0; have pos : 0 < T%:R :> R by rewrite ltr0n.
+have -> : (\sum_(t < T) g t) / T%:R - b = (\sum_(t < T) (g t - b)) / T%:R.
+  by rewrite sumrB sumr_const card_ord -[b *+ _]mulr_natr mulrBl mulfK // gt_eqF.
+rewrite invfM mulrA; apply: ler_wpmul2r; first by rewrite invr_ge0 ler0n.
+apply: le_trans (S15_excess_is_bounded T) _; apply: ler_wpmul2r; first by rewrite invr_ge0 ltW.
+rewrite ler_add2r.
+by have := le_bigmax (mu 0%N) (Q := xpredT) (fun t : 'I_T.+1 => mu t) (mem_index_enum (@ord_max T)); apply.
+Qed.
+
+(* S15: if from some multiplier M on no more than the budget is deferred, no multiplier is above M + eta, unless the
+   first is. *)
+Theorem S15_multiplier_is_bounded M : 0 <= b -> (forall t, g t <= 1) -> 0 <= M + eta ->
+  (forall t, M <= mu t -> g t <= b) -> forall t, mu t <= Num.max (mu 0%N) (M + eta).
+Proof.
+move=> b0 g1 M0 within; elim=> [|t ih]; first by rewrite le_maxr lexx.
+rewrite paced le_maxl; apply/andP; split; first by rewrite le_maxr M0 orbT.
+case: (leP M (mu t)) => [above | below].
+  apply: le_trans ih; rewrite ger_addl mulr_ge0_le0 ?(ltW eta0) // subr_le0; exact: within.
+rewrite le_maxr; apply/orP; right; apply: ler_add; first exact: ltW.
+by rewrite ler_pimulr ?(ltW eta0) // ler_subl_addr; apply: le_trans (g1 t) _; rewrite ler_addl.
+Qed.
+End Pacing.
+
+Section Logistic.
+Variables (R : realFieldType) (V : finType) (log : R -> R) (e : R).
+Hypothesis hlog : logarithm log e.
+
+(* S15: tokens of probability below lambda have together at most the mass |V| lambda. *)
+Theorem S15_mass_below_a_threshold (p : V -> R) lambda : 0 <= lambda ->
+  \sum_(v | p v < lambda) p v <= #|V|%:R * lambda.
+Proof.
+move=> lambda0; rewrite mulr_natl -sumr_const big_mkcond /=; apply: ler_sum => v _.
+by case: ltP => // /ltW.
+Qed.
+
+(* S15: with the logistic loss and P = p, a multiplier of log(|V| / b) or more defers at most b. *)
+Theorem S15_logistic_threshold (p l : V -> R) b mu : distribution p -> logistic log p l -> 0 < b ->
+  log (#|V|%:R / b) <= mu -> deferred_mass p (dual l mu) <= b.
+Proof.
+move=> [p0 p1] hl b0 large.
+have n0 : 0 < #|V|%:R :> R.
+  rewrite ltr0n lt0n; apply/eqP => /card0_eq h; move: p1; rewrite big_pred0 // => /eqP.
+  by rewrite eq_sym oner_eq0.
+have r0 : 0 < #|V|%:R / b by rewrite divr_gt0.
+apply: (@le_trans _ _ (\sum_(v in V) b / #|V|%:R)); last first.
+  by rewrite sumr_const -mulr_natr divfK // gt_eqF.
+apply: ler_sum => v _; rewrite /dual; case: ltP => [above | _]; last by rewrite mulr0 divr_ge0 // ltW.
+rewrite mulr1; have [z | nz] := eqVneq (p v) 0; first by rewrite z divr_ge0 // ltW.
+have pos : 0 < p v by rewrite lt_neqAle eq_sym nz p0.
+move: (le_lt_trans large above); rewrite (hl v pos) ltr_oppr -(log_inverse hlog) // invf_div.
+by rewrite (log_lt hlog) ?divr_gt0 // => /ltW.
+Qed.
+
+(* S15: so, paced over any sequence of distributions with the logistic loss, no multiplier is above log(|V| / b) + eta,
+   unless the first is. *)
+Theorem S15_logistic_multiplier_is_bounded (p l : nat -> V -> R) (b eta : R) (mu : nat -> R) :
+  (forall t, distribution (p t)) -> (forall t, logistic log (p t) (l t)) -> 0 < b -> b <= 1 -> 0 < eta ->
+  (forall t, mu t.+1 = Num.max 0 (mu t + eta * (deferred_mass (p t) (dual (l t) (mu t)) - b))) ->
+  forall t, mu t <= Num.max (mu 0%N) (log (#|V|%:R / b) + eta).
+Proof.
+move=> hp hl b0 b1 eta0 paced; apply: (S15_multiplier_is_bounded eta0 paced) => [|t||t]; first exact: ltW.
+- have [p0 <-] := hp t; apply: ler_sum => v _; rewrite ler_pimulr //.
+  by have /andP[] := integral_decision (dual_integral (l t) (mu t)) v.
+- have n1 : 1 <= #|V|%:R :> R.
+    rewrite ler1n lt0n; apply/eqP => /card0_eq h; have [_] := hp 0%N; rewrite big_pred0 // => /eqP.
+    by rewrite eq_sym oner_eq0.
+  have n0 := lt_le_trans ltr01 n1.
+  rewrite addr_ge0 ?(ltW eta0) // -oppr_le0 -(log_inverse hlog) ?divr_gt0 // invf_div.
+  by apply: (log_le0 hlog); [exact: divr_gt0 | rewrite ler_pdivr_mulr // mul1r; exact: le_trans b1 n1].
+by apply: S15_logistic_threshold => //; exact: hl.
+Qed.
+
+(* S15: and so the mean deferral exceeds b by at most (max(the first, log(|V| / b) + eta) - the first) / (eta T). *)
+Theorem S15_logistic_mean_deferral (p l : nat -> V -> R) (b eta : R) (mu : nat -> R) T :
+  (forall t, distribution (p t)) -> (forall t, logistic log (p t) (l t)) -> 0 < b -> b <= 1 -> 0 < eta ->
+  (forall t, mu t.+1 = Num.max 0 (mu t + eta * (deferred_mass (p t) (dual (l t) (mu t)) - b))) -> (0 < T)%N ->
+  (\sum_(t < T) deferred_mass (p t) (dual (l t) (mu t))) / T%:R - b <=
+  (Num.max (mu 0%N) (log (#|V|%:R / b) + eta) - mu 0%N) / (eta * T%:R).
+Proof.
+move=> hp hl b0 b1 eta0 paced T0; apply: le_trans (S15_mean_deferral eta0 paced T0) _.
+apply: ler_wpmul2r; first by rewrite invr_ge0 mulr_ge0 ?ler0n // ltW.
+rewrite ler_add2r; elim/big_ind: _ => [|x y hx hy|t _]; first by rewrite le_maxr lexx.
+  by rewrite le_maxl hx hy.
+exact: (S15_logistic_multiplier_is_bounded hp hl b0 b1 eta0 paced).
+Qed.
+End Logistic.
