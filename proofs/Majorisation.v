@@ -224,9 +224,15 @@ move=> cl b0 D hD; apply: le_optimal_risk => // d hd gd; have [A mass <-] := kep
 by apply: relaxed_floor => //; rewrite mass ler_add2l ler_opp2.
 Qed.
 
-(* S13 (a), against the LP: some fractional decision that defers b risks no more than that bound, so the optimum of the
-   LP relaxation is not above it. *)
-Theorem S13_majorisation_against_relaxation l b m : (forall v, c (p v) = p v * l v) ->
+(* The prefix of the bounds is there whenever something must be kept. *)
+Lemma prefix_exists D : 0 < D -> D <= \sum_v p v -> exists2 m, (m < n)%N & Q m < D <= Q m.+1.
+Proof.
+move=> D0 le; apply: crossing; first by rewrite /heaviest big_ord0.
+apply: le_trans le _; apply: le_trans (mass_le_heaviest (max_card [set: V])).
+by rewrite le_eqVlt; apply/orP; left; apply/eqP/eq_bigl => v; rewrite inE.
+Qed.
+
+Lemma fractional_within_the_bound l b m : (forall v, c (p v) = p v * l v) ->
   let D := \sum_v p v - b in Q m < D <= Q m.+1 ->
   exists d : V -> R, [/\ decision d, deferred_mass p d = b &
     risk p l d <= H m + Num.min (c (D - Q m)) (c (q m))].
@@ -257,6 +263,15 @@ have /andP[_ qt] := q_in mn; rewrite ler_add2l le_minr; apply/andP; split.
   have := c_concave (lexx 0) (ltW rho0) rho_q qt.
   by rewrite c0 mulr0 add0r !subr0 [q m * _]mulrC.
 by rewrite ler_pimulr ?c_q_ge0 // ler_pdivr_mulr // mul1r.
+Qed.
+
+(* S13 (a): that bound is never below the optimum of the LP relaxation. *)
+Theorem S13_majorisation_against_relaxation l b m r : (forall v, c (p v) = p v * l v) ->
+  let D := \sum_v p v - b in Q m < D <= Q m.+1 -> relaxed_optimum p l b r ->
+  r <= H m + Num.min (c (D - Q m)) (c (q m)).
+Proof.
+move=> cl D hD [_ least]; have [d [hd gd le]] := fractional_within_the_bound cl hD.
+by apply: le_trans le; apply: least; rewrite ?gd.
 Qed.
 
 (* -- sets of at least m + 1 tokens --------------------------------------------------------------------------------- *)

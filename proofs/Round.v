@@ -228,7 +228,8 @@ Qed.
    and whatever makes the proxy stop, and however the round ends. *)
 Theorem S10_round_law r s : mean (round r s) (fun out => value f out.2) = value f s.
 Proof.
-rewrite /round mean_bind -mean_settle; apply: eq_mean => x; rewrite mean_bind -[RHS](mean_verify (ends r) (most r) (further r)).
+rewrite /round mean_bind -mean_settle; apply: eq_mean => x.
+rewrite mean_bind -[RHS](mean_verify (ends r) (most r) (further r)).
 by apply: eq_mean => drafts; rewrite mean_map.
 Qed.
 
@@ -367,7 +368,8 @@ have nn_draft m on x : nonnegative (draft m on x).
   case: (on x); last exact: (nonnegative_ret R).
   by apply: nonnegative_bind => // v; apply: nonnegative_bind => // drafts; exact: (nonnegative_ret R).
 have nn_last e x : nonnegative (last e x).
-  rewrite /last; case: (e x); try exact: (nonnegative_ret R); apply: nonnegative_bind => // v; last exact: (nonnegative_ret R).
+  rewrite /last; case: (e x); try exact: (nonnegative_ret R);
+    apply: nonnegative_bind => // v; last exact: (nonnegative_ret R).
   apply: nonnegative_bind => [|kept]; last exact: (nonnegative_ret R).
   have /andP[d0 d1] := d_decision x v; apply: nonnegative_coin; rewrite ?subr_ge0 //.
   by rewrite ler_subl_addr ler_addl.

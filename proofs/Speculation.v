@@ -111,6 +111,32 @@ by apply: eq_bigr => x _; rewrite (sum_at (residual pi q)).
 Qed.
 End Acceptance.
 
+Section Greedy.
+Variables (R : realFieldType) (V : finType).
+
+(* All mass at one token: what greedy decoding makes of pi and of q. *)
+Definition point (m v : V) : R := (v == m)%:R.
+
+(* S10: in greedy decoding a draft stands if it is the mode m of pi, and falls otherwise. *)
+Theorem S10_greedy_acceptance (m x : V) : acceptance (point m) (point x) x = (x == m)%:R.
+Proof.
+rewrite /acceptance /point eqxx divr1.
+by case: (x == m); [exact: minxx | apply/min_idPr; exact: ler01].
+Qed.
+
+(* S10: a draft that falls is replaced by that mode. *)
+Theorem S10_greedy_residual (m x : V) v : x != m -> residual (point m) (point x) v = point m v.
+Proof.
+move=> xm; have e w : excess (point m) (point x) w = point m w.
+  rewrite /excess /point; have [-> | wm] := eqVneq w m.
+    by rewrite eq_sym (negPf xm) subr0; apply/max_idPr; exact: ler01.
+  by rewrite sub0r; apply/max_idPl; rewrite oppr_le0 ler0n.
+rewrite /residual /normalised e (eq_bigr _ (fun w _ => e w)).
+have -> : \sum_w point m w = 1; last by rewrite divr1.
+by rewrite (bigD1 m) //= /point eqxx big1 ?addr0 // => w /negPf ->.
+Qed.
+End Greedy.
+
 Section Mixture.
 Variables (R : realFieldType) (V : finType) (p d q : V -> R).
 Hypothesis p_law : distribution p.
