@@ -1,5 +1,5 @@
-(* The costs x l(x) of keeping a token of mass x, loss by loss: which of them are concave, and the majorisation bounds for the
-   logistic loss. *)
+(* The costs x l(x) of keeping a token of mass x, loss by loss: which of them are concave, and the majorisation bounds for
+   the logistic loss. *)
 From mathcomp Require Import all_ssreflect all_algebra.
 From Kad Require Import Knapsack Logarithm Variation Concave Masses Majorisation.
 Set Implicit Arguments.

@@ -29,8 +29,9 @@ Local Notation H := (heaviest c).
 (* The corner S_j of k tokens, the j heaviest and the k - j lightest: what it weighs (g = id) and what it costs (g = c). *)
 Definition corner g k j := heaviest g j + lightest g (k - j).
 
-(* With T the mass of the j - 1 heaviest tokens and the k - j lightest and U what they cost, f(S) = U + c (S - T), where j is
-   the first with S <= S_j; below the first corner f is what that costs. *)
+(* With T the mass of the j - 1 heaviest tokens and the k - j lightest and U what they cost, f(S) = U + c (S - T), where
+   S_j is the first corner with S <= S_j (segment j is the stretch up to corner j + 1); up to the first corner, S_0, f is
+   what that one costs. *)
 Definition segment k j S := heaviest c j + lightest c (k - j.+1) + c (S - heaviest id j - lightest id (k - j.+1)).
 Definition sized_cost k S :=
   if find (fun j => S <= corner id k j) (iota 0 k.+1) is j.+1 then segment k j S else corner c k 0.
