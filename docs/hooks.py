@@ -42,7 +42,7 @@ def public_names() -> set[str]:
     modules: list[ModuleType] = [kad, kad.cascades, kad.evaluation, kad.theory, kad.testing, kad.plots, kad.demo]
     names = set()
     for module in modules:
-        for name in getattr(module, "__all__", vars(module)):
+        for name in getattr(module, "__all__", dir(module)):
             thing = getattr(module, name)
             ours = getattr(thing, "__module__", "").startswith(module.__name__)
             if ours and not name.startswith("_") and (inspect.isclass(thing) or inspect.isfunction(thing)):

@@ -8,6 +8,10 @@ import re
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+class UsageError(ValueError):
+    """What was asked cannot be asked so; the command line's exit status for it is 2."""
+
+
 def said(error: BaseException) -> str:
     """The first line of its message on one line, or its name if it has none.
 

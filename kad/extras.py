@@ -8,7 +8,7 @@ from importlib.util import find_spec
 EXTRAS = {
     "matplotlib": ("matplotlib", "plots"), "ortools": ("ortools", "ortools"), "filelock": ("filelock", "evaluation"),
     "jinja2": ("jinja2", "evaluation"), "math_verify": ("math-verify", "evaluation"), "datasets": ("datasets", "evaluation"),
-    "optuna": ("optuna", "tune"), "lm_eval": ("lm-eval", "lm-eval"), "ray": ("ray", "ray"),
+    "optuna": ("optuna", "tune"), "lm_eval": ("lm-eval", "lm-eval"), "ray": ("ray", "ray"), "argcomplete": ("argcomplete", "completion"),
 }  # fmt: skip
 
 

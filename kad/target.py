@@ -15,16 +15,15 @@ decoding is the argmax of the untempered π in all three.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor
 
 from .checks import instance
+from .defaults import Placement as Placement
 from .distributions import check_distributions, check_same_shape
 from .solvers import Cut
-
-Placement = Literal["models", "draws", "mixture"]
 
 
 class Target(ABC):

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich import console as rich_console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.segment import Segment, Segments
 from rich.text import Text
 
@@ -77,16 +87,34 @@ def json_text(value: Any, **options: Any) -> str:
     return re.sub(UNSEEN, lambda c: c[0] if c[0] == "\n" else f"\\u{ord(c[0]):04x}", text)
 
 
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """While this lasts, what is waited for and for how long, on a terminal's standard error; nothing anywhere else."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    shown = TextColumn("{task.description}", markup=False)
+    with Progress(SpinnerColumn(), shown, TimeElapsedColumn(), console=console, transient=True) as progress:
+        progress.add_task(visible(text), total=None)
+        yield
+
+
+class Remaining(ProgressColumn):
+    """The time that is left if the rest takes as long as what is done.
+
+    Rich's own looks at the last half minute, in which a batch of questions may not have ended: it then says nothing at all.
+    """
+
+    def render(self, task: Task) -> Text:
+        """From the first step on."""
+        if not task.completed or task.elapsed is None or not task.total:
+            return Text("left, unknown until the first is done")
+        seconds = round(task.elapsed / task.completed * (task.total - task.completed))
+        return Text(f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left")
+
+
 def bar(console: Console, *more: ProgressColumn) -> Progress:
     """A bar that is gone when it is done, with what is left to do and how long that takes, behind columns of one's own."""
     text = TextColumn("{task.description:40.40}", markup=False)
-    return Progress(
-        text,
-        BarColumn(),
-        MofNCompleteColumn(),
-        *more,
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
+    return Progress(text, BarColumn(), MofNCompleteColumn(), *more, Remaining(), console=console, transient=True)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..defaults import BUDGET, THRESHOLD
-from ..kinds import KINDS
-from ..losses import Loss
-from ..mixture import Placement, Target
-from ..solvers import Solver
+from ..defaults import BUDGET, THRESHOLD, Placement
+from .names import METHODS
+
+if TYPE_CHECKING:  # at runtime `kad.cli.commands` says what these are, which need torch
+    from ..losses import Loss
+    from ..mixture import Target
+    from ..solvers import Solver
 
 Window = int | Literal["auto"]
 VARIABLE = "A variable for the chat template, such as enable_thinking=false."
 OWN = "by name or import path"
 METHOD_TEXTS = (
-    f"{', '.join(KINDS)}, with a value or several as in dual:0.3,0.4; any loss with any solver, as in "
+    f"{', '.join(METHODS)}, with a value or several as in dual:0.3,0.4; any loss with any solver, as in "
     '"Squared*primal:0.5,0.9" or "mine.MyLoss*dual,exact:0.5"; or a target\'s import path, as in mine.MyTarget:0.5,1'
 )
 

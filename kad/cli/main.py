@@ -1,31 +1,27 @@
-"""``kad``: the entry point. Errors are one sentence and a non-zero exit; ``--debug`` shows the traceback."""
+"""``kad``: the entry point. Errors are one sentence and a non-zero exit, 2 for what was asked wrongly; ``--debug`` shows the traceback."""
 
 from __future__ import annotations
 
+from .interrupts import started_up, starting_up  # isort: skip
+
 import os
-import re
 import sys
-import traceback
 import warnings
 from collections.abc import Sequence
 
-from ..errors import visible
+from ..errors import UsageError, visible
+from .top import answered
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in arguments
-    arguments = [a for a in arguments if a != "--debug"]
+    own = arguments.index("--") if "--" in arguments else len(arguments)
+    debug = "--debug" in arguments[:own]
+    arguments = [a for a in arguments[:own] if a != "--debug"] + arguments[own:]
     harness = arguments[:1] == ["lm-eval"]  # its options, and how it ends, are the harness's
     try:
-        if harness:
-            from ..evaluation.harness import harness_main
-
-            return harness_main(arguments[1:])
-        from . import commands
-
-        return commands.carry(arguments)
+        return carried(arguments, harness)
     except KeyboardInterrupt:
         print("kad: interrupted", file=sys.stderr)
         return 130
@@ -40,31 +36,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
+        from .refusals import sentence
+
         print(f"kad: {visible(sentence(error))}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
 
 
-UNSAID = ("Does not validate against", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
+def carried(arguments: Sequence[str], harness: bool) -> int:
+    """Who answers: kad itself, the harness, or a command, which alone needs a parser."""
+    if "_ARGCOMPLETE" in os.environ:
+        from .completion import complete
 
+        return complete()
+    status = answered(arguments)
+    if status is not None:
+        return status
+    if harness:
+        from ..evaluation.harness import harness_main
 
-def sentence(error: BaseException) -> str:
-    """The first paragraph of an error's message on one line, or the error's name if it has none.
+        started_up()
+        return harness_main(arguments[1:])
+    from . import commands
 
-    The parser tries every type that an option may have and reports them all; only what went wrong is kept.
-    """
-    lines = [line.strip() for line in str(error).strip().split("\n\n")[0].splitlines()]
-    kept = [line.removeprefix("- ") for line in lines if line and not line.startswith(UNSAID)]
-    text = re.sub(r'^Parser key "([\w.]+)":', r"option --\1:", " ".join(" ".join(kept).split()))
-    return text or type(error).__name__
+    return commands.carry(arguments)
 
 
 def entry() -> None:
     """The console script."""
+    starting_up()
     warnings.filterwarnings("ignore", module="transformers")
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # processes that libraries start look for modules where we do
     try:
         status = main()
     except Exception:  # with --debug
+        import traceback
+
         print(visible(traceback.format_exc(), "\n"), end="", file=sys.stderr)
         status = 1
     sys.exit(status)

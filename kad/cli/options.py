@@ -5,16 +5,9 @@ from __future__ import annotations
 from argparse import SUPPRESS
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from ..defaults import EVALUATED_AT, NEW_TOKENS, TEMPERATURE, THRESHOLD, WINDOW
-from ..evaluation.presets import PRESETS
-from ..evaluation.protocol import PAPER_SENTENCE
-from ..evaluation.tasks import BUILTIN
-from ..losses import Loss
-from ..mixture import Target
-from ..solvers import Solver
-from ..theory.families import Family
+from ..defaults import EVALUATED_AT, NEW_TOKENS, PAPER_SENTENCE, TEMPERATURE, THRESHOLD, WINDOW, Family
 from .groups import (
     METHOD_TEXTS,
     OWN,
@@ -29,6 +22,12 @@ from .groups import (
     argument,
     option,
 )
+from .names import PRESETS_SHIPPED, TASKS_SHIPPED
+
+if TYPE_CHECKING:  # at runtime `kad.cli.commands` says what these are, which need torch
+    from ..losses import Loss
+    from ..mixture import Target
+    from ..solvers import Solver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +178,7 @@ class OnTasks(FourModels):
     temperature: float = option("Of sampling.", EVALUATED_AT)
     new_tokens: int | None = option("The longest reply; by default the task's own.")
     placement: tuple[str, ...] = option("Where the temperature enters: models, draws or mixture.", ("models",))
-    task: tuple[str, ...] = option(f"{', '.join(BUILTIN)}, a YAML file or an import path.", ())
+    task: tuple[str, ...] = option(f"{', '.join(TASKS_SHIPPED)}, a YAML file or an import path.", ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +223,7 @@ class Eval(Reported, OnTasks):
     shots: int = option("Exemplary questions in the prompt, taken from the end of the data.", 0)
     shuffle: int = option("Seed of the order of options.", 0)
     part: str = option("all questions, dev (one in five, by a hash) or test (the others).", "all")
-    preset: str | None = option(f"{' or '.join(PRESETS)}: the paper's models, tasks and grid.")
+    preset: str | None = option(f"{' or '.join(PRESETS_SHIPPED)}: the paper's models, tasks and grid.")
     protocol: str = option(f"kad or paper. {PAPER_SENTENCE}", "kad")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import string
 from typing import final
 
+from ..defaults import PAPER_SENTENCE as PAPER_SENTENCE
 from .answers import Answer
 from .configuration import Configuration
 from .task import Item, Part, Protocol, Row, Task
@@ -25,11 +26,6 @@ LETTER = "Explain your reasoning first, then state the letter of the right optio
 OWN_SENTENCE = (
     "Asked by kad's own protocol: its prompts, limits, order of options and graders are not those of published experiments, so "
     "these numbers are not comparable with published ones (--protocol paper comes near the paper's)."
-)
-PAPER_SENTENCE = (
-    "Asked by the paper's protocol: the aligned model's chat template for every model, no thinking, one system prompt for all "
-    "tasks, left out where the template takes none, zero-shot, at most 1,024 new tokens, options in the data's order, the box "
-    "for MATH requested in the user's turn."
 )
 DEPARTURES = {
     "words": "the prompts say the same in words of kad's own: theirs have no licence",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
-Family = Literal["zipf", "gaussian", "peaked", "uniform"]
+from ..defaults import Family as Family
 
 
 def family(
