@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # What moves a terminal's cursor, changes its state or turns text around; and halves of characters, which cannot be written.
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -10,6 +12,24 @@ UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]
 
 class UsageError(ValueError):
     """What was asked cannot be asked so; the command line's exit status for it is 2."""
+
+
+@contextmanager
+def asked() -> Iterator[None]:
+    """What is wrong within this, or within a function that it decorates, is wrong with what was asked.
+
+    >>> with asked():
+    ...     raise ValueError("--window must be ≥ 0.")
+    Traceback (most recent call last):
+    ...
+    kad.errors.UsageError: --window must be ≥ 0.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def said(error: BaseException) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from rich import console as rich_console
@@ -24,6 +24,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.segment import Segment, Segments
+from rich.table import Column
 from rich.text import Text
 
 from .errors import UNSEEN, visible
@@ -100,6 +101,11 @@ def waiting(text: str) -> Iterator[None]:
         yield
 
 
+def loading(places: Mapping[str, str | None]) -> AbstractContextManager[None]:
+    """`waiting` for models, by their places."""
+    return waiting(f"loading {' and '.join(filter(None, places.values())) or 'the embedded pair'}")
+
+
 class Remaining(ProgressColumn):
     """The time that is left if the rest takes as long as what is done.
 
@@ -109,12 +115,21 @@ class Remaining(ProgressColumn):
     def render(self, task: Task) -> Text:
         """From the first step on."""
         if not task.completed or task.elapsed is None or not task.total:
-            return Text("left, unknown until the first is done")
+            return Text("? left")
         seconds = round(task.elapsed / task.completed * (task.total - task.completed))
         return Text(f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left")
 
 
 def bar(console: Console, *more: ProgressColumn) -> Progress:
     """A bar that is gone when it is done, with what is left to do and how long that takes, behind columns of one's own."""
-    text = TextColumn("{task.description:40.40}", markup=False)
-    return Progress(text, BarColumn(), MofNCompleteColumn(), *more, Remaining(), console=console, transient=True)
+    text = TextColumn("{task.description:.30}", markup=False)
+    return Progress(
+        text,
+        BarColumn(None),
+        MofNCompleteColumn(),
+        *more,
+        Remaining(Column(no_wrap=True)),
+        console=console,
+        transient=True,
+        expand=True,
+    )

@@ -25,6 +25,7 @@ from ..decoding.huggingface import check_model
 from ..decoding.packed import PackedLinear, pack_weights
 from ..defaults import THRESHOLD
 from ..engines.vllm.launch import need_vllm
+from ..errors import asked
 from ..evaluation.files import write_whole
 from ..extras import need
 from ..mixture import dual
@@ -122,6 +123,7 @@ def measured(
     return results
 
 
+@asked()
 def check_bench(o: Bench) -> None:
     """One sentence about the first option that cannot be."""
     if o.output is not None:

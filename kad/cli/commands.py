@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import pkgutil
 import re
@@ -180,7 +181,7 @@ def of_shell(key: str, text: str) -> str:
 def check_names(command: str, one: Parser, words: Sequence[str]) -> None:
     """Raise a UsageError about the first option that there is not; the parser would blame what stands beside it too."""
     known = {flag for action in one._actions if action.help != argparse.SUPPRESS for flag in action.option_strings}
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in itertools.zip_longest(words, words[1:], fillvalue=""):
         flag = word.partition("=")[0]
         if word == "--":
             return

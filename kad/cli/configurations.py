@@ -79,10 +79,8 @@ def made_of(key: str, value: Any) -> dict[str, Any]:
 
     >>> made_of("solver", {"Primal": {"budget": 0.9}})
     {'class_path': 'Primal', 'init_args': {'budget': 0.9}}
-    >>> made_of("solver", "primal")
-    Traceback (most recent call last):
-    ...
-    kad.errors.UsageError: there is no solver 'primal'; did you mean Primal? Choose from Dual, Primal, Fractional, Exact, OrTools, Brute, or one of yours by its import path.
+    >>> made_of("solver", "mine.MySolver")
+    {'class_path': 'mine.MySolver'}
     """
     if isinstance(value, dict) and "class_path" not in value and len(value) == 1:
         ((name, settings),) = value.items()

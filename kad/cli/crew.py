@@ -15,9 +15,13 @@ from ..engines import Engine, HuggingFace
 from ..engines.vllm import VLLM
 from ..engines.vllm.arguments import HELD
 from ..engines.vllm.launch import need_vllm
+from ..errors import asked
+from ..evaluation.job import settings_of
 from ..evaluation.plan import Plan
+from ..evaluation.protocol import task_under
 from ..evaluation.workers import HERE, Workers
 from ..extras import need
+from ..terminal import loading, waiting
 from .options import Eval, Sweep, Tune
 from .variables import named_values
 
@@ -31,6 +35,7 @@ class Crew:
     engine: Engine
 
 
+@asked()
 def check_crew(o: Eval | Sweep | Tune) -> None:
     """Raise an error about who is to answer before anything is loaded."""
     if o.workers is not None:
@@ -40,6 +45,7 @@ def check_crew(o: Eval | Sweep | Tune) -> None:
         raise ValueError("--ray says where workers run; say how many with --workers, such as --workers 8.")
 
 
+@asked()
 def check_engine_options(o: Eval | Sweep, places: Mapping[str, str | None]) -> None:
     """Raise an error about options that are not the engine's."""
     if o.engine != "vllm":
@@ -59,13 +65,36 @@ def check_engine_options(o: Eval | Sweep, places: Mapping[str, str | None]) -> N
     need_vllm("--engine vllm")
 
 
+def check_methods(o: Eval | Sweep, plan: Plan, places: Mapping[str, str | None]) -> None:
+    """Raise an error about a method that these models or the engine cannot do, before anything is loaded.
+
+    Args:
+        plan: with its methods, not one that leaves them to the models.
+    """
+    given = {role for role, place in places.items() if place is not None}
+    engine = None
+    if o.engine == "vllm":
+        window = min((w for block in plan.blocks for w in block.windows), default=0)
+        engine = VLLM(places.get("base"), places.get("proxy"), places.get("reference"), window)
+    for spec in plan.tasks:
+        task = task_under(plan.protocol, spec, plan.shuffle)
+        for c in plan.configurations(task.name, task.new_tokens):
+            kind = c.of.known
+            if missing := sorted({kind.base, kind.needs or kind.base} - given) if given else ():
+                raise ValueError(f"the method {c.of.label} needs another model: give --{missing[0]}.")
+            target = c.of.target(c.placement, places.get("reference") or "the embedded pair's")
+            if engine is not None:
+                engine.accepts(target, settings_of(c), kind.base)
+
+
 @contextmanager
 def crew(
     o: Eval | Sweep | Tune, places: Mapping[str, str | None], pack: bool = False, compile: bool = False
 ) -> Iterator[Crew]:
     """This process, or a pool of workers as long as the context lasts."""
     if o.workers is None:
-        checkpoints = load_checkpoints(places, o.dtype, o.device)
+        with loading(places):
+            checkpoints = load_checkpoints(places, o.dtype, o.device)
         for model in checkpoints.models.values() if pack else ():
             pack_weights(model)
         yield Crew(HERE, checkpoints, HuggingFace(checkpoints, compile))
@@ -91,11 +120,13 @@ def vllm_crew(o: Eval | Sweep, plan: Plan, places: Mapping[str, str | None]) -> 
     options: dict[str, Any] = {key.replace("-", "_"): value for key, value in named.items()}
     engine = VLLM(places.get("base"), places.get("proxy"), places.get("reference"), windows[0], options)
     engine.arguments()  # what cannot be served is said before anything is read
-    found = describe_checkpoints(places, o.dtype, engine.device)
+    with loading(places):
+        found = describe_checkpoints(places, o.dtype, engine.device)
     found = replace(found, absent={role: known for role, known in found.absent.items() if role in HELD})
     options.setdefault("dtype", found.described["base"].dtype)
     try:
-        engine.llm  # noqa: B018 # it starts
+        with waiting("starting vLLM"):
+            engine.llm  # noqa: B018 # it starts
         yield Crew(HERE, found, engine)
     finally:
         engine.close()

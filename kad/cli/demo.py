@@ -24,8 +24,8 @@ from ..evaluation.traces import explain
 from ..extras import need
 from ..terminal import Console, bar
 from .demo_tables import FILTER, OURS, WINDOWS, Shown, draw_pictures, show_tables
-from .evaluate import with_progress
 from .options import Demo
+from .progress import with_progress
 
 PROBLEMS, QUICK_PROBLEMS, SEEDS, TRACES = 400, 150, 3, 3
 COMPARED = "p", "q*", "nudging:0.4", "implicit-reward", "dual:0.4", "primal:0.9", "fractional:0.9", "confidence-bet:0.1"

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.progress import TimeElapsedColumn
 from rich.table import Table
 
+from ..checkpoints import given_places
 from ..checks import whole
+from ..engines.vllm.arguments import HELD
+from ..errors import asked
 from ..evaluation.failures import Unanswered
-from ..evaluation.job import Job, Unit, ready
+from ..evaluation.job import Job, ready
 from ..evaluation.methods import available, methods_of
 from ..evaluation.plan import Block, Configuration, Plan, from_yaml, seeds_of
 from ..evaluation.presets import PAPER_GRID, preset_of
 from ..evaluation.protocol import TASKS, remarks
 from ..evaluation.report import NEEDS, Results, results_of, write
-from ..evaluation.runner import run as run_job
 from ..evaluation.store import Store, read
 from ..evaluation.summary import Comparison, Summary
 from ..evaluation.tasks import task_of
 from ..evaluation.traces import explain
 from ..evaluation.wording import wordings
-from ..evaluation.workers import HERE, Workers
 from ..extras import need
-from ..terminal import Console, bar, json_text
-from .crew import check_crew, check_engine_options, crew, vllm_crew
+from ..terminal import Console, json_text
+from .crew import check_crew, check_engine_options, check_methods, crew, vllm_crew
 from .dry_run import show_plan
 from .options import Eval, OnTasks, Report, Sweep
+from .progress import with_progress
 from .variables import variables
 
 ROLES = ("base", "proxy", "reference", "aligned")
@@ -37,15 +38,16 @@ ROLES = ("base", "proxy", "reference", "aligned")
 
 def evaluate(o: Eval) -> None:
     """``kad eval``."""
-    places, options = o.places, plan_options(o)
-    if o.preset is None:
-        plan, shapes = Plan(tasks_of(o, o.protocol == "paper"), (axes_of(o),), **options), None
-    else:
-        preset = preset_of(o.preset)
-        places = {role: place or preset.places[role] for role, place in places.items()}
-        options |= {"tasks": o.task} if o.task else {}
-        options |= {"blocks": (axes_of(o),)} if o.method else {}
-        plan, shapes = preset.plan(**options), preset.shapes
+    with asked():
+        places, options = o.places, plan_options(o)
+        if o.preset is None:
+            plan, shapes = Plan(tasks_of(o, o.protocol == "paper"), (axes_of(o),), **options), None
+        else:
+            preset = preset_of(o.preset)
+            places = {role: place or preset.places[role] for role, place in places.items()}
+            options |= {"tasks": o.task} if o.task else {}
+            options |= {"blocks": (axes_of(o),)} if o.method else {}
+            plan, shapes = preset.plan(**options), preset.shapes
     carry_out(o, plan, places, o.data, o.batch, shapes)
 
 
@@ -102,6 +104,9 @@ def carry_out(
     need("the report (or choose --no-report)", *(() if o.no_report else NEEDS))
     ready(plan)
     check_crew(o)
+    with asked():
+        given_places(places)
+        check_methods(o, completed(plan, {r for r, place in places.items() if place} or usual_roles(o)), places)
     check_engine_options(o, places)
     unanswered: Unanswered | None = None
     with vllm_crew(o, plan, places) if o.engine == "vllm" else crew(o, places, o.pack, o.compile) as team:
@@ -124,25 +129,17 @@ def carry_out(
         raise unanswered
 
 
+def usual_roles(o: Eval | Sweep) -> set[str]:
+    """Those of the embedded pair; vLLM holds three."""
+    return set(ROLES if o.engine == "kad" else HELD)
+
+
 def completed(plan: Plan, roles: set[str]) -> Plan:
     """The plan with every method that these models allow in the blocks that name none."""
     every = tuple(available(roles))
     if plan.protocol == "paper":
         every = tuple(m for m in PAPER_GRID if {m.kind.base, m.kind.needs or m.kind.base} <= roles)
     return replace(plan, blocks=tuple(b if b.methods else replace(b, methods=every) for b in plan.blocks))
-
-
-def with_progress(jobs: Sequence[Job], store: Store, console: Console, workers: Workers = HERE) -> int:
-    """Run with a bar over the questions that are not answered; only these are in the estimate."""
-    todo = sum(len(store.missing(u.configuration, u.seed, job.asked(u))) for job in jobs for u in job.units())
-    with bar(console, TimeElapsedColumn()) as progress:
-        task = progress.add_task("starting", total=todo)
-
-        def told(unit: Unit, added: int) -> None:
-            c = unit.configuration
-            progress.update(task, description=f"{c.task}: {c.of.label}", advance=added)
-
-        return sum(run_job(job, store, told, workers) for job in jobs)
 
 
 def report_again(o: Report) -> None:

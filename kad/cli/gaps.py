@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..bounded import read_text
 from ..checkpoints import Checkpoints, load_checkpoints
 from ..checks import whole
 from ..defaults import EVALUATED_AT, NEW_TOKENS
 from ..distributions import check_budget, check_temperature
+from ..errors import asked
 from ..evaluation.files import write_whole
 from ..evaluation.methods import Method, methods_of
 from ..evaluation.steps import Texts, steps, stored, written
 from ..extras import need
 from ..gap import gaps as gaps_of
 from ..losses import Logistic
-from ..terminal import Console, bar, json_text
+from ..terminal import Console, bar, json_text, loading
 from .gap_tables import AT_BUDGET, AT_OWN_MASS, OnSteps, at_budget, at_own_mass, by_step, short_labels
 from .options import Gaps
+from .prompts import read_prompts
 from .solve import claim_folder
 
 RULES = ("dual:0.4", "primal:0.9", "fractional:0.9", "nudging:0.4")
@@ -33,7 +33,8 @@ def measure_gaps(o: Gaps) -> None:
         if not decides(rule):
             raise ValueError(f"{rule.label} defers no tokens of p, so it has no gap; choose dual, primal, nudging, ...")
     prompts = [] if o.results else read_prompts(o.prompt, o.file)
-    checkpoints = load_checkpoints(o.places, o.dtype, o.device)
+    with loading(o.places):
+        checkpoints = load_checkpoints(o.places, o.dtype, o.device)
     if o.results is not None:
         groups, others = stored(o.results, checkpoints, o.data, o.task, o.along)
     else:
@@ -55,6 +56,7 @@ def writer_of(along: str | None) -> Method:
     return found[0]
 
 
+@asked()
 def check_gaps(o: Gaps) -> None:
     """What can be known to be wrong before anything is loaded."""
     if sum(x is not None for x in (o.prompt, o.file, o.results)) > 1:
@@ -76,20 +78,6 @@ def check_gaps(o: Gaps) -> None:
 def decides(method: Method) -> bool:
     """Whether a method defers tokens of p: not one of another model alone, nor implicit reward, nor p itself."""
     return (not method.kind.alone and method.kind.needs is None) or "." in method.name
-
-
-def read_prompts(prompt: str | None, file: Path | None) -> list[str]:
-    """The prompt, or one a line."""
-    if prompt is not None:
-        lines = [prompt]
-    elif file is not None:
-        lines = read_text(file, f"the prompts from {file}").splitlines()
-    else:
-        lines = sys.stdin.read().splitlines()
-    found = [line for line in lines if line.strip()]
-    if not found:
-        raise ValueError("there is no prompt; give it as an argument, or one a line with --file or on standard input.")
-    return found
 
 
 def rules_over_texts(

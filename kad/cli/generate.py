@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
+import time
 from typing import Any
 
-from ..bounded import read_text
-from ..checkpoints import load_checkpoints
-from ..decoding.colour import ColourStreamer, coloured, pieces
+from rich.text import Text
+
+from ..checkpoints import given_places, load_checkpoints
+from ..checks import number, seed, whole
+from ..decoding.colour import LEGENDS, ColourStreamer, coloured, pieces
 from ..decoding.generate import generate
 from ..decoding.packed import pack_weights
 from ..decoding.trace import Trace
 from ..defaults import BUDGET, THRESHOLD
+from ..errors import asked
 from ..losses import Logistic
 from ..mixture import Mixture, Placement, Target
 from ..solvers import Dual, Primal
-from ..terminal import Console, generated, json_text
+from ..terminal import Console, generated, json_text, loading
 from ..vocabulary import special_ids
 from .groups import Chosen
 from .options import Generate
+from .prompts import read_prompt
 from .variables import variables
+
+DRAWN = ("temperature", "top_p", "top_k", "min_p")  # who names one of these samples
 
 
 def write_text(o: Generate) -> None:
     """``kad generate``."""
     check(o)
     text = read_prompt(o.prompt, o.file)
-    loaded = load_checkpoints(o.places, o.dtype, o.device)
-    models, tokenizer = loaded.models, loaded.tokenizer
-    if o.pack:
-        models = {role: pack_weights(model) for role, model in models.items()}
-    console = Console()
+    with loading(o.places):
+        loaded = load_checkpoints(o.places, o.dtype, o.device)
+        models, tokenizer = loaded.models, loaded.tokenizer
+        if o.pack:
+            models = {role: pack_weights(model) for role, model in models.items()}
+    console, start = Console(), time.perf_counter()
     out = generate(
         models["base"], models["proxy"], chat_of(text, o.system) if o.chat else text,
         proxy_prompt=chat_of(text, o.proxy_system) if o.proxy_system or o.proxy_chat else None,
@@ -46,8 +52,29 @@ def write_text(o: Generate) -> None:
     elif not o.stream:
         ids = out.trace.emitted[0]
         generated(console, coloured(out.trace, tokenizer), tokenizer.decode(ids, skip_special_tokens=True))
+    if not o.json:
+        tell_totals(out.trace, time.perf_counter() - start, console.is_terminal)
 
 
+def tell_totals(trace: Trace, seconds: float, shown: bool) -> None:
+    """One line on the standard error; with the colours' names if the text has been ``shown`` in them."""
+    count = int(trace.lengths.sum())
+    parts = [f"{count} tokens in {seconds:.1f} s, {count / seconds:.0f} a second"]
+    if trace.drafted:
+        parts.append(f"{trace.accepted} of {trace.drafted} drafts accepted")
+    if trace.deferral_rate == trace.deferral_rate:
+        parts.append(f"{100 * trace.deferral_rate:.0f}% deferred")
+    line = Text("; ".join(parts) + ".")
+    if shown:
+        line = Text("   ").join([line, *(name for origin, name in LEGENDS.items() if origin in origins_of(trace))])
+    Console(stderr=True).print(line, soft_wrap=True)
+
+
+def origins_of(trace: Trace) -> set[str]:
+    return {token.origin for token in trace.tokens()}
+
+
+@asked()
 def check(o: Generate) -> None:
     """One sentence about options that do not go together."""
     if o.window != "auto" and o.window < 0:
@@ -62,13 +89,39 @@ def check(o: Generate) -> None:
         raise ValueError("--system needs --chat; --proxy-system needs --chat or --proxy-chat.")
     if o.template_option and not (o.chat or o.proxy_chat):
         raise ValueError("--template-option needs --chat or --proxy-chat.")
+    check_drawing(o)
+    choose_target(o, o.reference or ("the embedded pair's" if o.base is None else None))
+    given_places(o.places)
+
+
+def check_drawing(o: Generate) -> None:
+    """Numbers that no model need be loaded to refuse."""
+    if o.temperature is not None and number("--temperature", o.temperature) <= 0:
+        raise ValueError(
+            f"--temperature must be above 0, got {o.temperature:g}; for the most probable token use --greedy."
+        )
+    for name, value, low in (("--top-p", o.top_p, True), ("--min-p", o.min_p, False)):
+        if value is not None:
+            number(name, value, 0, 1, open_low=low)
+    if o.repetition_penalty is not None:
+        number("--repetition-penalty", o.repetition_penalty, 0, open_low=True)
+    for name, count in (("--top-k", o.top_k), ("--max-new-tokens", o.max_new_tokens)):
+        if count is not None:
+            whole(name, count, 1)
+    if o.seed is not None:
+        seed(o.seed, "--seed")
+    drawn = {name for name in DRAWN if getattr(o, name) is not None}
+    if o.greedy and drawn:
+        raise ValueError(
+            f"--greedy draws nothing, so {', '.join(sorted('--' + n.replace('_', '-') for n in drawn))} would have no effect."
+        )
 
 
 def drawing_of(o: Generate) -> dict[str, Any]:
     """The settings that were given. Whoever names one of sampling wants to sample."""
-    drawn, others = ("temperature", "top_p", "top_k", "min_p"), ("repetition_penalty", "max_new_tokens")
-    given = {name: getattr(o, name) for name in (*drawn, *others) if getattr(o, name) is not None}
-    if o.greedy or o.sample or given.keys() & set(drawn):
+    others = ("repetition_penalty", "max_new_tokens")
+    given = {name: getattr(o, name) for name in (*DRAWN, *others) if getattr(o, name) is not None}
+    if o.greedy or o.sample or given.keys() & set(DRAWN):
         given["do_sample"] = not o.greedy
     return given
 
@@ -84,24 +137,13 @@ def told_as_json(trace: Trace, tokenizer: Any) -> dict[str, Any]:
     return {"text": tokenizer.decode(ids, skip_special_tokens=True), "tokens": tokens, "totals": trace.summary()}
 
 
-def read_prompt(prompt: str | None, file: Path | None) -> str:
-    """The prompt from where the user put it."""
-    if prompt is not None and file is not None:
-        raise ValueError("give the prompt or --file, not both.")
-    if file is not None:
-        prompt = read_text(Path(file), f"the prompt from {file}")
-    text = (sys.stdin.read() if prompt is None else prompt).rstrip("\n")
-    if not text.strip():
-        raise ValueError("the prompt is empty; give it as an argument, with --file, or on standard input.")
-    return text
-
-
 def chat_of(text: str, system: str | None) -> list[dict[str, str]]:
     """Chat messages of one user turn."""
     head = [{"role": "system", "content": system}] if system else []
     return [*head, {"role": "user", "content": text}]
 
 
+@asked()
 def choose_target(o: Chosen, reference: Any) -> Target:
     """A target given whole, or the mixture of a loss and a solver."""
     if o.target is not None and (o.loss is not None or o.solver is not None):

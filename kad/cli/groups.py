@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # at runtime `kad.cli.commands` says what these are, which ne
     from ..mixture import Target
     from ..solvers import Solver
 
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Window = int | Literal["auto"]
 VARIABLE = "A variable for the chat template, such as enable_thinking=false."
 OWN = "by name or import path"
@@ -37,7 +38,7 @@ def argument(about: str, **how: Any) -> Any:
 class Placed:
     """Where models run, and with what numbers."""
 
-    dtype: str = option("Of the models' weights: auto, float32, bfloat16 or float16.", "auto")
+    dtype: Dtype = option("Of the models' weights: auto, float32, bfloat16 or float16.", "auto")
     device: str | None = option("Such as cpu or cuda; by default a GPU where there is one.")
 
 

@@ -41,6 +41,6 @@ def nearest(word: str, names: Iterable[str]) -> str:
     >>> nearest("generat", COMMANDS), nearest("primal", SOLVERS), nearest("xyz", SOLVERS)
     ('; did you mean generate?', '; did you mean Primal?', '')
     """
-    plain = {name.casefold(): name for name in names}
-    found = difflib.get_close_matches(word.casefold(), plain, 1)
+    plain = {name.lstrip("-").casefold(): name for name in names}
+    found = difflib.get_close_matches(word.lstrip("-").casefold(), plain, 1)
     return f"; did you mean {plain[found[0]]}?" if found else ""

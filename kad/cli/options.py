@@ -13,6 +13,7 @@ from .groups import (
     OWN,
     VARIABLE,
     Chosen,
+    Dtype,
     Fast,
     FourModels,
     Pairing,
@@ -137,7 +138,7 @@ class Bench(Fast, TwoModels):
     """
 
     runs: ClassVar[str] = "kad.cli.bench:measure_speed"
-    dtype: str = option("Of the weights; by default bfloat16 on a GPU and float32 on a CPU.", "auto")
+    dtype: Dtype = option("Of the weights; by default bfloat16 on a GPU and float32 on a CPU.", "auto")
     pair: tuple[str, ...] = option(
         "Random weights at the shapes of olmo2, qwen3 or small (134 M + 13 M, for a CPU); several one after the other.",
         ("small",),
@@ -267,7 +268,7 @@ class Serve(Chosen, Pairing):
     host: str | None = option("Where to listen; by default on every interface.")
     port: int = option("Where to listen.", 8000)
     tensor_parallel: int = option("Devices over which every model's weights are spread.", 1)
-    dtype: str = option(
+    dtype: Dtype = option(
         "Of the weights: auto, which is the base checkpoint's own, float32, bfloat16 or float16.", "auto"
     )
     rest: tuple[str, ...] = option(SUPPRESS, ())

@@ -101,6 +101,14 @@ def of_class(command: str, key: str, text: str) -> str | None:
     if found := re.search(r'class_path \'([\w.]+)\':\s+Parser key "(\w+)":\s+Expected a (.+?)\. Got value: (.*)', text):
         wanted = {"<class 'float'>": "a number", "<class 'int'>": "a whole number"}.get(found[3], found[3])
         return f"option --{key}: the setting {found[2]} of {found[1].rpartition('.')[2]} must be {wanted}, got {found[4]!r}."
+    if found := re.search(r"class_path '([\w.]+)':\s+the following arguments are required: (\w+)", text):
+        return (
+            f"option --{key}: {found[1].rpartition('.')[2]} needs its setting {found[2]}: add --{key}.{found[2]} VALUE."
+        )
+    if found := re.search(
+        r"Problem with given class_path '([\w.]+)':\s+(.+?)\s*(?:\n\s+- |\n\s*Given|\Z)", text, re.DOTALL
+    ):
+        return f"option --{key}: {found[1]} cannot be used: {' '.join(found[2].split())}"
     return None
 
 
@@ -112,7 +120,7 @@ def known(key: str) -> str:
 def no_option(command: str, name: str, names: Iterable[str], value: str | None) -> str:
     """The sentence about an option that a command does not have."""
     hint = nearest(name, names)
-    if command == "serve" and not hint:
+    if command == "serve":
         given = f"{name} {value}" if value else name
-        return f"kad serve has no option {name}; if it is vLLM's, it stands after --, as in kad serve -- {given}"
+        return f"kad serve has no option {name}{hint or '.'} One of vLLM's stands after --, as in kad serve -- {given}"
     return f"kad {command} has no option {name}{hint or '.'} `kad {command} --help` lists them."

@@ -24,13 +24,13 @@ from ..losses import Logistic, Loss
 from ..solvers import Brute, Dual, Exact, Fractional, OrTools, Primal, Solution, Solver
 from ..solvers.base import ROUNDING, certify
 from ..solvers.brute import LARGEST
-from ..terminal import Console, json_text
+from ..terminal import Console, json_text, loading
 from ..theory import critical_loss
 from ..theory.families import family
 from ..vocabulary import output_size, usable_ids
 from .arrays import read_array
-from .generate import read_prompt
 from .options import Solve
+from .prompts import read_prompt
 
 PROVERS = ("Brute", "Exact", "OrTools")
 
@@ -136,7 +136,9 @@ def of_file(file: Path, logits: bool, temperature: float) -> Given:
 def of_model(o: Solve) -> Given:
     """The next-token distributions after the prompt, or at each of its positions."""
     text, alone, every = read_prompt(o.prompt, None), o.base is not None and o.proxy is None, o.every_position
-    loaded = load_checkpoints({"base": o.base, "proxy": o.base if alone else o.proxy}, o.dtype, o.device)
+    places = {"base": o.base, "proxy": o.base if alone else o.proxy}
+    with loading(places):
+        loaded = load_checkpoints(places, o.dtype, o.device)
     models, tokenizer = loaded.models, loaded.tokenizer
     if loaded.proxy_tokenizer is not None:
         raise ValueError("kad solve reads both models at the same positions: choose a proxy with the base's tokenizer.")

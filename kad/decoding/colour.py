@@ -15,7 +15,11 @@ from .trace import Trace
 
 # Blue and orange keep apart for colour-blind readers; the underline keeps apart without any colour.
 STYLES = {"base": "dodger_blue1", "proxy": "dark_orange underline", "target": "green"}
-LEGEND = Text.assemble(("kept from the base", STYLES["base"]), "   ", ("from the proxy", STYLES["proxy"]))
+LEGENDS = {
+    "base": Text("kept from the base", STYLES["base"]), "proxy": Text("from the proxy", STYLES["proxy"]),
+    "target": Text("from the mixture, which does not tell", STYLES["target"]),
+}  # fmt: skip
+LEGEND = Text("   ").join([LEGENDS["base"], LEGENDS["proxy"]])
 
 
 class Pieces:
