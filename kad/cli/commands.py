@@ -28,7 +28,7 @@ from .configurations import as_json, made_of
 from .groups import Window
 from .interrupts import started_up
 from .names import COMMANDS, nearest
-from .refusals import MADE, dashed, no_option, refused
+from .refusals import CLASSES, dashed, no_option, refused
 
 PATH = re.compile(r"(?<![\w./-])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?![\w./-])")
 
@@ -111,8 +111,8 @@ def add(one: Parser, field: dataclasses.Field[Any], hint: Any) -> None:
     elif get_origin(hint) is tuple:
         again = about if about == argparse.SUPPRESS else f"{about} May be given several times."
         one.add_argument(flag, type=hint, default=field.default, metavar=upper, help=again)
-    elif field.name in MADE:
-        more = f"{about} One of {', '.join(MADE[field.name])}; {flag}.help NAME lists its settings, {flag}.SETTING gives one."
+    elif field.name in CLASSES:
+        more = f"{about} One of {', '.join(CLASSES[field.name])}; {flag}.help NAME lists its settings, {flag}.SETTING gives one."
         one.add_argument(flag, type=hint, default=field.default, metavar=upper, help=more)
     else:
         one.add_argument(flag, type=hint, default=field.default, help=about)
@@ -122,7 +122,7 @@ def carry(arguments: Sequence[str]) -> int:
     """Parse and call. Modules that the arguments name may come from the current folder."""
     try:
         with named(*texts_of(arguments)):
-            command = parsed(arguments[0], arguments[1:])
+            command = command_of(arguments[0], arguments[1:])
     except Done as done:
         return done.status
     with waiting("starting"):
@@ -133,7 +133,7 @@ def carry(arguments: Sequence[str]) -> int:
     return 0
 
 
-def parsed(name: str, arguments: Sequence[str]) -> Any:
+def command_of(name: str, arguments: Sequence[str]) -> Any:
     """The command's dataclass.
 
     Raises:
@@ -160,7 +160,7 @@ def spelt(name: str, arguments: Sequence[str]) -> list[str]:
     for word in rest:
         flag, equals, value = word.partition("=")
         key = flag.removeprefix("--")
-        if flag.startswith("--") and (key == "config" or (key in MADE and key in fields)):
+        if flag.startswith("--") and (key == "config" or (key in CLASSES and key in fields)):
             given = value if equals else next(rest, None)
             if given is None:
                 raise UsageError(f"option {flag} needs a value.")
@@ -188,7 +188,7 @@ def check_names(command: str, one: Parser, words: Sequence[str]) -> None:
         if flag.startswith("--rest"):  # what is handed on
             continue
         own = flag.partition(".")[0]
-        if flag.startswith("--") and flag not in known and not ("." in flag and own in known and own[2:] in MADE):
+        if flag.startswith("--") and flag not in known and not ("." in flag and own in known and own[2:] in CLASSES):
             value = word.partition("=")[2] or ("" if after.startswith("-") else after)
             raise UsageError(no_option(command, flag, known, value))
 

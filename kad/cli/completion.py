@@ -6,7 +6,7 @@ from ..extras import need
 from .commands import Done, every
 
 
-def complete() -> int:
+def answer_tab() -> int:
     """Answer argcomplete, which calls the program with the line in its environment; it ends the process."""
     need("completion", "argcomplete")
     try:

@@ -16,7 +16,7 @@ import yaml
 from ..bounded import check_yaml, read_text
 from ..errors import UsageError, said
 from .names import nearest
-from .refusals import MADE, known
+from .refusals import CLASSES, choose_from
 
 
 def as_json(given: str, lists: Collection[str], names: Collection[str]) -> str:
@@ -50,7 +50,7 @@ def as_json(given: str, lists: Collection[str], names: Collection[str]) -> str:
     for key, value in options.items():
         if key not in names:
             raise UsageError(f"{what}: there is no option {key!r}{nearest(key, names) or '.'}")
-        if key in MADE and value is not None:
+        if key in CLASSES and value is not None:
             options[key] = made_of(key, value)
         elif key in lists and not isinstance(value, list):
             options[key] = [value]
@@ -64,7 +64,7 @@ def gathered_settings(options: Mapping[str, Any], what: str) -> dict[str, Any]:
         name, dot, setting = key.partition(".")
         if not dot:
             continue
-        if name not in MADE or found.get(name) is None:
+        if name not in CLASSES or found.get(name) is None:
             raise UsageError(f"{what}: {key} is a setting of {name}, which is not given beside it.")
         whole = made_of(name, found[name])
         found[name] = {**whole, "init_args": {**whole.get("init_args", {}), setting: value}}
@@ -88,8 +88,8 @@ def made_of(key: str, value: Any) -> dict[str, Any]:
     whole = value if isinstance(value, dict) else {"class_path": value}
     name, settings = whole.get("class_path"), whole.get("init_args", {})
     if not isinstance(name, str) or not isinstance(settings, dict):
-        example = f"{key}: {MADE[key][1]}, or {key}: {{{MADE[key][1]}: {{NAME: VALUE}}}}"
+        example = f"{key}: {CLASSES[key][1]}, or {key}: {{{CLASSES[key][1]}: {{NAME: VALUE}}}}"
         raise UsageError(f"a {key} is written as {example}; got {value!r}.")
-    if "." not in name and name not in MADE[key]:
-        raise UsageError(f"there is no {key} {name!r}{nearest(name, MADE[key]) or '.'} {known(key)}")
+    if "." not in name and name not in CLASSES[key]:
+        raise UsageError(f"there is no {key} {name!r}{nearest(name, CLASSES[key]) or '.'} {choose_from(key)}")
     return whole

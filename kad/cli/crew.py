@@ -14,7 +14,6 @@ from ..decoding.packed import pack_weights
 from ..engines import Engine, HuggingFace
 from ..engines.vllm import VLLM
 from ..engines.vllm.arguments import HELD
-from ..engines.vllm.launch import need_vllm
 from ..errors import asked
 from ..evaluation.job import settings_of
 from ..evaluation.plan import Plan
@@ -62,7 +61,6 @@ def check_engine_options(o: Eval | Sweep, places: Mapping[str, str | None]) -> N
         )
     if places.get("aligned") is not None:
         raise ValueError("the engine vllm does not hold the large aligned model p*; leave --aligned out.")
-    need_vllm("--engine vllm")
 
 
 def check_methods(o: Eval | Sweep, plan: Plan, places: Mapping[str, str | None]) -> None:
@@ -74,8 +72,7 @@ def check_methods(o: Eval | Sweep, plan: Plan, places: Mapping[str, str | None])
     given = {role for role, place in places.items() if place is not None}
     engine = None
     if o.engine == "vllm":
-        window = min((w for block in plan.blocks for w in block.windows), default=0)
-        engine = VLLM(places.get("base"), places.get("proxy"), places.get("reference"), window)
+        engine = VLLM(places.get("base"), places.get("proxy"), places.get("reference"), only_window(plan))
     for spec in plan.tasks:
         task = task_under(plan.protocol, spec, plan.shuffle)
         for c in plan.configurations(task.name, task.new_tokens):
@@ -85,6 +82,16 @@ def check_methods(o: Eval | Sweep, plan: Plan, places: Mapping[str, str | None])
             target = c.of.target(c.placement, places.get("reference") or "the embedded pair's")
             if engine is not None:
                 engine.accepts(target, settings_of(c), kind.base)
+
+
+def only_window(plan: Plan) -> int:
+    """The window of a plan for vLLM; a ValueError if there are several."""
+    windows = sorted({window for block in plan.blocks for window in block.windows})
+    if len(windows) > 1:
+        raise ValueError(
+            f"vLLM drafts with one window as long as it runs, got {', '.join(map(str, windows))}: run once for each."
+        )
+    return windows[0]
 
 
 @contextmanager
@@ -108,17 +115,12 @@ def crew(
 @contextmanager
 def vllm_crew(o: Eval | Sweep, plan: Plan, places: Mapping[str, str | None]) -> Iterator[Crew]:
     """vLLM as long as the context lasts."""
-    windows = sorted({window for block in plan.blocks for window in block.windows})
-    if len(windows) > 1:
-        raise ValueError(
-            f"vLLM drafts with one window as long as it runs, got {', '.join(map(str, windows))}: run once for each."
-        )
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     # Its core in this process: in one of its own it would outlive a kill of this one, and keep its memory.
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     named = named_values("--vllm-option", o.vllm_option)
     options: dict[str, Any] = {key.replace("-", "_"): value for key, value in named.items()}
-    engine = VLLM(places.get("base"), places.get("proxy"), places.get("reference"), windows[0], options)
+    engine = VLLM(places.get("base"), places.get("proxy"), places.get("reference"), only_window(plan), options)
     engine.arguments()  # what cannot be served is said before anything is read
     with loading(places):
         found = describe_checkpoints(places, o.dtype, engine.device)

@@ -12,6 +12,7 @@ from rich.table import Table
 from ..checkpoints import given_places
 from ..checks import whole
 from ..engines.vllm.arguments import HELD
+from ..engines.vllm.launch import need_vllm
 from ..errors import asked
 from ..evaluation.failures import Unanswered
 from ..evaluation.job import Job, ready
@@ -104,10 +105,12 @@ def carry_out(
     need("the report (or choose --no-report)", *(() if o.no_report else NEEDS))
     ready(plan)
     check_crew(o)
+    check_engine_options(o, places)
     with asked():
         given_places(places)
         check_methods(o, completed(plan, {r for r, place in places.items() if place} or usual_roles(o)), places)
-    check_engine_options(o, places)
+    if o.engine == "vllm":
+        need_vllm("--engine vllm")
     unanswered: Unanswered | None = None
     with vllm_crew(o, plan, places) if o.engine == "vllm" else crew(o, places, o.pack, o.compile) as team:
         plan = completed(plan, set(team.checkpoints.by_role))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..defaults import BUDGET, THRESHOLD, Placement
-from .names import METHODS
+from .names import METHOD_NAMES
 
 if TYPE_CHECKING:  # at runtime `kad.cli.commands` says what these are, which need torch
     from ..losses import Loss
@@ -19,7 +19,7 @@ Window = int | Literal["auto"]
 VARIABLE = "A variable for the chat template, such as enable_thinking=false."
 OWN = "by name or import path"
 METHOD_TEXTS = (
-    f"{', '.join(METHODS)}, with a value or several as in dual:0.3,0.4; any loss with any solver, as in "
+    f"{', '.join(METHOD_NAMES)}, with a value or several as in dual:0.3,0.4; any loss with any solver, as in "
     '"Squared*primal:0.5,0.9" or "mine.MyLoss*dual,exact:0.5"; or a target\'s import path, as in mine.MyTarget:0.5,1'
 )
 

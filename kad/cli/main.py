@@ -45,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def carried(arguments: Sequence[str], harness: bool) -> int:
     """Who answers: kad itself, the harness, or a command, which alone needs a parser."""
     if "_ARGCOMPLETE" in os.environ:
-        from .completion import complete
+        from .completion import answer_tab
 
-        return complete()
+        return answer_tab()
     status = answered(arguments)
     if status is not None:
         return status

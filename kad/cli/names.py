@@ -22,12 +22,12 @@ COMMANDS = {
     "report": "Grade the texts of a folder of results again, and compute every number and figure from them.",
 }
 HARNESS = {"lm-eval": "Run lm-evaluation-harness, whose options these are, with the model kad."}
-LOSSES = (
+LOSS_NAMES = (
     "Logistic", "Squared", "Brier", "Perceptron", "ZeroOne", "ConfidenceBet", "Nudging", "Diff", "Opt", "TokenV2", "TokenV3",
 )  # fmt: skip
-SOLVERS = ("Dual", "Primal", "Fractional", "Exact", "OrTools", "Brute")
-TARGETS = ("Mixture", "Base", "Proxy", "Ensemble", "ImplicitReward")
-METHODS = (
+SOLVER_NAMES = ("Dual", "Primal", "Fractional", "Exact", "OrTools", "Brute")
+TARGET_NAMES = ("Mixture", "Base", "Proxy", "Ensemble", "ImplicitReward")
+METHOD_NAMES = (
     "p", "q*", "p*", "nudging", "implicit-reward", "dual", "primal", "fractional", "confidence-bet", "cascade-chow", "cascade-diff",
     "cascade-opt", "cascade-token-v1", "cascade-token-v2", "cascade-token-v3", "ensemble",
 )  # fmt: skip
@@ -38,7 +38,7 @@ PRESETS_SHIPPED = ("olmo2", "qwen3")
 def nearest(word: str, names: Iterable[str]) -> str:
     """The beginning of a hint: the name that was probably meant, or nothing.
 
-    >>> nearest("generat", COMMANDS), nearest("primal", SOLVERS), nearest("xyz", SOLVERS)
+    >>> nearest("generat", COMMANDS), nearest("primal", SOLVER_NAMES), nearest("xyz", SOLVER_NAMES)
     ('; did you mean generate?', '; did you mean Primal?', '')
     """
     plain = {name.lstrip("-").casefold(): name for name in names}

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from .names import LOSSES, SOLVERS, TARGETS, nearest
+from .names import LOSS_NAMES, SOLVER_NAMES, TARGET_NAMES, nearest
 
 UNSAID = ("Does not validate against", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
-MADE = {"loss": LOSSES, "solver": SOLVERS, "target": TARGETS}
+CLASSES = {"loss": LOSS_NAMES, "solver": SOLVER_NAMES, "target": TARGET_NAMES}
 WORDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "a text", Path: "a path", bool: "true or false"}
 
 
@@ -63,7 +63,7 @@ def refused(command: str, error: BaseException, hints: Mapping[str, Any], positi
     found = re.match(r'(?:Parser key "config":\s*)*Parser key "(\w+)":', text)
     if found is not None:
         key, value = found[1], re.search(r"(?:Given value|Got value): (.*)\s*\Z", text, re.DOTALL)
-        if key in MADE:
+        if key in CLASSES:
             return of_class(command, key, text) or sentence(error)
         if key in hints and value is not None:
             what = takes(hints[key])
@@ -91,10 +91,10 @@ def choices(hint: Any) -> list[str]:
 def of_class(command: str, key: str, text: str) -> str | None:
     """What is wrong with a loss, a solver or a target, or one of its settings; None if the parser says it well."""
     if "is abstract" in text and "NestedArg(" in text:
-        name = MADE[key][1]
+        name = CLASSES[key][1]
         return f"--{key}.NAME is a setting of a {key}; name that too, as in --{key} {name}."
     if "is abstract" in text:
-        return f"option --{key} names what every {key} is made after, and no {key}. {known(key)}"
+        return f"option --{key} names what every {key} is made after, and no {key}. {choose_from(key)}"
     if found := re.search(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted", text):
         name = found[1].rpartition(".")[2]
         return f"option --{key}: {name} has no setting {found[2]}; `kad {command} --{key}.help {found[1]}` lists those it has."
@@ -112,9 +112,9 @@ def of_class(command: str, key: str, text: str) -> str | None:
     return None
 
 
-def known(key: str) -> str:
+def choose_from(key: str) -> str:
     """The names that there are."""
-    return f"Choose from {', '.join(MADE[key])}, or one of yours by its import path."
+    return f"Choose from {', '.join(CLASSES[key])}, or one of yours by its import path."
 
 
 def no_option(command: str, name: str, names: Iterable[str], value: str | None) -> str:

@@ -16,7 +16,7 @@ from .options import Serve
 def serve(o: Serve) -> None:
     """Look at everything that can be looked at in a second, then become vLLM's server, which takes a minute to start."""
     with asked():
-        given, target = told(o)
+        given, target = words_for_vllm(o)
     need_vllm("kad serve")
     what = f"{type(target).__name__}" if o.target is not None else repr(target)
     where = "the embedded pair" if o.base is None else f"{o.base} aligned by {o.proxy}"
@@ -32,7 +32,7 @@ def serve(o: Serve) -> None:
             raise RuntimeError(f"vLLM's server ended with status {end.code}; its reasons stand above.") from end
 
 
-def told(o: Serve) -> tuple[dict[str, Any], Target]:
+def words_for_vllm(o: Serve) -> tuple[dict[str, Any], Target]:
     """What vLLM is told, and what is sampled; a ValueError about what cannot be served."""
     if o.window < 0:
         raise ValueError(f"--window must be ≥ 0 (the number of drafts a round), got {o.window}.")
