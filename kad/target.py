@@ -49,6 +49,11 @@ class Target(ABC):
         return {"target": self}
 
     @property
+    def stateful(self) -> Any:
+        """Itself, if it is a `kad.Stateful`; None if it is the same at every position."""
+        return None
+
+    @property
     def limit(self) -> Any:
         """The budget that it keeps, if it is given one; None if not."""
         return None
@@ -88,6 +93,14 @@ class Checked(Target):
     @abstractmethod
     def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         """π of what is known to be distributions."""
+
+
+def at_one_position(target: Target, what: str) -> None:
+    """Raise a ValueError, in one sentence, if ``what`` cannot follow the target's state along a text."""
+    if target.stateful is not None:
+        raise ValueError(
+            f"{what} takes every position by itself, and {type(target).__name__} has a state that follows the text."
+        )
 
 
 def check_placement(placement: str) -> None:

@@ -10,7 +10,7 @@ from ...checks import whole
 from ...decoding.settings import stop_tokens
 from ...demo import MODELS
 from ...loading import config_at, tokenizer_at
-from ...target import Target
+from ...target import Target, at_one_position
 from ...vocabulary import shared_vocabulary, usable_ids
 from ..spelling import spell
 
@@ -51,6 +51,7 @@ def arguments(
     """
     if options.get("pipeline_parallel_size", 1) != 1:
         raise ValueError(STAGES)
+    at_one_position(target, "vLLM")
     places = settled(base, proxy, reference)
     if needs_reference(target) and "reference" not in places:
         raise ValueError(f"{type(target).__name__} needs the small base model q: give its place as the reference.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...mixture import Base, Proxy
-from ...target import Target
+from ...target import Target, at_one_position
 from ..engine import Engine, Generated, Generations, Settings
 from ..spelling import spell
 from .arguments import arguments, needs_reference
@@ -88,6 +88,7 @@ class VLLM(Engine):
             )
         if needs_reference(target) and self.base is not None and self.reference is None:
             raise ValueError(f"{type(target).__name__} needs the small base model q: give its place as the reference.")
+        at_one_position(target, "the engine vllm")
         spell(target)
 
     def generate(
