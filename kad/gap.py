@@ -165,8 +165,7 @@ def checked(
     for name, rule in pairs:
         if not isinstance(rule, Rule):
             raise ValueError(f"{name} must be a solver, or a target that is a mixture, got {type(rule).__name__}.")
-        if isinstance(rule, Target):
-            at_one_position(rule, "gaps")
+        at_one_position(rule, "gaps")
     check_distributions(p=p) if q is None else check_distributions(p=p, q=q)
     if p.ndim != 2 or not len(p):
         raise ValueError(f"p must have a row for every step, (N, V), got {tuple(p.shape)}.")

@@ -32,14 +32,13 @@ class Stateful(Target):
     makes: ``reads_proxy`` and ``placement`` are the same for all, and are said by this class.
 
     >>> from dataclasses import dataclass
-    >>> from typing import ClassVar
     >>> import kad
     >>> @dataclass(frozen=True)
     ... class Fading(kad.Stateful):
     ...     '''The dual, whose threshold falls with every token.'''
     ...     threshold: float = 0.8
     ...     rate: float = 0.9
-    ...     reads_proxy: ClassVar[bool] = False
+    ...     reads_proxy = False
     ...     def begin(self):
     ...         return self.threshold
     ...     def at(self, state):

@@ -95,9 +95,9 @@ class Checked(Target):
         """π of what is known to be distributions."""
 
 
-def at_one_position(target: Target, what: str) -> None:
-    """Raise a ValueError, in one sentence, if ``what`` cannot follow the target's state along a text."""
-    if target.stateful is not None:
+def at_one_position(target: Any, what: str) -> None:
+    """Raise a ValueError, in one sentence, if a target (or a solver) has a state, which ``what`` cannot follow along a text."""
+    if getattr(target, "stateful", None) is not None:
         raise ValueError(
             f"{what} takes every position by itself, and {type(target).__name__} has a state that follows the text."
         )

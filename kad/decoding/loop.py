@@ -201,7 +201,7 @@ class Decoder:
             new = self.law.known.replacement(fallen).pick(self.ask("replace", replaced).pick)
             token = torch.where(replaced, new, token) if last else new
             origin = self.law.known.replaced_by(fallen, token)
-        self.law.emitted(case, accepted, token, falls | keep, running)
+        self.law.emitted(case, accepted, token, (falls, keep), running)
         outcome = Outcome(drafts.tokens, drafts.chances, case.ratio, case.alpha, accepted, token, keep, origin)
         reference = trial.reference and trial.reference.at(here(accepted, drafts.width + 1))
         return case, outcome, fallen, Owed(ends, p, reference, case.alpha, d if alone else None)

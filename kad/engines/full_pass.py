@@ -13,7 +13,7 @@ from ..decoding.huggingface import inner_models
 from ..decoding.sampling import Sampling
 from ..decoding.settings import stop_tokens
 from ..decoding.wrappers import device_of, eagerly, is_compiled
-from ..laws.course import beside
+from ..laws.course import at_all_places
 from ..mixture import Target
 from ..stateful import Stateful
 from ..vocabulary import output_size, shared_vocabulary, usable_ids
@@ -30,7 +30,7 @@ def along(target: Stateful, base: Reading, proxy: Reading, tokens: Tensor) -> De
         found.append(decision)
         if place < tokens.shape[1]:
             state = target.follow(state, decision.alpha, tokens[:, place].to(state.device))
-    return beside(found, base.for_rule(target))
+    return at_all_places(found, base.for_rule(target))
 
 
 @torch.no_grad()

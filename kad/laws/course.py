@@ -56,20 +56,24 @@ class Course:
                 state = chosen(counts[:, i + 1], target.follow(state, decision.alpha, drafts.tokens[:, i]), state)
                 states.append(state)
         self.along = torch.stack(states, 1)
-        return beside(found, trial.base.for_rule(target)) if found else None
+        return at_all_places(found, trial.base.for_rule(target)) if found else None
 
-    def emitted(self, accepted: Tensor, alpha: Tensor, token: Tensor, some: Tensor, running: Tensor) -> None:
-        """Each row's drafts up to ``accepted (B,)`` stand, and of the rows ``some`` a token behind them.
+    def emitted(
+        self, accepted: Tensor, alpha: Tensor, token: Tensor, some: tuple[Tensor, Tensor], running: Tensor
+    ) -> None:
+        """Each row's drafts up to ``accepted (B,)`` stand, and in some rows a token behind them.
 
         Args:
-            accepted, token, some: ``(B,)``, where the states are.
+            accepted, token: ``(B,)``, where the states are.
             alpha: ``(B, n + 1)``, the deferred mass.
+            some: ``(B,)`` each, the rows with a replacement, and those whose last token stands.
             running: ``(B,)`` on the CPU; the other rows stay where they are.
         """
         assert self.state is not None
         state = self.along[ordinals(len(accepted), accepted.device), accepted]
         there = alpha.gather(1, accepted.unsqueeze(-1)).squeeze(-1)
-        new = chosen(some, self.target.follow(state, there, token), state)
+        falls, keep = (upload(where, state.device) for where in some)
+        new = chosen(falls | keep, self.target.follow(state, there, token), state)
         self.state = chosen(upload(running, new.device), new, self.state)
 
     def settled(self, where: Tensor, alpha: Tensor, token: Tensor) -> None:
@@ -94,7 +98,7 @@ def chosen(where: Tensor, new: Tensor, old: Tensor) -> Tensor:
     return torch.where(where.view(-1, *[1] * (old.ndim - 1)), new.to(old.dtype), old)
 
 
-def beside(found: list[Decision], rule: Tensor) -> Decision:
+def at_all_places(found: list[Decision], rule: Tensor) -> Decision:
     """Decisions at single places ``(B, ...)`` as one at all of them, ``(B, places, ...)``."""
     alpha, kinds = torch.stack([d.alpha for d in found], 1), [d.kind for d in found]
     rule = rule[:, : len(found)]

@@ -235,7 +235,9 @@ class Asked:
         assert self.law is not None
         return self.law
 
-    def emitted(self, case: Case, accepted: Tensor, token: Tensor, some: Tensor, running: Tensor) -> None:
+    def emitted(
+        self, case: Case, accepted: Tensor, token: Tensor, some: tuple[Tensor, Tensor], running: Tensor
+    ) -> None:
         """What stands of a round, see `Course.emitted`."""
         if self.terms.course is not None:
             self.terms.course.emitted(accepted, case.alpha, token, some, running)

@@ -122,8 +122,8 @@ def not_behind_a_debt(self: Course, *given: Any) -> None:
     pass
 
 
-def of_every_row(self: Course, accepted: Tensor, alpha: Tensor, token: Tensor, some: Tensor, running: Tensor) -> None:
-    ORIGINAL(self, accepted, alpha, token, torch.ones_like(some), running)
+def of_every_row(self: Course, accepted: Tensor, alpha: Tensor, token: Tensor, some: Any, running: Tensor) -> None:
+    ORIGINAL(self, accepted, alpha, token, (torch.ones_like(some[0]), some[1]), running)
 
 
 ORIGINAL = Course.emitted
