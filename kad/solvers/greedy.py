@@ -31,9 +31,9 @@ class Budgeted(Parameters, Solver):
 class Primal(Budgeted):
     """Sort by ℓ descending and defer the longest prefix of mass ≤ b, the same for every row (theory S4).
 
-    Its risk exceeds the optimum by at most ℓ_c u, the loss of the critical token times the unfilled budget; with
-    the logistic loss that is less than 1/e nats. With a decreasing loss the kept set is the nucleus (top-p) of
-    mass ≥ 1 − b (theory S5). Equal losses are deferred in the order of the token ids.
+    Its risk exceeds the optimum by at most ℓ_c u, the loss of the critical token times the unfilled budget (0 if
+    everything fits); with the logistic loss of the masses that is less than 1/e nats. With a loss that falls strictly with
+    p_v the kept set is a nucleus (top-p) of mass ≥ 1 − b (theory S5). Equal losses are deferred in the order of the token ids.
 
     Attributes:
         budget: b in [0, 1]; in Python also a tensor with one for every row or position, broadcastable to ``(*batch,)``.
