@@ -44,7 +44,7 @@ def one_price_dominates(loss: Tensor, mass: Tensor, d: Tensor, multiplier: float
 
     >>> import kad
     >>> p = torch.tensor([[0.9, 0.06, 0.04], [0.4, 0.35, 0.25]], dtype=torch.float64)
-    >>> budgets = kad.Exact(0.375).defer(-p.log(), p)
+    >>> budgets = kad.Exact(0.35).defer(-p.log(), p)
     >>> claim = one_price_dominates(-p.log(), p, budgets, multiplier=1.0)
     >>> claim.holds(), float(claim.left) < float(claim.right)
     (True, True)
