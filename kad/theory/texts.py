@@ -95,7 +95,7 @@ def highest_price(size: int, budget: float, step: float, start: float = 0.0) -> 
     15.12
     """
     check_pacing(budget, step, start)
-    return max(start, math.log(size / budget) + step * (1 - budget)) if budget > 0 else math.inf
+    return max(start, math.log(size) - math.log(budget) + step * (1 - budget)) if budget > 0 else math.inf
 
 
 def pacing_bound(p: Tensor, budget: float, step: float, start: float = 0.0) -> Claim:
