@@ -24,7 +24,7 @@ class Exact(Parameters, RowSolver):
 
     Where the cost of keeping a token, h(P_v) = P_v ℓ_v, is nearly a concave function of its mass, the bounds are those
     of theory S13, engine "majorisation"; elsewhere those of the LP, engine "relaxation". Which of the two is found out
-    on the numbers, for any loss; of kad's own only `ConfidenceBet` is sometimes not. Rows are solved one by one,
+    on the numbers, for any loss; of kad's own all are that look at p alone, those that read q* sometimes not. Rows are solved one by one,
     on the CPU. The decision never exceeds the budget (exact summation) and is never worse than `Primal` or than the
     best exchange of two tokens after it. `kad.solve` shows the certificate.
 

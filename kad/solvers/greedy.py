@@ -65,7 +65,7 @@ class Fractional(Budgeted):
     """The primal's prefix, and of the critical token c the share d_c = (b − g) / P_c that fills the budget.
 
     A fractional d is a rejection *probability*, so π stays a distribution. It solves the LP relaxation: the
-    deferred mass is exactly b and the risk is at most that of the best 0-1 decision (theory S6). d_c has a gradient in
+    deferred mass is b and the risk is at most that of the best 0-1 decision (theory S6). d_c has a gradient in
     the masses, if they want one: which tokens are deferred is locally constant, how much of the critical one is not.
 
     Attributes:
