@@ -17,19 +17,26 @@ from ..solvers import Dual
 from .knapsack import Claim, deferred_mass, knapsack, optimal_risk, risk
 
 
+def of_positions(loss: Tensor, mass: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss and mass of positions in rows, checked, in float64."""
+    if mass.ndim < 2:
+        raise ValueError(f"a text has positions in rows: pass (n, V), got shape {tuple(mass.shape)}.")
+    return knapsack(loss, mass)
+
+
 def everett_over_a_text(loss: Tensor, mass: Tensor, multiplier: float) -> Claim:
     """S14: Σ_t r_t(d⁻_t(μ)) is the optimum of the one knapsack of all positions, for the mass that is deferred in sum.
 
     The optimum is found by enumeration.
 
     Raises:
-        ValueError: more than 16 tokens in all.
+        ValueError: more than 16 tokens in all, or a single row that is no text.
 
     >>> p = torch.tensor([[0.9, 0.06, 0.04], [0.4, 0.35, 0.25]], dtype=torch.float64)
     >>> everett_over_a_text(-p.log(), p, multiplier=1.0).holds()
     True
     """
-    loss, mass = knapsack(loss, mass)
+    loss, mass = of_positions(loss, mass)
     d, n = Dual(multiplier=multiplier).defer(loss, mass), mass.shape[-2]
     ours, deferred = risk(loss, mass, d).sum(-1), deferred_mass(mass, d).sum(-1)
     # One row of mass 1: every item weighs, and saves, an n-th.
@@ -49,7 +56,7 @@ def one_price_dominates(loss: Tensor, mass: Tensor, d: Tensor, multiplier: float
     >>> claim.holds(), float(claim.left) < float(claim.right)
     (True, True)
     """
-    loss, mass = knapsack(loss, mass)
+    loss, mass = of_positions(loss, mass)
     ours = Dual(multiplier=multiplier).defer(loss, mass)
     more = (deferred_mass(mass, d) - deferred_mass(mass, ours)).sum(-1)
     return Claim(risk(loss, mass, ours).sum(-1), "<=", risk(loss, mass, d).sum(-1) + multiplier * more)
@@ -109,7 +116,7 @@ def pacing_bound(p: Tensor, budget: float, step: float, start: float = 0.0) -> C
     (1.8, 4.1389, True)
     """
     check_pacing(budget, step, start)
-    loss, p = knapsack(Logistic()(p.double()), p)
+    loss, p = of_positions(Logistic()(p.double()), p)
     price = torch.full(p.shape[:-2], start, dtype=torch.float64, device=p.device)
     highest = price
     for l, m in zip(loss.unbind(-2), p.unbind(-2), strict=True):

@@ -66,7 +66,7 @@ def test_it_is_the_optimum_of_the_knapsack_of_all_positions(text: Text) -> None:
 
 
 @extremes
-@given(texts(most=40))
+@given(texts(most=20))
 def test_no_other_rule_with_the_same_mass_in_sum_has_a_smaller_risk(text: Text) -> None:
     assert t.one_price_dominates(text.loss, text.p, text.d, text.multiplier).holds()
 
@@ -87,10 +87,15 @@ def test_a_budget_at_every_position_gives_something_away() -> None:
     assert float(budget.risk.sum()) > 1.5 * float(price.risk.sum())
 
 
-def test_too_many_tokens_are_one_sentence() -> None:
+def test_too_many_tokens_and_a_single_row_are_one_sentence() -> None:
     p = torch.full((5, 4), 0.25, dtype=torch.float64)
     with pytest.raises(ValueError, match="at most 16 tokens; got 20"):
         t.everett_over_a_text(-p.log(), p, 1.0)
+    for statement in (t.everett_over_a_text, lambda loss, p, mu: t.one_price_dominates(loss, p, p, mu)):
+        with pytest.raises(ValueError, match=r"pass \(n, V\), got shape \(4,\)"):
+            statement(-p[0].log(), p[0], 1.0)
+    with pytest.raises(ValueError, match=r"pass \(n, V\)"):
+        t.pacing_bound(p[0], 0.1, 1.0)
 
 
 def test_wrong_variants_fail() -> None:
