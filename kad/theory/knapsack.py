@@ -183,7 +183,7 @@ def logistic_regret(p: Tensor, budget: float) -> Claim:
 
 
 def primal_is_a_threshold(loss: Tensor, mass: Tensor, budget: float) -> Claim:
-    """S5: up to ties the primal is d⁻(ℓ_c): the mass that they decide differently is that of tokens with ℓ = ℓ_c."""
+    """S5: up to ties the primal is d⁻(ℓ_c): they differ at most on tokens with ℓ = ℓ_c."""
     loss, mass = knapsack(loss, mass)
     d = Primal(budget).defer(loss, mass)
     price = critical_loss(loss, mass, budget).unsqueeze(-1)
