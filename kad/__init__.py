@@ -66,6 +66,9 @@ if TYPE_CHECKING:  # what follows for people and their tools; for Python below, 
     from .solvers import Solution as Solution
     from .solvers import Solver as Solver
     from .solvers import solve as solve
+    from .stateful import Paced as Paced
+    from .stateful import Stateful as Stateful
+    from .stateful import paced as paced
     from .vocabulary_map import VocabularyMap as VocabularyMap
 else:
     import importlib.util as _util
@@ -88,6 +91,7 @@ else:
         "losses": "Brier ConfidenceBet Logistic Loss Nudging Perceptron Squared ZeroOne",
         "mixture": "Base Ensemble ImplicitReward Mixture Proxy Target confidence_bet dual fractional implicit_reward mix nudging primal",
         "solvers": "Brute Cut Dual Exact Fractional OrTools Primal Proof Solution Solver solve",
+        "stateful": "Paced Stateful paced",
         "vocabulary_map": "VocabularyMap",
     }
     _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

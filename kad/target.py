@@ -1,11 +1,11 @@
 """What a target is: a distribution made of two (or three) next-token distributions, and where the temperature enters.
 
-Where the temperature T enters changes results by more than the choice of solver, so it is a field of every target:
+Where the temperature T enters changes results, for some solvers by much, so it is a field of every target:
 
 | placement | the rule reads | the mixture mixes | then |
 |---|---|---|---|
 | ``"models"`` (the paper; default) | p_T and q*_T | p_T and q*_T | |
-| ``"draws"`` (speculative cascades) | p and q* | p_T and q*_T | |
+| ``"draws"`` | p and q* | p_T and q*_T | |
 | ``"mixture"`` | p and q* | p and q* | π^{1/T}, normalised |
 
 with p_T ∝ p^{1/T}. The third is no longer a mixture, so the lazy proxy (theory S11) does not apply to it. Greedy
@@ -48,6 +48,11 @@ class Target(ABC):
         return {"target": self}
 
     @property
+    def stateful(self) -> Any:
+        """Itself, if it is a `kad.Stateful`; None if it is the same at every position."""
+        return None
+
+    @property
     def limit(self) -> Any:
         """The budget that it keeps, if it is given one; None if not."""
         return None
@@ -87,6 +92,14 @@ class Checked(Target):
     @abstractmethod
     def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         """π of what is known to be distributions."""
+
+
+def at_one_position(target: Any, what: str) -> None:
+    """Raise a ValueError, in one sentence, if a target (or a solver) has a state, which ``what`` cannot follow along a text."""
+    if getattr(target, "stateful", None) is not None:
+        raise ValueError(
+            f"{what} takes every position by itself, and {type(target).__name__} has a state that follows the text."
+        )
 
 
 def check_placement(placement: str) -> None:
