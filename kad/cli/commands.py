@@ -73,9 +73,9 @@ def hints_of(name: str, classes: bool) -> dict[str, Any]:
     """The types of a command's options; without ``classes``, those of kad's own are texts, and nothing is loaded for them."""
     kinds: dict[str, Any] = {"Loss": str, "Solver": str, "Target": str}
     if classes:
-        from .. import cascades, losses, mixture, solvers
+        from .. import cascades, losses, mixture, solvers, stateful
 
-        del cascades  # its losses have names now
+        del cascades, stateful  # loaded, what is in them has a name
         kinds = {"Loss": losses.Loss, "Solver": solvers.Solver, "Target": mixture.Target}
     return get_type_hints(class_of(name), localns=kinds)
 

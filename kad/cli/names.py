@@ -26,9 +26,9 @@ LOSS_NAMES = (
     "Logistic", "Squared", "Brier", "Perceptron", "ZeroOne", "ConfidenceBet", "Nudging", "Diff", "Opt", "TokenV2", "TokenV3",
 )  # fmt: skip
 SOLVER_NAMES = ("Dual", "Primal", "Fractional", "Exact", "OrTools", "Brute")
-TARGET_NAMES = ("Mixture", "Base", "Proxy", "Ensemble", "ImplicitReward")
+TARGET_NAMES = ("Mixture", "Base", "Proxy", "Ensemble", "ImplicitReward", "Paced")
 METHOD_NAMES = (
-    "p", "q*", "p*", "nudging", "implicit-reward", "dual", "primal", "fractional", "confidence-bet", "cascade-chow", "cascade-diff",
+    "p", "q*", "p*", "nudging", "implicit-reward", "dual", "primal", "fractional", "paced", "confidence-bet", "cascade-chow", "cascade-diff",
     "cascade-opt", "cascade-token-v1", "cascade-token-v2", "cascade-token-v3", "ensemble",
 )  # fmt: skip
 TASKS_SHIPPED = ("gsm8k", "svamp", "math500", "arc", "csqa", "truthfulqa", "mmlu", "embedded")
