@@ -92,10 +92,10 @@ def test_no_marker_appears(hostile: tuple[Path, Path]) -> None:
     runs: list[tuple[int, list[str]]] = [
         (0, ["--version"]),
         (0, ["--help"]),
-        (1, ["generat", "hi"]),
+        (2, ["generat", "hi"]),
         (0, ["generate", "q : hi", "--max_new_tokens", "4"]),
         (1, ["generate", "hi", "--base", "unknown", "--proxy", proxy]),
-        (1, ["generate", "hi", "--loss", "mine.mark"]),
+        (2, ["generate", "hi", "--loss", "mine.mark"]),
         (0, ["solve", "--family", "zipf", "--size", "50", "--plots", "figures"]),
         (0, ["bench", "--base", "model", "--proxy", proxy, *tiny]),
         (0, ["demo", "--quick", "--n", "2", "--output", "d"]),
@@ -103,7 +103,7 @@ def test_no_marker_appears(hostile: tuple[Path, Path]) -> None:
         (0, ["sweep", "plan.yaml", "--output", "s"]),
         (0, ["tune", "--task", "embedded", "--n", "2", "--trials", "1", "--new_tokens", "8", "--output", "t"]),
         (1, ["lm-eval", "--include_path", "tasks", "--tasks", "x", "--model_args", f"base=unknown,proxy={proxy}"]),
-        (1, ["sweep", "mine.mark.yaml", "--output", "m"]),
+        (2, ["sweep", "mine.mark.yaml", "--output", "m"]),
     ]
     environment = os.environ | {
         "PYTHONPATH": str(Path(kad.__file__).parents[1]),
@@ -134,7 +134,7 @@ def test_names_in_plans_and_options(hostile: tuple[Path, Path], capsys, monkeypa
     folder, appeared = hostile
     monkeypatch.chdir(folder)
     for command in (["sweep", f"{name}.yaml", "--output", name], ["generate", "hi", "--target", name]):
-        assert main(command) == 1
+        assert main(command) == 2
         err = capsys.readouterr().err
         assert err.startswith("kad: ")
         assert err.count("\n") == 1
@@ -221,9 +221,9 @@ def test_yaml_is_bounded(capsys, tmp_path: Path, text: str, words: str) -> None:
     path.write_text(text)
     with pytest.raises(ValueError, match=words):
         read_yaml(path, "plan")
-    assert main(["sweep", str(path), "--output", str(tmp_path / "s")]) == 1
+    assert main(["sweep", str(path), "--output", str(tmp_path / "s")]) == 2
     assert words in capsys.readouterr().err
-    assert main(["generate", "hi", "--config", str(path)]) == 1
+    assert main(["generate", "hi", "--config", str(path)]) == 2
     err = capsys.readouterr().err
     assert err.startswith("kad: ")
     assert err.count("\n") == 1

@@ -14,6 +14,7 @@ from ..decoding.packed import pack_weights
 from ..engines import Engine, HuggingFace
 from ..engines.vllm import VLLM
 from ..engines.vllm.arguments import HELD
+from ..engines.vllm.launch import need_vllm
 from ..errors import asked
 from ..evaluation.job import settings_of
 from ..evaluation.plan import Plan
@@ -61,6 +62,7 @@ def check_engine_options(o: Eval | Sweep, places: Mapping[str, str | None]) -> N
         )
     if places.get("aligned") is not None:
         raise ValueError("the engine vllm does not hold the large aligned model p*; leave --aligned out.")
+    named_values("--vllm-option", o.vllm_option)
 
 
 def check_methods(o: Eval | Sweep, plan: Plan, places: Mapping[str, str | None]) -> None:
@@ -82,6 +84,8 @@ def check_methods(o: Eval | Sweep, plan: Plan, places: Mapping[str, str | None])
             target = c.of.target(c.placement, places.get("reference") or "the embedded pair's")
             if engine is not None:
                 engine.accepts(target, settings_of(c), kind.base)
+    if engine is not None:
+        need_vllm("--engine vllm")
 
 
 def only_window(plan: Plan) -> int:

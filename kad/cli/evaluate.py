@@ -12,7 +12,6 @@ from rich.table import Table
 from ..checkpoints import given_places
 from ..checks import whole
 from ..engines.vllm.arguments import HELD
-from ..engines.vllm.launch import need_vllm
 from ..errors import asked
 from ..evaluation.failures import Unanswered
 from ..evaluation.job import Job, ready
@@ -82,15 +81,17 @@ def tasks_of(o: OnTasks, paper: bool = False) -> tuple[str, ...]:
 
 def sweep(o: Sweep) -> None:
     """``kad sweep``."""
-    plan, rest = from_yaml(o.plan)
-    if unknown := sorted(set(rest) - {*ROLES, "data", "batch"}):
-        raise ValueError(f"the plan {o.plan} has unknown keys: {', '.join(unknown)}.")
-    changes: dict[str, Any] = {} if o.n is None else {"count": o.n}
-    changes |= {} if o.seeds is None else {"seeds": seeds_of(o.seeds)}
+    with asked():
+        plan, rest = from_yaml(o.plan)
+        if unknown := sorted(set(rest) - {*ROLES, "data", "batch"}):
+            raise ValueError(f"the plan {o.plan} has unknown keys: {', '.join(unknown)}.")
+        changes: dict[str, Any] = {} if o.n is None else {"count": o.n}
+        changes |= {} if o.seeds is None else {"seeds": seeds_of(o.seeds)}
+        plan = replace(plan, **changes)
     places = {role: place if place is not None else rest.get(role) for role, place in o.places.items()}
     beside = o.plan.parent / str(rest["data"]) if rest.get("data") is not None else None
     batch = o.batch if o.batch is not None else rest.get("batch") or 64
-    carry_out(o, replace(plan, **changes), places, o.data or beside, batch)
+    carry_out(o, plan, places, o.data or beside, batch)
 
 
 def carry_out(
@@ -99,7 +100,7 @@ def carry_out(
     """Load, run, show, write."""
     console = Console()
     if o.dry_run:
-        plan = completed(plan, {role for role, place in places.items() if place} or set(ROLES))
+        plan = completed(plan, {role for role, place in places.items() if place} or set(ROLES), o.engine)
         show_plan(plan, places, data, batch, o.dtype, o.compile, shapes, console)
         return
     need("the report (or choose --no-report)", *(() if o.no_report else NEEDS))
@@ -108,12 +109,12 @@ def carry_out(
     check_engine_options(o, places)
     with asked():
         given_places(places)
-        check_methods(o, completed(plan, {r for r, place in places.items() if place} or usual_roles(o)), places)
-    if o.engine == "vllm":
-        need_vllm("--engine vllm")
+        check_methods(
+            o, completed(plan, {r for r, place in places.items() if place} or usual_roles(o), o.engine), places
+        )
     unanswered: Unanswered | None = None
     with vllm_crew(o, plan, places) if o.engine == "vllm" else crew(o, places, o.pack, o.compile) as team:
-        plan = completed(plan, set(team.checkpoints.by_role))
+        plan = completed(plan, set(team.checkpoints.by_role), o.engine)
         job = Job(plan, team.checkpoints, data, batch, o.compile, team.engine)
         with Store(o.output) as store:
             if store.cut:
@@ -137,9 +138,11 @@ def usual_roles(o: Eval | Sweep) -> set[str]:
     return set(ROLES if o.engine == "kad" else HELD)
 
 
-def completed(plan: Plan, roles: set[str]) -> Plan:
-    """The plan with every method that these models allow in the blocks that name none."""
+def completed(plan: Plan, roles: set[str], engine: str = "kad") -> Plan:
+    """The plan with every method that these models and the engine allow in the blocks that name none."""
     every = tuple(available(roles))
+    if engine == "vllm":  # which takes every position by itself
+        every = tuple(m for m in every if m.target("models", "given elsewhere").stateful is None)
     if plan.protocol == "paper":
         every = tuple(m for m in PAPER_GRID if {m.kind.base, m.kind.needs or m.kind.base} <= roles)
     return replace(plan, blocks=tuple(b if b.methods else replace(b, methods=every) for b in plan.blocks))

@@ -89,6 +89,7 @@ def check(o: Generate) -> None:
         raise ValueError("--system needs --chat; --proxy-system needs --chat or --proxy-chat.")
     if o.template_option and not (o.chat or o.proxy_chat):
         raise ValueError("--template-option needs --chat or --proxy-chat.")
+    variables(o.template_option)
     check_drawing(o)
     choose_target(o, o.reference or ("the embedded pair's" if o.base is None else None))
     given_places(o.places)

@@ -19,6 +19,7 @@ from torch import Tensor
 from ..checkpoints import load_checkpoints
 from ..decoding.settings import stop_tokens
 from ..distributions import check_budget, check_distribution, softmax
+from ..errors import asked
 from ..extras import need
 from ..losses import Logistic, Loss
 from ..solvers import Brute, Dual, Exact, Fractional, OrTools, Primal, Solution, Solver
@@ -72,11 +73,12 @@ class Compared:
 
 def compare_solvers(o: Solve) -> None:
     """``kad solve``."""
-    for b in o.budget:
-        check_budget(b)
-    if o.plots is not None:
-        need("--plots", "matplotlib")
-        claim_folder(o.plots)
+    with asked():
+        for b in o.budget:
+            check_budget(b)
+        if o.plots is not None:
+            need("--plots", "matplotlib")
+            claim_folder(o.plots)
     problem, loss = read_steps(o), o.loss or Logistic()
     if loss.reads_proxy and problem.q is None:
         name = type(loss).__name__

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from ..checkpoints import given_places
 from ..checks import whole
+from ..errors import asked
 from ..evaluation.job import ready
 from ..evaluation.methods import KINDS, Method, methods_of
 from ..evaluation.own import expanded
@@ -20,10 +22,12 @@ from .variables import variables
 def tune_method(o: Tune) -> None:
     """``kad tune``."""
     console = Console()
-    tasks, chosen = tasks_of(o), one_method(o.method)
-    template = tuple(variables(o.template_option).items())
-    whole("--seeds", o.seeds, 1)
-    plan = plan_of(tasks, chosen.name, o.n, o.seeds, o.temperature, o.new_tokens, template)
+    with asked():
+        tasks, chosen = tasks_of(o), one_method(o.method)
+        template = tuple(variables(o.template_option).items())
+        whole("--seeds", o.seeds, 1)
+        plan = plan_of(tasks, chosen.name, o.n, o.seeds, o.temperature, o.new_tokens, template)
+        given_places(o.places)
     need("kad tune", "optuna")
     ready(plan)
     check_crew(o)

@@ -240,7 +240,7 @@ def test_the_interval_of_a_ratio_covers_it() -> None:
 def test_bad_options_are_one_sentence(capsys, monkeypatch, arguments: list[str], words: str) -> None:
     monkeypatch.setattr(command, "bandwidth", lambda *arguments: 1e9)
     monkeypatch.setattr(pairs, "room", lambda device: 2**34)
-    assert main(["bench", "--device", "cpu", *arguments]) == 1
+    assert main(["bench", "--device", "cpu", *arguments]) == 2
     assert words in capsys.readouterr().err
 
 

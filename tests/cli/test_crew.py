@@ -37,7 +37,7 @@ def test_what_cannot_answer(
 
 def test_workers_are_for_kads_own_engine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("kad.cli.crew.need", lambda *what: None)
-    assert main(["eval", "--engine", "vllm", "--workers", "2", "--no-report"]) == 1
+    assert main(["eval", "--engine", "vllm", "--workers", "2", "--no-report"]) == 2
     assert "vLLM spreads a pair itself" in capsys.readouterr().err
 
 

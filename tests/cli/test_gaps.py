@@ -98,7 +98,7 @@ def test_prompts_a_figure_and_every_steps_numbers(capsys, tmp_path: Path) -> Non
     dual = [x for x in lines if x["rule"] == "dual λ=0.4"]
     assert all(float(x["own_high"]) < 1e-9 for x in lines)  # theory S3
     assert all((x["stated_high"] == "") == (float(x["over"]) > 0) for x in dual)
-    assert main(["gaps", *arguments]) == 1  # nothing is overwritten
+    assert main(["gaps", *arguments]) == 2  # nothing is overwritten
     assert "holds figures" in capsys.readouterr().err
 
 

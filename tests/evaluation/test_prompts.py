@@ -68,7 +68,7 @@ def test_variables_reach_the_template_and_the_key(capsys: pytest.CaptureFixture[
     assert [c.options for c in configurations.values()] == ["enable_thinking=false", "enable_thinking=true", ""]
     assert [p["variables"] for p in manifest["prompts"].values()][-1] == {}
     for bad in ("enable_thinking", "messages=1", "a b=1"):
-        assert main([*common, "--template-option", bad]) == 1
+        assert main([*common, "--template-option", bad]) == 2
         assert capsys.readouterr().err.count("\n") == 1
     (tmp_path / "plan.yaml").write_text(
         "tasks: embedded\npart: dev\ntemplate: {enable_thinking: false}\nruns: [{methods: p}]\n"
