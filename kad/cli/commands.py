@@ -27,7 +27,7 @@ from . import options
 from .configurations import as_json, made_of
 from .groups import Window
 from .interrupts import started_up
-from .names import COMMANDS, nearest
+from .names import nearest
 from .refusals import CLASSES, dashed, no_option, refused
 
 PATH = re.compile(r"(?<![\w./-])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?![\w./-])")
@@ -264,12 +264,3 @@ def typed(flag: str, text: str, kind: Any) -> object:
         return float(text) if kind is float else int(text)
     except ValueError:
         raise UsageError(f"{flag} takes a number, got {text!r}.") from None
-
-
-def every() -> Parser:
-    """The parser of all commands, for completion."""
-    top = Parser(prog="kad", exit_on_error=False)
-    commands = top.add_subcommands()
-    for name, about in COMMANDS.items():
-        commands.add_subcommand(name, parser(name), help=about)
-    return top

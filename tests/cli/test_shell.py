@@ -12,8 +12,9 @@ import signal
 import subprocess
 import sys
 import threading
+from argparse import SUPPRESS
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from rich.progress import Task
@@ -21,6 +22,7 @@ from rich.progress import Task
 import kad
 from kad import cascades
 from kad.cli import commands, names
+from kad.cli.completion import plain_parser
 from kad.cli.configurations import as_json, made_of
 from kad.cli.main import main
 from kad.cli.names import COMMANDS, HARNESS
@@ -366,7 +368,33 @@ def test_vllm_refuses_what_it_is_handed(capsys, monkeypatch) -> None:
 
 
 def test_completion_knows_every_option() -> None:
-    known = commands.every()._subcommands_action._name_parser_map
-    assert list(known) == list(COMMANDS)
-    assert "--max-new-tokens" in known["generate"]._option_string_actions
-    assert get_args(commands.hints_of("solve", False)["family"])
+    (known,) = (
+        action.choices for action in plain_parser()._actions if action.dest == "==SUPPRESS==" and action.choices
+    )
+    assert list(known) == [*COMMANDS, *HARNESS]
+    for name in COMMANDS:
+        flags = {
+            flag
+            for action in commands.parser(name)._actions
+            for flag in action.option_strings
+            if action.help != SUPPRESS
+        }
+        assert set(known[name]._option_string_actions) == flags
+    (solver,) = (action for action in known["solve"]._actions if action.dest == "solver")
+    assert solver.completer() == list(names.SOLVER_NAMES)
+
+
+def test_the_tab_key() -> None:
+    """As bash asks, where argcomplete is installed."""
+    pytest.importorskip("argcomplete")
+    line = "kad generate --max"
+    asked = {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_IFS": " ",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+        "COMP_TYPE": "9",
+    }
+    script = f"{sys.executable} -m kad 8>&1 9>/dev/null >/dev/null"
+    done = subprocess.run(["bash", "-c", script], env=os.environ | asked, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["--max-new-tokens"]
