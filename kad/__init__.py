@@ -57,5 +57,8 @@ from .solvers import Proof as Proof
 from .solvers import Solution as Solution
 from .solvers import Solver as Solver
 from .solvers import solve as solve
+from .stateful import Paced as Paced
+from .stateful import Stateful as Stateful
+from .stateful import paced as paced
 from .version import VERSION as __version__
 from .vocabulary_map import VocabularyMap as VocabularyMap

@@ -106,13 +106,13 @@ def pi_of(
     if proxy is None:
         pi = p
     elif decision is not None:
-        pi = formula(mixture_of, p, proxy.for_mixture(target), decision)
+        pi = formula(mixed_by, p, proxy.for_mixture(target), decision)
     else:
         r = None if reference is None else reference.for_mixture(target)
         pi = target.unchecked(p, proxy.for_mixture(target), r)
     return temper(pi, temperature) if target.placement == "mixture" else pi
 
 
-def mixture_of(p: Tensor, q: Tensor, d: Decision) -> Tensor:
+def mixed_by(p: Tensor, q: Tensor, d: Decision) -> Tensor:
     """p_v (1 − d_v) + α q*_v, ``(*batch, V)``."""
     return d.kept(p).addcmul_(d.alpha.unsqueeze(-1), q)

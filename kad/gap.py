@@ -21,7 +21,7 @@ from .losses import Loss
 from .solvers import Exact, Solver
 from .solvers.base import ROUNDING, check_problem, limit_of, linear_relaxation, risk_of
 from .solvers.parameters import budgets
-from .target import Target, check_decision
+from .target import Target, at_one_position, check_decision
 
 Rule = Solver | Target
 SAME = 1e-12  # masses that differ by less are one budget
@@ -165,6 +165,7 @@ def checked(
     for name, rule in pairs:
         if not isinstance(rule, Rule):
             raise ValueError(f"{name} must be a solver, or a target that is a mixture, got {type(rule).__name__}.")
+        at_one_position(rule, "gaps")
     check_distributions(p=p) if q is None else check_distributions(p=p, q=q)
     if p.ndim != 2 or not len(p):
         raise ValueError(f"p must have a row for every step, (N, V), got {tuple(p.shape)}.")

@@ -14,6 +14,8 @@ from . import cascades, mixture
 from .losses import ConfidenceBet, Loss, Nudging
 from .mixture import Base, Mixture
 from .solvers import Dual
+from .stateful import Paced, paced
+from .target import Placement
 
 Role = Literal["base", "proxy", "reference", "aligned"]
 Make = Callable[..., Any]
@@ -32,6 +34,7 @@ class Kind:
         needs: a further model that must be given.
         budget: the parameter is a budget, so that what is left of it can be shown.
         range: where tuning looks for the parameter.
+        stateful: its rule moves along a text, which only kad's own engines can follow.
         own: it names code of the user's own, which is imported only where it runs (`kad.evaluation.own`).
     """
 
@@ -43,6 +46,7 @@ class Kind:
     needs: Role | None = None
     budget: bool = False
     range: tuple[float, float] = (0.05, 0.95)
+    stateful: bool = False
     own: bool = False
 
     @property
@@ -61,6 +65,10 @@ def rule(loss: Loss) -> Make:
     return lambda value, at: Mixture(loss, Dual(multiplier=value), at)
 
 
+def make_paced(budget: float, at: Placement) -> Paced:
+    return paced(budget, placement=at)
+
+
 KINDS: dict[str, Kind] = {
     "p": Kind("the large base model alone", lambda value, at: Base()),
     "q*": Kind("the small aligned model alone", lambda value, at: Base(), base="proxy"),
@@ -72,6 +80,7 @@ KINDS: dict[str, Kind] = {
     "dual": Kind("KAD, p_v < λ deferred", mixture.dual, "λ", 0.4),
     "primal": Kind("KAD, the lightest tokens of mass ≤ b", mixture.primal, "b", 0.9, budget=True),
     "fractional": Kind("KAD, the lightest tokens of mass b", mixture.fractional, "b", 0.9, budget=True),
+    "paced": Kind("KAD, b deferred on average over every text", make_paced, "b", 0.3, stateful=True),
     "confidence-bet": Kind("p_v < max q* − m deferred", mixture.confidence_bet, "m", 0.1, range=(0.0, 0.6)),
     "cascade-chow": Kind("all deferred where max p < 1 − μ", rule(Nudging()), "μ", 0.6),
     "cascade-diff": Kind("all deferred where max p < max q* − μ", rule(cascades.Diff()), "μ", 0.1),

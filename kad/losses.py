@@ -39,6 +39,13 @@ class Loss(ABC):
     def __call__(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         """The loss of every token, ``(*batch, V)``, from the distributions ``(*batch, V)``."""
 
+    def threshold(self, multiplier: Tensor) -> Tensor | None:
+        """λ with ℓ_v > μ exactly where p_v < λ, elementwise, for a loss that p_v alone decides; None (the default) for any other.
+
+        `kad.Paced` then compares masses, and computes no loss.
+        """
+        return None
+
 
 def proxy_of(loss: Loss, q: Tensor | None) -> Tensor:
     """q* for a loss that reads it, or one sentence."""
@@ -63,6 +70,9 @@ class Logistic(Loss):
     def __call__(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         return -p.log()
 
+    def threshold(self, multiplier: Tensor) -> Tensor:
+        return (-multiplier).exp()
+
 
 @final
 @dataclass(frozen=True)
@@ -79,6 +89,9 @@ class Squared(Loss):
 
     def __call__(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         return (1 - p).square()
+
+    def threshold(self, multiplier: Tensor) -> Tensor:
+        return (1 - multiplier.sqrt()).clamp_min(0)
 
 
 @final

@@ -49,6 +49,11 @@ class Target(ABC):
         return {"target": self}
 
     @property
+    def stateful(self) -> Any:
+        """Itself, if it is a `kad.Stateful`; None if it is the same at every position."""
+        return None
+
+    @property
     def limit(self) -> Any:
         """The budget that it keeps, if it is given one; None if not."""
         return None
@@ -88,6 +93,14 @@ class Checked(Target):
     @abstractmethod
     def unchecked(self, p: Tensor, q: Tensor, r: Tensor | None = None) -> Tensor:
         """π of what is known to be distributions."""
+
+
+def at_one_position(target: Any, what: str) -> None:
+    """Raise a ValueError, in one sentence, if a target (or a solver) has a state, which ``what`` cannot follow along a text."""
+    if getattr(target, "stateful", None) is not None:
+        raise ValueError(
+            f"{what} takes every position by itself, and {type(target).__name__} has a state that follows the text."
+        )
 
 
 def check_placement(placement: str) -> None:

@@ -15,7 +15,7 @@ from kad.laws.law import Law
 
 ORDER = [
     "version", "defaults", "started", "errors", "checks", "extras", "imports", "loading", "bounded", "terminal",
-    "transfers", "distributions", "cut", "arithmetic", "losses", "cascades", "solvers", "target", "mixture", "kinds", "gap", "decisions",
+    "transfers", "distributions", "cut", "arithmetic", "losses", "cascades", "solvers", "target", "mixture", "stateful", "kinds", "gap", "decisions",
     "speculation", "chances", "origins", "laws", "theory", "vocabulary", "vocabulary_map", "decoding", "plots",
     "statistics", "demo", "checkpoints", "engines", "testing", "bench", "evaluation", "play", "cli", "__main__",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from ..decoding.model import Observer, unobserved
 from ..decoding.trace import Trace
 from ..engines import HuggingFace, Settings
 from ..mixture import Base
-from ..target import Target
+from ..target import Target, at_one_position
 from .pairs import Models
 from .verdicts import Prescribed, Synthetic, prescribing
 
@@ -146,6 +146,7 @@ def stepper(race: Race, role: str) -> Callable[[Tensor], Tensor]:
 @torch.no_grad()
 def two_models(race: Race) -> Emitted:
     """The textbook loop: both models at every step, π over the vocabulary, one draw."""
+    at_one_position(race.target, "the two-model loop")
     ids, emitted, steps = race.prompts, [], (stepper(race, "base"), stepper(race, "proxy"))
     for _ in range(race.tokens):
         p, q = (torch.softmax(step(ids).float(), -1) for step in steps)

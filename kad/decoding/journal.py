@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..target import Target
 from ..transfers import upload
 from .trace import Trace, Verdicts
 
@@ -55,6 +56,11 @@ class Journal:
     def is_stop(self, token: Tensor) -> Tensor:
         """Which tokens end a row, on the CPU."""
         return torch.isin(token.cpu(), self.stops)
+
+    def ends(self, tokens: Tensor, count: Tensor) -> Tensor:
+        """Rows whose last of ``count (B,)`` tokens ``(B, n)`` is a stop token, on the CPU."""
+        last = tokens.cpu().gather(1, (count - 1).clamp_min(0).unsqueeze(-1)).squeeze(-1)
+        return (count > 0) & self.is_stop(last)
 
     def write(self, rows: Tensor, at: Tensor, token: Tensor, where: Tensor) -> None:
         """Put tokens at continuation places ``at`` of ``rows[where]``; they do not count before they are emitted."""
@@ -111,10 +117,10 @@ class Journal:
             for row, length in enumerate(self.length.tolist()):
                 del self.scores[row][length:]
 
-    def trace(self) -> Trace:
-        """The trace, without the lanes' totals; what lies behind a row's end becomes padding."""
+    def trace(self, target: Target) -> Trace:
+        """The trace of what was sampled, without the lanes' totals; what lies behind a row's end becomes padding."""
         outside = torch.arange(self.limit) >= self.length.unsqueeze(-1)
-        longest = int(self.length.max())
+        longest, path = int(self.length.max()), target.stateful and target.stateful.path
         return Trace(
             ids=self.ids.masked_fill(outside, self.pad)[:, :longest],
             origins=self.origins[:, :longest],
@@ -122,6 +128,7 @@ class Journal:
             accepts=self.accepts.masked_fill(outside, -1)[:, :longest],
             lengths=self.length,
             rounds=self.rounds,
+            states=None if path is None else path(self.alphas, self.ids)[:, :longest],
         )
 
 

@@ -22,7 +22,7 @@ from .settings import stop_tokens
 
 
 @dataclass
-class Text:
+class SharedText:
     """What lanes over the same prompts have been told, ``(B, capacity + 1)``, prompt and continuation of every row from column 0."""
 
     tokens: Tensor
@@ -50,7 +50,7 @@ class Lane:
         self.prompt = torch.tensor([len(p) for p in prompts])
         capacity = int(self.prompt.max()) + room
         self.text, self.told = (
-            Text(torch.zeros(len(prompts), capacity + 1, dtype=torch.long, device=model.device)),
+            SharedText(torch.zeros(len(prompts), capacity + 1, dtype=torch.long, device=model.device)),
             False,
         )
         for row, p in enumerate(prompts):

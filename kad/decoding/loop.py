@@ -100,7 +100,7 @@ class Decoder:
 
     def trace(self) -> Trace:
         """What happened so far, with what it cost."""
-        trace = self.journal.trace()
+        trace = self.journal.trace(self.law.terms.target)
         trace.base_passes, trace.base_fed = self.base.passes, self.base.fed
         trace.proxy_passes, trace.proxy_fed = self.proxy.passes, self.proxy.fed
         trace.reference_passes = self.reference.passes if self.reference is not None else 0
@@ -145,6 +145,7 @@ class Decoder:
             weights = torch.where(upload(owed.where, self.device).unsqueeze(-1), weights, q.tempered)
         token = self.chance.pick(weights)
         origin = self.law.known.settled_by(owed, q, found, token)
+        self.law.settled(where, found, token)
         self.journal.score(self.rows, found.pi, where)
         self.write(token, self.length, where)
         self.settled, self.ahead = Settled(where, token, origin, found.alpha), where.long()
@@ -200,6 +201,7 @@ class Decoder:
             new = self.law.known.replacement(fallen).pick(self.ask("replace", replaced).pick)
             token = torch.where(replaced, new, token) if last else new
             origin = self.law.known.replaced_by(fallen, token)
+        self.law.emitted(case, accepted, token, (falls, keep), running)
         outcome = Outcome(drafts.tokens, drafts.chances, case.ratio, case.alpha, accepted, token, keep, origin)
         reference = trial.reference and trial.reference.at(here(accepted, drafts.width + 1))
         return case, outcome, fallen, Owed(ends, p, reference, case.alpha, d if alone else None)
@@ -250,10 +252,8 @@ class Decoder:
 
     def stopped(self, drafts: Drafts, count: Tensor) -> Tensor:
         """Rows whose last draft is a stop token, as far as that is known before the round's copy."""
-        if not drafts.width or not self.asks:
-            return torch.zeros_like(count, dtype=torch.bool)
-        last = drafts.tokens.cpu().gather(1, (count - 1).clamp_min(0).unsqueeze(-1)).squeeze(-1)
-        return (count > 0) & self.journal.is_stop(last)
+        none = torch.zeros_like(count, dtype=torch.bool)
+        return self.journal.ends(drafts.tokens, count) if drafts.width and self.asks else none
 
     def ask(self, what: str, where: Tensor, step: int = 0) -> Chance:
         """The source of chance, told what it decides next, and for which rows that counts."""
@@ -288,8 +288,8 @@ class Decoder:
         if fixed or not 0 < 2 * len(index) <= len(self.rows):
             return
         self.owed = self.owed.select(index) if self.owed is not None else None
-        for lane in self.lanes:
-            lane.select(index)
+        for part in (*self.lanes, self.law):
+            part.select(index)
         self.ahead = torch.zeros_like(index)
 
     def write(self, token: Tensor, at: Tensor, where: Tensor) -> None:

@@ -63,6 +63,7 @@ class Trace:
         base_fed, proxy_fed: ``(B,)``, tokens fed to each model, prompt included. A pass over ragged rows computes more
             places than that, rows times its width; ``kad bench`` counts both.
         settings: the sampling settings that were used in the end.
+        states: of a `kad.Stateful` target before every token, ``(B, N)`` or ``(B, N, k)``, such as a price; None of any other.
 
     >>> import kad
     >>> pair = kad.demo.load()
@@ -86,6 +87,7 @@ class Trace:
     base_fed: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
     proxy_fed: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
     settings: dict[str, object] = field(default_factory=dict)
+    states: Tensor | None = None
 
     def tokens(self, row: int = 0) -> list[TokenTrace]:
         """The emitted tokens of one row."""

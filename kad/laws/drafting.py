@@ -84,7 +84,7 @@ class Drafting:
         if bool(late.any()) or made != n:
             column = upload((late.unsqueeze(-1) + torch.arange(n)).clamp(max=made - 1), device)
         if self.late is not None:  # each reading lies at its own place already
-            own, together = aligned(tokens, column), self.together(0, n)
+            own, together = in_step(tokens, column), self.together(0, n)
             return Drafts(own, chances_of(own, together), count, [], torch.zeros_like(late), together)
         steps, whole = self.steps[first:], self.together(first, made) if self.shelves else None
         if whole is not None:
@@ -94,7 +94,7 @@ class Drafting:
                 step.tempered.gather(1, x.unsqueeze(-1)) for step, x in zip(steps, self.tokens[first:], strict=True)
             )
             chances = torch.cat(list(found), 1)
-        return Drafts(aligned(tokens, column), aligned(chances, column), count, steps, late, whole)
+        return Drafts(in_step(tokens, column), in_step(chances, column), count, steps, late, whole)
 
     def together(self, first: int, many: int) -> Reading:
         """The readings of some steps beside each other, ``(B, many, V)``."""
@@ -102,7 +102,7 @@ class Drafting:
         return Reading(lie.get("plain", lie["tempered"]), lie["tempered"])
 
 
-def aligned(x: Tensor, column: Tensor | None) -> Tensor:
+def in_step(x: Tensor, column: Tensor | None) -> Tensor:
     """``(B, steps)`` with every row's own first draft in column 0."""
     return x if column is None else x.gather(1, column)
 

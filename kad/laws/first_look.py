@@ -71,6 +71,8 @@ class Look:
                 self.mixture = self.done = True
             else:
                 self.mixture = target.reference is None and self.decides(reads)
+                if target.stateful is not None and not self.mixture:
+                    raise self.seen.fault(".at must return a mixture, such as kad.dual(0.4)")
         if proxy is not None and not self.done:
             self.whole(base, proxy, reference)
             self.done = True

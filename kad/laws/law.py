@@ -15,6 +15,7 @@ from ..decisions import Decision, Reading
 from ..origins import BASE, PROXY
 from ..speculation import acceptance, certain, residual
 from ..target import Target
+from .course import Course
 from .first_look import look_at
 from .terms import Terms, all_of, first, where_drafted
 from .trial import Case, Fallen, Owed, Settlement, Trial
@@ -199,7 +200,8 @@ class Asked:
     """
 
     def __init__(self, target: Target, temperature: float, arithmetic: Arithmetic, greedy: bool, scores: bool) -> None:
-        self.terms = Terms(target, temperature, arithmetic, look_at(target))
+        course = None if target.stateful is None else Course(target.stateful)
+        self.terms = Terms(target, temperature, arithmetic, look_at(target), course)
         self.greedy, self.scores = greedy, scores
         self.law: Law | None = None if target.reference is None else self.law_of(False)
 
@@ -232,6 +234,23 @@ class Asked:
         """The law, after a place with q*."""
         assert self.law is not None
         return self.law
+
+    def emitted(
+        self, case: Case, accepted: Tensor, token: Tensor, some: tuple[Tensor, Tensor], running: Tensor
+    ) -> None:
+        """What stands of a round, see `Course.emitted`."""
+        if self.terms.course is not None:
+            self.terms.course.emitted(accepted, case.alpha, token, some, running)
+
+    def settled(self, where: Tensor, found: Settlement, token: Tensor) -> None:
+        """The rows ``where`` (on the CPU) have the token that they owed."""
+        if self.terms.course is not None:
+            self.terms.course.settled(where, found.alpha, token)
+
+    def select(self, index: Tensor) -> None:
+        """Keep only these rows."""
+        if self.terms.course is not None:
+            self.terms.course.select(index)
 
     def judge(self, trial: Trial) -> Case:
         if self.terms.look is not None:

@@ -12,6 +12,7 @@ from ..decisions import Decision, Reading, decide, pi_of
 from ..origins import BASE, PROXY, TARGET
 from ..target import Target
 from ..transfers import upload
+from .course import Course
 from .first_look import Look
 from .trial import Trial
 
@@ -25,6 +26,7 @@ class Terms:
         temperature: T; 1 where decoding is greedy.
         arithmetic: the machine's.
         look: who looks at the answers of classes that are not kad's own; None where there is none.
+        course: where the rows of a target with a state are; None for any other.
         asks: whether the target is asked for a decision; one that has said that it is no mixture is not asked again.
     """
 
@@ -32,6 +34,7 @@ class Terms:
     temperature: float
     arithmetic: Arithmetic
     look: Look | None
+    course: Course | None = None
     asks: bool = True
 
     @property
@@ -43,7 +46,11 @@ class Terms:
         """d from p, or from p and q*; None if the target is no mixture. ``where`` (on the CPU) counts."""
         if not self.asks:
             return None
-        found = self.arithmetic.call(decide, self.target, base, q)
+        return self.asked(self.target if self.course is None else self.course.now(), base, q, where)
+
+    def asked(self, target: Target, base: Reading, q: Reading | None, where: Tensor) -> Decision | None:
+        """The answer of the target itself, or of what it is at some position."""
+        found = self.arithmetic.call(decide, target, base, q)
         if self.look is not None:
             self.look.decided(found, where)
         return found
@@ -51,7 +58,9 @@ class Terms:
     def known(self, trial: Trial) -> tuple[Decision | None, Tensor]:
         """d at every place where it can be known yet, and α ``(B, n + 1)``, NaN elsewhere."""
         n, found = trial.drafts.width, None
-        if not self.target.reads_proxy:
+        if self.course is not None:
+            found = self.course.decide(trial, self.asked)
+        elif not self.target.reads_proxy:
             found = self.decision(trial.base, None, trial.places)
         elif n:  # at the last place the proxy has not spoken yet
             found = self.decision(trial.base.at(first(n)), trial.drafts.reading(), trial.places[:, 1:])

@@ -14,6 +14,7 @@ from ..solvers import Brute, Solver
 from ..solvers.base import ROUNDING, risk_of
 from ..target import Target
 from .claims import claim, distributions, right_kind
+from .states import check_states
 
 
 def check_loss(loss: Loss, seed: int = 0) -> None:
@@ -122,7 +123,8 @@ def check_target(target: Target, seed: int = 0) -> None:
     """Check a target: π is a distribution, batched by row, and agrees with its own ``defer`` and ``cut`` if it has them.
 
     A ``defer`` may return None, which says that the target is no mixture; it must then do so for every input. Also
-    that π and d are functions: the same input gives the same, and ``reads_proxy`` is no argument of the constructor.
+    that π and d are functions: the same input gives the same, and ``reads_proxy`` is no argument of the constructor. Of a
+    `kad.Stateful` also where it begins, what it is at the states of some walks, and how they go on.
 
     Raises:
         AssertionError: one sentence that says which claim failed and on what input.
@@ -131,6 +133,8 @@ def check_target(target: Target, seed: int = 0) -> None:
     >>> check_target(kad.dual(0.4))
     """
     a_value(target, Target)
+    if target.stateful is not None:
+        check_states(target.stateful, seed)
     name, mixture = type(target).__name__, None
     for p, q in zip(distributions(seed), distributions(seed + 1), strict=True):
         r = torch.full_like(p, 1 / len(p)) if target.reference is not None else None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import kad
-from kad.decisions import Decision, Reading, decide, mixture_of
+from kad.decisions import Decision, Reading, decide, mixed_by
 from kad.laws.law import acceptance_of, is_mode, kept_of, kept_share
 from kad.laws.terms import whose
 from kad.speculation import certain
@@ -32,12 +32,12 @@ def given(formula: Callable[..., Tensor], decision: Decision, p: Reading, q: Rea
     at = {
         acceptance_of: (decision, token, q.plain.gather(-1, token.unsqueeze(-1)).squeeze(-1)),
         kept_share: (decision, token), kept_of: (decision,), is_mode: (token,),
-        whose: (q.plain, decision, token), mixture_of: (q.plain, decision),
+        whose: (q.plain, decision, token), mixed_by: (q.plain, decision),
     }  # fmt: skip
     return (decision.kept(p.plain), decision.alpha) if formula is certain else (p.plain, *at[formula])
 
 
-@pytest.mark.parametrize("formula", [acceptance_of, kept_share, kept_of, is_mode, whose, certain, mixture_of])
+@pytest.mark.parametrize("formula", [acceptance_of, kept_share, kept_of, is_mode, whose, certain, mixed_by])
 def test_the_compiler_takes_it_whole(formula: Callable[..., Tensor]) -> None:
     torch.compiler.reset()
     fast = torch.compile(formula, dynamic=True, fullgraph=True, backend="aot_eager")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 TARGETS = {
     "dual": kad.dual(0.4), "primal": kad.primal(0.9), "fractional": kad.fractional(0.9), "bet": kad.confidence_bet(0.1),
-    "nudging": kad.nudging(0.4), "base": kad.Base(), "proxy": kad.Proxy(), "ensemble": kad.Ensemble(0.4),
+    "paced": kad.paced(0.4), "nudging": kad.nudging(0.4), "base": kad.Base(), "proxy": kad.Proxy(), "ensemble": kad.Ensemble(0.4),
     "diff": kad.Mixture(kad.cascades.Diff(), kad.Dual(multiplier=0.05)),
     "opt": kad.Mixture(kad.cascades.Opt(), kad.Dual(multiplier=0.05)),
     "v2": kad.Mixture(kad.cascades.TokenV2(), kad.Dual(multiplier=0.05)),
@@ -29,7 +29,7 @@ TARGETS = {
     "zero-one primal": kad.Mixture(kad.ZeroOne(), kad.Primal(0.5)),
     "bet fractional": kad.Mixture(kad.ConfidenceBet(), kad.Fractional(0.5)),
 }  # fmt: skip
-LIGHT = ("dual", "primal", "fractional", "bet", "nudging")
+LIGHT = ("dual", "primal", "fractional", "bet", "nudging", "paced")
 WAITS = {
     "dual": 1,
     "bet": 1,

@@ -10,7 +10,7 @@ from ...checks import whole
 from ...decoding.settings import stop_tokens
 from ...demo import MODELS
 from ...loading import config_at, tokenizer_at
-from ...target import Target
+from ...target import Target, at_one_position
 from ...vocabulary import shared_vocabulary, usable_ids
 from ..spelling import spell
 
@@ -52,8 +52,7 @@ def arguments(
     if options.get("pipeline_parallel_size", 1) != 1:
         raise ValueError(STAGES)
     places = settled(base, proxy, reference)
-    if needs_reference(target) and "reference" not in places:
-        raise ValueError(f"{type(target).__name__} needs the small base model q: give its place as the reference.")
+    check_served(target, "reference" in places)
     configs = {role: text_config(role, place) for role, place in places.items()}
     sizes = {role: int(config.vocab_size) for role, config in configs.items()}
     tokens, stops = shared_tokens(places, sizes), sorted(ends(places))
@@ -154,6 +153,13 @@ def ends(places: dict[str, str]) -> set[int]:
             settings = config_at(places[role])
         found |= stop_tokens(settings)
     return found
+
+
+def check_served(target: Target, reference: bool) -> None:
+    """Raise a ValueError, in one sentence, if vLLM cannot sample the target, with or without a reference."""
+    at_one_position(target, "vLLM")
+    if needs_reference(target) and not reference:
+        raise ValueError(f"{type(target).__name__} needs the small base model q: give its place as the reference.")
 
 
 def needs_reference(target: Target) -> bool:

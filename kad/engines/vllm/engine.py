@@ -13,7 +13,7 @@ from ...mixture import Base, Proxy
 from ...target import Target
 from ..engine import Engine, Generated, Generations, Settings
 from ..spelling import spell
-from .arguments import arguments, needs_reference
+from .arguments import arguments, check_served
 from .launch import need_vllm
 
 
@@ -86,8 +86,7 @@ class VLLM(Engine):
             raise ValueError(
                 "the engine vllm filters π and not the models before the rule, which is another method: leave filters out, or use kad's own engine."
             )
-        if needs_reference(target) and self.base is not None and self.reference is None:
-            raise ValueError(f"{type(target).__name__} needs the small base model q: give its place as the reference.")
+        check_served(target, self.base is None or self.reference is not None)
         spell(target)
 
     def generate(

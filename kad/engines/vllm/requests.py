@@ -14,7 +14,7 @@ from ...target import Placement, Target
 PARAMETER = "kad"  # the name in ``extra_args``, over HTTP in ``vllm_xargs``
 GREEDY = 1e-5  # temperatures below are vLLM's word for greedy decoding
 REST = (1.0, 0.0)  # the settings of a token that is no request's: temperature 1, the first target
-SERVED = tuple(name for name, kind in KINDS.items() if kind.base != "aligned")
+SERVED = tuple(name for name, kind in KINDS.items() if kind.base != "aligned" and not kind.stateful)
 
 
 @functools.lru_cache(maxsize=1024)  # of texts that anybody may send
