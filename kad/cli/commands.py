@@ -21,10 +21,11 @@ from ..imports import named
 from ..version import VERSION
 from .groups import Window
 from .options import Bench, Demo, Eval, Gaps, Generate, Report, Serve, Solve, Sweep, Tune
+from .watching import Chat, Play
 
 PATH = re.compile(r"(?<![\w./-])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?![\w./-])")
 COMMANDS: dict[str, type[Any]] = {
-    c.__name__.lower(): c for c in (Demo, Generate, Serve, Solve, Gaps, Bench, Eval, Sweep, Tune, Report)
+    c.__name__.lower(): c for c in (Demo, Generate, Chat, Play, Serve, Solve, Gaps, Bench, Eval, Sweep, Tune, Report)
 }
 
 

@@ -19,7 +19,7 @@ from ..mixture import Mixture, Placement, Target
 from ..solvers import Dual, Primal
 from ..terminal import Console, generated, json_text
 from ..vocabulary import special_ids
-from .groups import Chosen
+from .groups import Chosen, Drawn
 from .options import Generate
 from .variables import variables
 
@@ -64,7 +64,7 @@ def check(o: Generate) -> None:
         raise ValueError("--template-option needs --chat or --proxy-chat.")
 
 
-def drawing_of(o: Generate) -> dict[str, Any]:
+def drawing_of(o: Drawn) -> dict[str, Any]:
     """The settings that were given. Whoever names one of sampling wants to sample."""
     drawn, others = ("temperature", "top_p", "top_k", "min_p"), ("repetition_penalty", "max_new_tokens")
     given = {name: getattr(o, name) for name in (*drawn, *others) if getattr(o, name) is not None}

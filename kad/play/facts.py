@@ -89,15 +89,19 @@ def read_again(pair: Pair, run: Run) -> tuple[Reading, Reading, torch.Tensor]:
             "the proxy reads a prompt of its own, in ids of its own: one text cannot be read by both again."
         )
     journal, sampling = run.loop.journal, run.loop.sampling
-    prompt, ids = journal.text[:, : journal.width].cpu(), journal.trace().emitted[0]
+    prompt, ids = journal.text[:, : journal.width].cpu(), run.loop.trace().emitted[0]
     text = torch.cat([prompt, torch.tensor([ids[:-1]], dtype=torch.long)], 1)
     free = [p for p in sampling.processors if type(p) in PREFIX_FREE]
     models = {"base": pair.base, "proxy": pair.proxy}
     return full_pass(models, run.request.target, text, pair.tokenizer, journal.width - 1, sampling.sample, free)
 
 
-def facts(pair: Pair, run: Run) -> Iterator[Fact]:
-    """Of every token of an answer, in order; the read_again are let go of at the end.
+def facts(pair: Pair, run: Run, only: int | None = None, optima: bool = True) -> Iterator[Fact]:
+    """Of every token of an answer, in order; the readings are let go of at the end.
+
+    Args:
+        only: of the token at this place alone.
+        optima: whether the exact optimum is asked for.
 
     Raises:
         ValueError: as `read_again`.
@@ -106,32 +110,45 @@ def facts(pair: Pair, run: Run) -> Iterator[Fact]:
     if not ids:
         return
     base, proxy, pi = read_again(pair, run)
+    moving = target.stateful
+    state = None if moving is None else moving.first(base.for_rule(target)[:, 0])
     for place, token in enumerate(ids):
-        here = slice(None), slice(place, place + 1)
-        yield fact_of(pair.tokenizer, target, base.at(here), proxy.at(here), pi[here], token)
+        here, rule = (slice(None), slice(place, place + 1)), target if moving is None else moving.at(state)
+        p, q = base.at(here), proxy.at(here)
+        decision = decide(rule, p, q)
+        if only in (None, place):
+            best = None if decision is None or not optima else optimum_of(rule, p, q, decision)
+            yield fact_of(pair.tokenizer, rule, p, q, pi[here], decision, best, token)
+        if moving is not None and state is not None and decision is not None:
+            state = moving.follow(state, decision.alpha[:, 0], torch.tensor([token], device=state.device))
 
 
-def fact_of(tokenizer: Any, target: Target, base: Reading, proxy: Reading, pi: torch.Tensor, token: int) -> Fact:
-    """One place from ``(1, 1, V)``."""
-    decision = decide(target, base, proxy)
-    best, optimum = (None, None) if decision is None else optimum_of(target, base, proxy, decision)
+def fact_of(
+    tokenizer: Any, target: Target, base: Reading, proxy: Reading, pi: torch.Tensor, decision: Decision | None,
+    optimum: tuple[torch.Tensor, Optimum] | None, token: int,
+) -> Fact:  # fmt: skip
+    """One place from ``(1, 1, V)``, with what the rule decides there and the optimum."""
     p, q = (reading.for_mixture(target)[0, 0] for reading in (base, proxy))
-    rows = [p, q, pi[0, 0], None if decision is None else decision.dense()[0, 0], best]
+    rows = [p, q, pi[0, 0], None if decision is None else decision.dense()[0, 0]]
+    rows.append(None if optimum is None else optimum[0])
     largest = torch.maximum(torch.maximum(p, q), pi[0, 0])
     likely = largest.topk(min(SHOWN_RIVALS + 1, len(largest))).indices.tolist()
     shown = [token, *[v for v in likely if v != token][:SHOWN_RIVALS]]
     numbers = [[None] * len(shown) if row is None else row[torch.tensor(shown).to(row.device)].tolist() for row in rows]
     found = [Contestant(v, tokenizer.decode([v]), *given) for v, *given in zip(shown, *numbers, strict=True)]
-    return Fact(found[0], found[1:], optimum)
+    return Fact(found[0], found[1:], None if optimum is None else optimum[1])
 
 
 def optimum_of(
     target: Target, base: Reading, proxy: Reading, decision: Decision
-) -> tuple[torch.Tensor | None, Optimum | None]:
-    """The exact decision ``(V,)`` for the rule's budget or, without one, for the mass that it defers, and what it is worth."""
+) -> tuple[torch.Tensor, Optimum] | None:
+    """The exact decision ``(V,)`` for the rule's budget or, without one, for the mass that it defers, and what it is worth.
+
+    None for a rule that has no loss, and so solves no knapsack.
+    """
     loss, limit = target.made_of.get("loss"), target.limit
     if loss is None:
-        return None, None
+        return None
     p, q = (reading.for_rule(target)[0].double() for reading in (base, proxy))
     losses, d = loss(p, q), decision.dense()[0].double()
     own = float(alpha_of(p, d))

@@ -30,7 +30,7 @@ from .watched import Event
 
 logger = logging.getLogger(__name__)
 FOLDER_OF_PAGE = Path(__file__).parent
-SERVED = {
+ADDRESSES = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
@@ -89,7 +89,7 @@ class Theatre:
         self.hands = anyio.CapacityLimiter(1)  # models are asked by one thread at a time
 
     async def page(self, visit: Visit) -> Response:
-        name, kind = SERVED[visit.url.path]
+        name, kind = ADDRESSES[visit.url.path]
         return FileResponse(FOLDER_OF_PAGE / name, media_type=kind, headers=HEADERS)
 
     async def about(self, visit: Visit) -> Response:
@@ -162,7 +162,7 @@ def theatre_of(stage: Stage, hosts: list[str]) -> Starlette:
     theatre = Theatre(stage)
     return Starlette(
         routes=[
-            *(Route(path, theatre.page) for path in SERVED),
+            *(Route(path, theatre.page) for path in ADDRESSES),
             Route("/about", theatre.about), Route("/example", theatre.example),
             Route("/watch", theatre.watch, methods=["POST"]),
         ],
