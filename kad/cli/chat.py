@@ -17,13 +17,13 @@ from ..demo.problems import draw_from
 from ..errors import said, visible
 from ..evaluation.methods import methods_of
 from ..mixture import Placement, Target, check_placement
+from ..play.stage import EMBEDDED_TOKENS
 from ..terminal import Console
 from .chat_tables import COLOURS_OF_CHAT, place_table, summed_up, why_table
 from .generate import choose_target, drawing_of
 from .variables import variables
 from .watching import Chat
 
-EMBEDDED_TOKENS = 100  # of an answer: its models were trained on texts of 256
 WORDS_OF_HELP = """\
 /method dual:0.3   another method, as for kad eval: primal:0.9, nudging:0.4, Squared*primal:0.5, p, q*, ...
 /window 5          drafts a round; 0 is plain decoding, auto chooses while running

@@ -12,7 +12,7 @@ from ..decoding.colour import LEGEND, STYLES, styled
 from ..decoding.decoder import Run
 from ..decoding.pair import Pair
 from ..decoding.trace import TokenTrace
-from ..play.facts import Contestant, facts, left_out
+from ..play.facts import Contestant, Optimum, facts, left_out
 
 COLOURS_OF_CHAT = Text.assemble(LEGEND, "   ", ("from a π that does not tell", STYLES["target"]))
 FEW_RIVALS = 2  # of a row
@@ -107,12 +107,19 @@ def place_table(pair: Pair, run: Run, number: int) -> Iterator[Any]:
         table.add_row(name, *cells_of(one)[: len(table.columns) - 1])
     yield table
     if fact.optimum is not None:
-        best = fact.optimum
-        proof = "" if best.status == "OPTIMAL" else " (not proved in time)"
-        yield Text(
-            f"Within a mass of {best.budget:.4g} the exact optimum defers {best.mass:.4g} at a risk of {best.risk:.4g}{proof}; "
-            f"the rule defers {best.rule_mass:.4g} at {best.rule_risk:.4g}."
-        )
+        yield Text(in_words_of(fact.optimum))
+
+
+def in_words_of(best: Optimum) -> str:
+    """The rule beside the exact optimum."""
+    mass, risk, rule_mass, rule_risk = (f"{x:.3g}" for x in (best.mass, best.risk, best.rule_mass, best.rule_risk))
+    if (mass, risk) == (rule_mass, rule_risk):
+        return f"The exact optimum for this mass does no better: a risk of {risk} is kept."
+    proof = "" if best.status == "OPTIMAL" else " (not proved in time)"
+    return (
+        f"Within a mass of {best.budget:.3g} the exact optimum defers {mass} and keeps a risk of {risk}{proof}; "
+        f"the rule defers {rule_mass} and keeps {rule_risk}."
+    )
 
 
 def cells_of(one: Contestant) -> list[str]:

@@ -32,7 +32,7 @@ class Column {
     this.method.value = start.method in about.methods ? start.method : Object.keys(about.methods)[0];
     this.solver.value = "primal";
     this.window.value = about.window;
-    this.temperature.value = 0.7;
+    this.temperature.value = about.temperature;
     this.temperature.max = about.hottest;
     this.method.addEventListener("change", () => this.settle());
     this.solver.addEventListener("change", () => this.settle());
@@ -159,9 +159,10 @@ function explain(token) {
     }
     parts.push(table);
     if (optimal) {
-      const o = look.optimum, proof = o.status === "OPTIMAL" ? "" : " (not proved in time)";
-      parts.push(make("p", `Within a mass of ${figures(o.budget, 4)} the exact optimum defers ${figures(o.mass, 4)} at a risk of ${figures(o.risk, 4)}${proof}; ` +
-        `the rule defers ${figures(o.rule_mass, 4)} at ${figures(o.rule_risk, 4)}.`));
+      const o = look.optimum, of = x => figures(x), proof = o.status === "OPTIMAL" ? "" : " (not proved in time)";
+      parts.push(make("p", of(o.mass) === of(o.rule_mass) && of(o.risk) === of(o.rule_risk)
+        ? `The exact optimum for this mass does no better: a risk of ${of(o.risk)} is kept.`
+        : `Within a mass of ${of(o.budget)} the exact optimum defers ${of(o.mass)} and keeps a risk of ${of(o.risk)}${proof}; the rule defers ${of(o.rule_mass)} and keeps ${of(o.rule_risk)}.`));
     }
   } else parts.push(make("p", reading ? "p, q* and π come when the text is done." : "p, q* and π were not read."));
   detail.replaceChildren(...parts);
@@ -228,6 +229,7 @@ async function write() {
 }
 function arrange() {
   const count = Number($("count").value);
+  $("columns").dataset.count = count;
   while (columns.length > count) columns.pop().root.remove();
   while (columns.length < count) {
     columns.push(new Column(STARTS[columns.length]));
@@ -241,7 +243,8 @@ async function start() {
   about = await (await fetch("about")).json();
   const named = about.models.filter(m => m.role === "base" || m.role === "proxy").map(m => `${m.role} ${about.embedded ? "" : m.name + " "}(${LARGE(m.parameters)} parameters)`);
   $("pair").textContent = (about.embedded ? "the embedded pair: " : "") + named.join(", aligned by the ");
-  $("tokens").value = $("tokens").max = about.most;
+  $("tokens").max = about.most;
+  $("tokens").value = about.tokens;
   $("chat").checked = about.chat;
   $("chat-label").hidden = $("system-box").hidden = !about.chat;
   $("legend-target").hidden = !("implicit-reward" in about.methods);

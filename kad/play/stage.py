@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from ..checkpoints import Checkpoints
 from ..decoding.pair import Pair
-from ..defaults import THRESHOLD, WINDOW
+from ..defaults import EVALUATED_AT, WINDOW
 from ..demo.problems import draw_from
 from ..errors import said
 from ..evaluation.methods import methods_of
@@ -19,6 +19,9 @@ from ..kinds import KINDS, Kind
 from ..target import Placement
 from .asked import HOTTEST, MOST_COLUMNS, MOST_DRAFTS, OFFERED, Column, Question
 from .watched import Event, Watched
+
+
+EMBEDDED_TOKENS = 100  # of an answer, if nobody says: these models were trained on texts of 256
 
 
 @dataclass
@@ -89,9 +92,10 @@ class Stage:
             "models": [{"role": role, "name": one.name, "parameters": one.parameters} for role, one in described.items()],
             "embedded": self.embedded, "methods": methods, "losses": list(LOSSES),
             "solvers": {name: offer(way) | {"losses": losses_of(name)} for name, way in OFFERED.items()},
-            "placements": list(get_args(Placement)), "most": self.most, "columns": MOST_COLUMNS, "drafts": MOST_DRAFTS,
+            "placements": list(get_args(Placement)), "most": self.most,
+            "tokens": min(self.most, EMBEDDED_TOKENS if self.embedded else self.most), "columns": MOST_COLUMNS, "drafts": MOST_DRAFTS,
             "hottest": HOTTEST, "chat": bool(self.checkpoints.aligned_tokenizer.chat_template),
-            "window": WINDOW, "threshold": THRESHOLD,
+            "window": WINDOW, "temperature": EVALUATED_AT,
         }  # fmt: skip
 
     def example(self, number: int) -> str:
