@@ -20,7 +20,6 @@ from ..target import Placement
 from .asked import HOTTEST, MOST_COLUMNS, MOST_DRAFTS, OFFERED, Column, Question
 from .watched import Event, Watched
 
-
 EMBEDDED_TOKENS = 100  # of an answer, if nobody says: these models were trained on texts of 256
 
 
