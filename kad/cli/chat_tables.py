@@ -114,10 +114,10 @@ def in_words_of(best: Optimum) -> str:
     """The rule beside the exact optimum."""
     mass, risk, rule_mass, rule_risk = (f"{x:.3g}" for x in (best.mass, best.risk, best.rule_mass, best.rule_risk))
     if (mass, risk) == (rule_mass, rule_risk):
-        return f"The exact optimum for this mass does no better: a risk of {risk} is kept."
+        return f"The exact 0-1 optimum for this mass does no better: a risk of {risk} is kept."
     proof = "" if best.status == "OPTIMAL" else " (not proved in time)"
     return (
-        f"Within a mass of {best.budget:.3g} the exact optimum defers {mass} and keeps a risk of {risk}{proof}; "
+        f"Within a mass of {best.budget:.3g} the exact 0-1 optimum defers {mass} and keeps a risk of {risk}{proof}; "
         f"the rule defers {rule_mass} and keeps {rule_risk}."
     )
 

@@ -161,8 +161,8 @@ function explain(token) {
     if (optimal) {
       const o = look.optimum, of = x => figures(x), proof = o.status === "OPTIMAL" ? "" : " (not proved in time)";
       parts.push(make("p", of(o.mass) === of(o.rule_mass) && of(o.risk) === of(o.rule_risk)
-        ? `The exact optimum for this mass does no better: a risk of ${of(o.risk)} is kept.`
-        : `Within a mass of ${of(o.budget)} the exact optimum defers ${of(o.mass)} and keeps a risk of ${of(o.risk)}${proof}; the rule defers ${of(o.rule_mass)} and keeps ${of(o.rule_risk)}.`));
+        ? `The exact 0-1 optimum for this mass does no better: a risk of ${of(o.risk)} is kept.`
+        : `Within a mass of ${of(o.budget)} the exact 0-1 optimum defers ${of(o.mass)} and keeps a risk of ${of(o.risk)}${proof}; the rule defers ${of(o.rule_mass)} and keeps ${of(o.rule_risk)}.`));
     }
   } else parts.push(make("p", reading ? "p, q* and π come when the text is done." : "p, q* and π were not read."));
   detail.replaceChildren(...parts);

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import uvicorn
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -39,6 +40,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
 }  # fmt: skip
+LOOPBACK = ("127.0.0.1", "::1")
 MOST_BYTES, MOST_WAITING = 200_000, 32
 PATIENCE = 60.0  # seconds that one visitor may take to read what was sent, while others wait
 
@@ -152,20 +154,31 @@ async def in_words(visit: Visit, error: Exception) -> Response:
     return JSONResponse({"error": sentence}, error.status_code if refused else 400, headers=HEADERS)  # type: ignore[attr-defined]
 
 
-def theatre_of(stage: Stage, hosts: list[str]) -> Starlette:
-    """The application.
+def theatre_of(stage: Stage, host: str) -> uvicorn.Server:
+    """The server of a stage that listens at ``host``; it is to be run with a socket.
 
-    Args:
-        stage: the models.
-        hosts: names under which it answers; ``*`` is any. Else another site could reach it under a name of its own.
+    On this machine alone it answers under this machine's names alone: else another site could reach it under a name of its own.
     """
     theatre = Theatre(stage)
-    return Starlette(
+    application = Starlette(
         routes=[
             *(Route(path, theatre.page) for path in ADDRESSES),
             Route("/about", theatre.about), Route("/example", theatre.example),
             Route("/watch", theatre.watch, methods=["POST"]),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=names_of(host), www_redirect=False)],
         exception_handlers={ValueError: in_words, HTTPException: in_words},
     )  # fmt: skip
+    # A visitor who reads on does not keep the server from ending.
+    return uvicorn.Server(
+        uvicorn.Config(application, log_level="warning", ws="none", lifespan="off", timeout_graceful_shutdown=1)
+    )
+
+
+def names_of(host: str) -> list[str]:
+    """Under which names a server at this address answers; ``*`` is any.
+
+    >>> names_of("127.0.0.1"), names_of("0.0.0.0")
+    (['localhost', '127.0.0.1', '::1', '[::1]'], ['*'])
+    """
+    return ["localhost", *LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]
