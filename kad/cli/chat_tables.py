@@ -73,7 +73,7 @@ def why_table(pair: Pair, run: Run) -> Iterator[Any]:
     for title in ("", "token", "how", "α", "p", "q*", "π"):
         table.add_column(title, justify="left" if title in ("token", "how") else "right", no_wrap=True)
     table.add_column("rivals, with their π")
-    for i, (token, fact) in enumerate(zip(tokens, facts(pair, run, optima=False), strict=True), 1):
+    for i, (token, fact) in enumerate(zip(tokens, facts(pair, run, seconds=0), strict=True), 1):
         own = fact.token
         rivals = sorted(fact.rivals, key=lambda one: -one.pi)[:FEW_RIVALS]
         told = "  ".join(f"{one.text.strip() or repr(one.text)} {number_text(one.pi)}" for one in rivals)

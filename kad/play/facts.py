@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -65,11 +67,16 @@ class Optimum:
 
 @dataclass(frozen=True)
 class Fact:
-    """One place of an answer: its token, the best others, and the optimum where the method solves a knapsack."""
+    """One place of an answer: its token, the best others, and the optimum where the method solves a knapsack.
+
+    Attributes:
+        late: the optimum was not asked for, because the time for all of them was up.
+    """
 
     token: Contestant
     rivals: list[Contestant]
     optimum: Optimum | None
+    late: bool = False
 
 
 def left_out(run: Run) -> list[str]:
@@ -96,12 +103,12 @@ def read_again(pair: Pair, run: Run) -> tuple[Reading, Reading, torch.Tensor]:
     return full_pass(models, run.request.target, text, pair.tokenizer, journal.width - 1, sampling.sample, free)
 
 
-def facts(pair: Pair, run: Run, only: int | None = None, optima: bool = True) -> Iterator[Fact]:
+def facts(pair: Pair, run: Run, only: int | None = None, seconds: float = math.inf) -> Iterator[Fact]:
     """Of every token of an answer, in order; the readings are let go of at the end.
 
     Args:
         only: of the token at this place alone.
-        optima: whether the exact optimum is asked for.
+        seconds: for the exact optima of all tokens together.
 
     Raises:
         ValueError: as `read_again`.
@@ -117,8 +124,11 @@ def facts(pair: Pair, run: Run, only: int | None = None, optima: bool = True) ->
         p, q = base.at(here), proxy.at(here)
         decision = decide(rule, p, q)
         if only in (None, place):
-            best = None if decision is None or not optima else optimum_of(rule, p, q, decision)
-            yield fact_of(pair.tokenizer, rule, p, q, pi[here], decision, best, token)
+            start, asks = time.monotonic(), decision is not None and rule.made_of.get("loss") is not None
+            best = optimum_of(rule, p, q, decision) if asks and decision is not None and seconds > 0 else None
+            found = fact_of(pair.tokenizer, rule, p, q, pi[here], decision, best, token)
+            seconds -= time.monotonic() - start
+            yield replace(found, late=asks and best is None)
         if moving is not None and state is not None and decision is not None:
             state = moving.follow(state, decision.alpha[:, 0], torch.tensor([token], device=state.device))
 
@@ -139,16 +149,9 @@ def fact_of(
     return Fact(found[0], found[1:], None if optimum is None else optimum[1])
 
 
-def optimum_of(
-    target: Target, base: Reading, proxy: Reading, decision: Decision
-) -> tuple[torch.Tensor, Optimum] | None:
-    """The exact decision ``(V,)`` for the rule's budget or, without one, for the mass that it defers, and what it is worth.
-
-    None for a rule that has no loss, and so solves no knapsack.
-    """
-    loss, limit = target.made_of.get("loss"), target.limit
-    if loss is None:
-        return None
+def optimum_of(target: Target, base: Reading, proxy: Reading, decision: Decision) -> tuple[torch.Tensor, Optimum]:
+    """The exact decision ``(V,)`` for the rule's budget or, without one, for the mass that it defers, and what it is worth."""
+    loss, limit = target.made_of["loss"], target.limit
     p, q = (reading.for_rule(target)[0].double() for reading in (base, proxy))
     losses, d = loss(p, q), decision.dense()[0].double()
     own = float(alpha_of(p, d))

@@ -81,6 +81,10 @@ class Column {
     this.failed.textContent = sentence;
     this.failed.hidden = false;
   }
+  note(sentence) {
+    this.looking.textContent = sentence;
+    this.looking.hidden = false;
+  }
   add(event) {
     for (const told of event.tokens) {
       const space = make("span", undefined, "space"), span = make("span", undefined, "token " + told.origin);
@@ -117,7 +121,7 @@ class Column {
       return row;
     }));
     this.totals.hidden = false;
-    if (totals.left_out.length) { this.looking.textContent = "p, q* and π are shown without " + totals.left_out.join(", "); this.looking.hidden = false; }
+    if (totals.left_out.length) this.note("p, q* and π are shown without " + totals.left_out.join(", ") + ".");
   }
   move(event) {
     const step = {ArrowRight: 1, ArrowLeft: -1}[event.key], at = Number(event.target.dataset.at);
@@ -164,6 +168,7 @@ function explain(token) {
         ? `The exact 0-1 optimum for this mass does no better: a risk of ${of(o.risk)} is kept.`
         : `Within a mass of ${of(o.budget)} the exact 0-1 optimum defers ${of(o.mass)} and keeps a risk of ${of(o.risk)}${proof}; the rule defers ${of(o.rule_mass)} and keeps ${of(o.rule_risk)}.`));
     }
+    if (look.late) parts.push(make("p", "The exact optimum was not asked for: the time for this answer was up."));
   } else parts.push(make("p", reading ? "p, q* and π come when the text is done." : "p, q* and π were not read."));
   detail.replaceChildren(...parts);
   detail.hidden = false;
@@ -203,6 +208,7 @@ function take(event) {
   else if (event.type === "totals") { column.spell(event.texts); column.sum(event.totals); }
   else if (event.type === "look") column.tokens[event.at].look = event;
   else if (event.type === "failed") column.fail(event.sentence);
+  else if (event.type === "unread") column.note("p, q* and π cannot be shown: " + event.sentence);
 }
 async function write() {
   unpin();

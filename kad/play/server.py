@@ -166,7 +166,7 @@ def theatre_of(stage: Stage, host: str) -> uvicorn.Server:
             Route("/about", theatre.about), Route("/example", theatre.example),
             Route("/watch", theatre.watch, methods=["POST"]),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=names_of(host), www_redirect=False)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts_of(host), www_redirect=False)],
         exception_handlers={ValueError: in_words, HTTPException: in_words},
     )  # fmt: skip
     # A visitor who reads on does not keep the server from ending.
@@ -175,10 +175,10 @@ def theatre_of(stage: Stage, host: str) -> uvicorn.Server:
     )
 
 
-def names_of(host: str) -> list[str]:
+def hosts_of(host: str) -> list[str]:
     """Under which names a server at this address answers; ``*`` is any.
 
-    >>> names_of("127.0.0.1"), names_of("0.0.0.0")
+    >>> hosts_of("127.0.0.1"), hosts_of("0.0.0.0")
     (['localhost', '127.0.0.1', '::1', '[::1]'], ['*'])
     """
     return ["localhost", *LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]

@@ -75,7 +75,7 @@ class Stage:
         going = {k: watched.events() for k, watched in begun.items()}
         yield from in_turn(going, begun)
         for k, watched in begun.items():
-            yield from in_turn({k: watched.looks()}, {}, "looked")
+            yield from in_turn({k: watched.looks()}, {}, "unread", "looked")
         yield {"type": "end"}
 
     @functools.cached_property
@@ -102,7 +102,9 @@ class Stage:
         return draw_from(Random(f"play-{number}"), "dev").text
 
 
-def in_turn(going: dict[int, Iterator[Event]], begun: dict[int, Any], end: str | None = None) -> Iterator[Event]:
+def in_turn(
+    going: dict[int, Iterator[Event]], begun: dict[int, Any], failure: str = "failed", end: str | None = None
+) -> Iterator[Event]:
     """One event of each at a time, until none has any; who fails is told of, and no longer in ``begun``."""
     while going:
         for k, events in list(going.items()):
@@ -115,11 +117,11 @@ def in_turn(going: dict[int, Iterator[Event]], begun: dict[int, Any], end: str |
             except Exception as error:
                 del going[k]
                 begun.pop(k, None)
-                yield failed(k, error)
+                yield failed(k, error, failure)
 
 
-def failed(k: int, error: Exception) -> Event:
-    return {"type": "failed", "k": k, "sentence": said(error)}
+def failed(k: int, error: Exception, failure: str = "failed") -> Event:
+    return {"type": failure, "k": k, "sentence": said(error)}
 
 
 def offer(kind: Kind) -> Event:

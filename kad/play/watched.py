@@ -14,6 +14,7 @@ from ..vocabulary import special_ids
 from .facts import Fact, facts, left_out
 
 Event = dict[str, Any]
+SECONDS_FOR_OPTIMA = 5.0  # of one answer, while other visitors wait
 FIGURES = 5  # significant ones of a number that is shown
 
 
@@ -22,7 +23,8 @@ class Watched:
 
     >>> import kad
     >>> pair = kad.demo.load()
-    >>> run = pair.begin([{"role": "user", "content": "tom has 6 apples . he loses 2 ."}], kad.dual(0.4), max_new_tokens=3)
+    >>> prompt = "q : tom has 6 apples . he loses 2 . he finds 9 more . how many apples does tom have now ? a :"
+    >>> run = pair.begin(prompt, kad.dual(0.4), window=2, max_new_tokens=3)
     >>> event = next(Watched(pair, run).events())
     >>> [token["origin"] for token in event["tokens"]], event["texts"]
     (['proxy', 'proxy', 'base'], {0: 'first', 1: ' 6', 2: ' -'})
@@ -85,7 +87,7 @@ class Watched:
         Raises:
             ValueError: as `kad.play.facts.read_again`.
         """
-        for at, fact in enumerate(facts(self.pair, self.run)):
+        for at, fact in enumerate(facts(self.pair, self.run, seconds=SECONDS_FOR_OPTIMA)):
             yield {"type": "look", "at": at, **told_of(fact)}
 
 
@@ -95,7 +97,7 @@ def told_of(fact: Fact) -> Event:
         None if fact.optimum is None else {key: plain_number(value) for key, value in asdict(fact.optimum).items()}
     )
     every = [{key: plain_number(value) for key, value in vars(one).items()} for one in (fact.token, *fact.rivals)]
-    return {"token": every[0], "rivals": every[1:], "optimum": optimum}
+    return {"token": every[0], "rivals": every[1:], "optimum": optimum, "late": fact.late}
 
 
 def plain_number(value: Any) -> Any:

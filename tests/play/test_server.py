@@ -7,13 +7,17 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 import kad
+from kad.checkpoints import Checkpoints
 from kad.cli.main import main
-from kad.play import server
+from kad.loading import tokenizer_at
+from kad.play import server, watched
+from kad.play.asked import question_of
 from kad.play.stage import Stage
 from kad.play.watched import Watched
 
@@ -33,6 +37,7 @@ COLUMNS = {
     "q*": ({"method": "q*", "temperature": 0.8}, kad.mixture.Base(), {"base": "proxy"}),
     "p*": ({"method": "p*", "window": 3}, kad.mixture.Base(), {"base": "base_aligned"}),
 }  # fmt: skip
+DUAL = {"method": "dual"}
 
 
 @pytest.mark.parametrize("names", [["dual", "draws", "mixture", "p"], ["bet", "paced", "q*", "p*"]])
@@ -109,6 +114,30 @@ def test_what_one_method_cannot_the_others_do(served: Served, monkeypatch: pytes
     events = served.ask({"prompt": QUESTION, "new_tokens": 2, "columns": columns})
     assert events[0] == {"type": "failed", "k": 0, "sentence": "not at this temperature."}
     assert {e["type"] for e in events if e.get("k") == 1} == {"begun", "tokens", "totals", "look", "looked"}
+
+
+def test_two_vocabularies_are_written_and_not_read_again(pair: kad.Pair, tmp_path: Path) -> None:
+    """Where the proxy has other ids, no text can be given to both models once more; that is said, and the answer stands."""
+    pair.tokenizer.save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer.json"
+    data = json.loads(file.read_text())
+    words = data["model"]["vocab"]
+    words["apples"], words["pens"] = words["pens"], words["apples"]
+    file.write_text(json.dumps(data))
+    other = tokenizer_at(tmp_path)
+    stage = Stage(Checkpoints({"base": pair.base, "proxy": pair.proxy}, pair.tokenizer, other), 50)
+    events = list(
+        stage.answers(question_of({"prompt": "2 + 2", "new_tokens": 3, "columns": [DUAL | {"window": 2}]}, 50))
+    )
+    assert [event["type"] for event in events][-3:] == ["totals", "unread", "end"]
+    assert events[-2]["sentence"].startswith("the proxy reads a prompt of its own")
+
+
+def test_when_time_is_up_the_optimum_is_not_asked_for(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watched, "SECONDS_FOR_OPTIMA", 1e-9)
+    events = served.ask({"prompt": QUESTION, "new_tokens": 3, "columns": [DUAL, {"method": "p"}]})
+    looks = [(event["k"], event["late"], event["optimum"] is None) for event in events if event["type"] == "look"]
+    assert looks == [(0, False, False), *[(0, True, True)] * 2, *[(1, False, True)] * 3]
 
 
 def line_is_empty(served: Served, seconds: float = 5.0) -> bool:
@@ -191,7 +220,6 @@ def test_two_hundred_requests_hold_no_memory(served: Served) -> None:
     assert now[0] - objects < 200
 
 
-DUAL = {"method": "dual"}
 WRONG = [
     ([], "a question is a mapping of names to values, got []."),
     ({"prompt": " ", "columns": [DUAL]}, "the prompt is empty."),
