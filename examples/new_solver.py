@@ -1,4 +1,4 @@
-"""A new solver: the primal greedy, or the single most valuable token where that saves more (theory S5).
+"""A new solver: the primal greedy, or the most valuable single token that fits, where that saves more (theory S5).
 
 For a loss that falls strictly with p_v it saves at least half of what the exact optimum saves.
 """

@@ -2,7 +2,8 @@
 
 There a small model answers and defers to a large one. Here, as everywhere in this library, the base p answers and the
 small aligned proxy q* is deferred to: p stands where they write the small model's distribution, q* where they write the
-large one's. Every rule is a loss for ``Dual(multiplier=μ)``, μ their α: what costs more than μ is deferred.
+large one's. Every rule is a loss for ``Dual(multiplier=μ)``, μ their α, which must not be negative: what costs more than μ
+is deferred. A negative difference counts as 0.
 
 | name | loses | defers |
 |---|---|---|
@@ -12,6 +13,11 @@ large one's. Every rule is a loss for ``Dual(multiplier=μ)``, μ their α: what
 | TokenV1 | max_w q*_w − p_v | tokens: `ConfidenceBet` |
 | `TokenV2` | max_w q*_w − q*_v | tokens |
 | `TokenV3` | 1 − q*_v / max_w q*_w | tokens |
+
+At temperature 1 the laws are those of their authors' published notebook. At another temperature the nearest placement is
+"draws" (rules read the untempered p and q*, the mixture mixes the tempered ones), which is not theirs in two respects: the
+distance in their `Opt` is that of the *tempered* laws, and at temperature 0 they mix one-hots (the argmax of p or that of q*)
+where this library takes the argmax of the untempered π, as everywhere.
 
 `Perceptron("probability")` and min-p are TokenV2 and TokenV3 with p in place of q*, which can be known without the proxy.
 """
@@ -54,8 +60,8 @@ class Diff(Loss):
 class Opt(Loss):
     """ℓ = max(0, max_w q*_w − max_w p_w) / D_TV(p, q*) for every token, 0 where p = q*.
 
-    The optimal sequence-level trade of quality for rejections: with the dual, everything is deferred when
-    max_w p_w < max_w q*_w − μ D_TV(p, q*).
+    Their best trade of quality for rejections: with the dual, everything is deferred when
+    max_w p_w < max_w q*_w − μ D_TV(p, q*), both of the distributions that the rule reads.
 
     Raises:
         ValueError: called without the proxy's distribution.

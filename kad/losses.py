@@ -21,11 +21,11 @@ class Loss(ABC):
 
     Attributes:
         reads_proxy: ℓ depends on the proxy's distribution q* too (the proxy can then not be skipped).
-        decreasing: within one distribution, ℓ never rises with p_v. Then every budget and every multiplier keeps
-            the most probable tokens.
+        decreasing: within one distribution, ℓ never rises with p_v. Then no multiplier defers a token that is more
+            probable than one it keeps. (The greedy may, where losses tie, and the exact optimum of a budget may too.)
         strict: within one distribution, ℓ falls strictly with p_v alone, so that its order is that of the masses:
             greedy solvers then select by mass and never compute ℓ, and `kad.Dual` takes a probability threshold, which
-            is then some multiplier's decision. Of masses whose rounded losses are equal, the lighter goes first.
+            is then some multiplier's decision, up to tokens that cost nothing. Of masses whose rounded losses are equal, the lighter goes first.
 
     A claim is of the class and not of the instance: with a type it is written ``decreasing: ClassVar[bool] = True``,
     because ``decreasing: bool = True`` in a dataclass would be an argument of its constructor.
@@ -57,7 +57,7 @@ def proxy_of(loss: Loss, q: Tensor | None) -> Tensor:
 @final
 @dataclass(frozen=True)
 class Logistic(Loss):
-    """ℓ = −log p_v, in nats. With the dual it keeps p_v ≥ e^{−μ}: ε-sampling.
+    """ℓ = −log p_v, in nats. With the dual it keeps p_v ≥ e^{−μ}: ε-sampling, but for one token at least.
 
     >>> import torch
     >>> Logistic()(torch.tensor([0.5, 0.5]))
@@ -145,7 +145,7 @@ class Perceptron(Loss):
 @final
 @dataclass(frozen=True)
 class ZeroOne(Loss):
-    """ℓ = 1 unless v is a mode of p: with the dual, top-1.
+    """ℓ = 1 unless v is a mode of p: with the dual at μ < 1, top-1 with its ties.
 
     It does not tell the tokens below the mode apart, so it takes a multiplier, not a threshold.
 

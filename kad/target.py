@@ -1,11 +1,11 @@
 """What a target is: a distribution made of two (or three) next-token distributions, and where the temperature enters.
 
-Where the temperature T enters changes results by more than the choice of solver, so it is a field of every target:
+Where the temperature T enters changes results, for some solvers by much, so it is a field of every target:
 
 | placement | the rule reads | the mixture mixes | then |
 |---|---|---|---|
 | ``"models"`` (the paper; default) | p_T and q*_T | p_T and q*_T | |
-| ``"draws"`` (speculative cascades) | p and q* | p_T and q*_T | |
+| ``"draws"`` | p and q* | p_T and q*_T | |
 | ``"mixture"`` | p and q* | p and q* | π^{1/T}, normalised |
 
 with p_T ∝ p^{1/T}. The third is no longer a mixture, so the lazy proxy (theory S11) does not apply to it. Greedy

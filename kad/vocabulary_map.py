@@ -1,8 +1,8 @@
 """A proxy with another tokenizer: its vocabulary is mapped to the base's, token by token, by the bytes they stand for.
 
 q* over the base's tokens is the proxy's distribution on the tokens that both have, renormalised; q*_v = 0 elsewhere.
-If the mapped tokens hold the mass m of q*, renormalising moves it by D_TV = 1 − m, and the sampled π by at most
-α (1 − m) (theory S8). A token of the base that the proxy lacks can still come from p; the proxy then reads the
+If the mapped tokens hold the mass m of q*, renormalising moves it by D_TV = 1 − m, and the sampled π, under a
+rule that looks at p alone, by α (1 − m) (theory S8). A token of the base that the proxy lacks can still come from p; the proxy then reads the
 pieces that it would write it with.
 """
 

@@ -42,3 +42,9 @@ def forks() -> Iterator[Forks]:
 def seeded() -> None:
     """What draws from torch's global generator, such as classes that are wrong because they do, draws the same in any order."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def long() -> bool:
+    """Whether these are the long tests (`make test-long`)."""
+    return os.environ.get("HYPOTHESIS_PROFILE") == "long"

@@ -16,17 +16,16 @@ const kadExplore = (() => {
     "confidence bet": (p, q) => { const top = Math.max(...q); return p.map((x) => Math.max(0, top - x)); },
     nudging: (p) => { const top = Math.max(...p); return p.map(() => 1 - top); },
   };
-  // The multiplier that stands behind the threshold λ, for each loss (theory/losses.html).
-  const MULTIPLIERS = {
+  // The multiplier ℓ(λ) behind the threshold λ, for the losses that fall strictly with p (theory/losses.html); not below 0.
+  const BEHIND = {
     logistic: (x) => -Math.log(x),
     squared: (x) => (1 - x) ** 2,
     Brier: (x, p) => Math.max(0, 1 - 2 * x + sum(p.map((y) => y * y))),
-    perceptron: (x) => -Math.log(x),
-    "confidence bet": (x) => x,
-    nudging: (x) => 1 - x,
+    perceptron: (x, p) => Math.max(0, Math.log(Math.max(...p)) - Math.log(x)),
   };
+  const strict = (loss) => loss in BEHIND;
   const SOLVERS = ["dual", "primal", "exact", "fractional"];
-  const state = { example: "an unsure base", loss: "logistic", solver: "primal", b: 0.4, lambda: 0.1, T: 1 };
+  const state = { example: "an unsure base", loss: "logistic", solver: "primal", b: 0.4, lambda: 0.1, mu: 0.1, T: 1 };
 
   const sum = (x) => x.reduce((a, y) => a + y, 0);
   const dot = (x, y) => sum(x.map((a, i) => a * y[i]));
@@ -71,17 +70,18 @@ const kadExplore = (() => {
   function compute(s) {
     const { p: lp, q: lq } = EXAMPLES[s.example];
     const p = softmax(lp, s.T), q = softmax(lq, s.T), l = LOSSES[s.loss](p, q);
-    const all = decisions(p, l), prefix = greedy(p, l, s.b, false), mu = MULTIPLIERS[s.loss](s.lambda, p);
+    const all = decisions(p, l), prefix = greedy(p, l, s.b, false);
+    const mu = strict(s.loss) ? BEHIND[s.loss](s.lambda, p) : s.mu; // the bet and nudging take the multiplier itself
     const code = s.b >= 1 ? (1 << p.length) - 1 : optimum(all, s.b)[2]; // b = 1 defers everything, as in kad
     const d = {
-      dual: () => l.map((x) => (x > mu ? 1 : 0)),
+      dual: () => (strict(s.loss) ? p.map((x) => (x < s.lambda ? 1 : 0)) : l.map((x) => (x > mu ? 1 : 0))),
       primal: () => prefix.d,
       exact: () => p.map((_, v) => code >> v & 1),
       fractional: () => greedy(p, l, s.b, true).d,
     }[s.solver]();
-    const alpha = dot(p, d), beta = dot(q, d), pi = p.map((x, v) => x * (1 - d[v]) + alpha * q[v]);
+    const alpha = dot(p, d), proxyMass = dot(q, d), pi = p.map((x, v) => x * (1 - d[v]) + alpha * q[v]);
     return {
-      p, q, l, d, pi, all, alpha, beta, mu, price: prefix.price, unfilled: s.b - alpha, risk: risk(p, l, d),
+      p, q, l, d, pi, all, alpha, proxyMass, mu, price: prefix.price, unfilled: s.b - alpha, risk: risk(p, l, d),
       primal: risk(p, l, prefix.d), best: optimum(all, s.b)[1], lp: theta(p, l, prefix.price, s.b),
       gap: prefix.price * prefix.unfilled, acceptance: sum(pi.map((x, v) => Math.min(x, q[v]))),
       fromBase: sum(pi.map((x, v) => Math.abs(x - p[v]))) / 2,
@@ -92,10 +92,11 @@ const kadExplore = (() => {
   const W = 420, H = 230, M = { left: 44, right: 18, top: 8, bottom: 34 };
   const colour = (name) => `var(--kad-${name})`;
   const path = (points, x, y) => points.map(([a, c], i) => `${i ? "L" : "M"}${x(a).toFixed(1)},${y(c).toFixed(1)}`).join("");
-  function axes(w, h, maxX, maxY, labelX, labelY) {
-    const x = (v) => M.left + v / maxX * (w - M.left - M.right), y = (v) => h - M.bottom - v / maxY * (h - M.top - M.bottom);
+  function axes(w, h, maxX, maxY, labelX, labelY, minY = 0) {
+    const x = (v) => M.left + v / maxX * (w - M.left - M.right), at = (t) => minY + t * (maxY - minY);
+    const y = (v) => h - M.bottom - (v - minY) / (maxY - minY) * (h - M.top - M.bottom);
     const ticks = [0, 0.25, 0.5, 0.75, 1].map((t) => `<text x="${x(t * maxX)}" y="${h - M.bottom + 14}" text-anchor="middle">${+(t * maxX).toFixed(2)}</text>
-      <text x="${M.left - 6}" y="${y(t * maxY) + 4}" text-anchor="end">${+(t * maxY).toFixed(2)}</text>`).join("");
+      <text x="${M.left - 6}" y="${y(at(t)) + 4}" text-anchor="end">${+at(t).toFixed(2)}</text>`).join("");
     const frame = `<path d="M${M.left},${M.top}V${h - M.bottom}H${w - M.right}" fill="none" stroke="currentColor" opacity=".5"/>${ticks}
       <text x="${(w + M.left) / 2}" y="${h - 4}" text-anchor="middle">${labelX}</text>
       <text transform="translate(11,${h / 2}) rotate(-90)" text-anchor="middle">${labelY}</text>`;
@@ -130,20 +131,23 @@ const kadExplore = (() => {
   }
   function dual(r, s) {
     const right = Math.max(2 * r.price, r.mu * 1.1, 0.2), grid = Array.from({ length: 201 }, (_, i) => i / 200 * right);
-    const values = grid.map((mu) => theta(r.p, r.l, mu, s.b)), top = Math.max(r.best, ...values) * 1.25 || 1;
-    const { x, y, frame } = axes(W, H, right, top, "multiplier μ", "θ(μ) at this b"), low = (v) => y(Math.max(0, v));
+    const values = grid.map((mu) => theta(r.p, r.l, mu, s.b)), most = Math.max(r.best, ...values);
+    // θ falls below 0 where μ is too dear: the axis goes as far down as the curve, so that what is drawn is concave.
+    const least = Math.min(0, ...values), top = most + 0.25 * (most - least) || 1;
+    const { x, y, frame } = axes(W, H, right, top, "multiplier μ", "θ(μ) at this b", least);
     const at = Math.min(r.mu, right);
-    return svg(W, H, frame + line(path(grid.map((mu, i) => [mu, values[i]]), x, low), colour("kept"))
+    const zero = least < 0 ? line(`M${x(0)},${y(0)}H${x(right)}`, "currentColor", 'opacity=".25"') : "";
+    return svg(W, H, frame + zero + line(path(grid.map((mu, i) => [mu, values[i]]), x, y), colour("kept"), 'data-curve="theta"')
       + line(`M${x(0)},${y(r.best)}H${x(right)}`, colour("pi"))
       + line(`M${x(at)},${M.top}V${H - M.bottom}`, "currentColor", 'opacity=".25"')
-      + `<circle cx="${x(Math.min(r.price, right))}" cy="${low(r.lp)}" r="4.5" fill="${colour("kept")}"/>`);
+      + `<circle cx="${x(Math.min(r.price, right))}" cy="${y(r.lp)}" r="4.5" fill="${colour("kept")}"/>`);
   }
   const svg = (w, h, body) => `<svg viewBox="0 0 ${w} ${h}" role="img">${body}</svg>`;
 
   const FACTS = [
     ["deferred mass α", "alpha"], ["unfilled budget b − α", "unfilled"], ["risk", "risk"], ["exact optimum r*(b)", "best"],
-    ["LP bound max θ", "lp"], ["greedy's gap ℓ_c u", "gap"], ["price ℓ_c", "price"], ["proxy mass deferred β", "beta"],
-    ["acceptance 1 − D(π, q*)", "acceptance"], ["distance D(π, p)", "fromBase"],
+    ["LP bound max θ", "lp"], ["greedy's gap ℓ_c u", "gap"], ["price ℓ_c", "price"], ["proxy's mass α*", "proxyMass"],
+    ["acceptance 1 − D_TV(π, q*)", "acceptance"], ["distance D_TV(π, p)", "fromBase"],
   ];
   const key = (name, text, dashed) => `<span style="white-space:nowrap"><span style="display:inline-block;width:1.1em;height:.6em;${dashed ? `border-top:2px dashed ${colour(name)}` : `background:${colour(name)}`}"></span> ${text}</span>`;
 
@@ -151,17 +155,20 @@ const kadExplore = (() => {
     const r = compute(state);
     for (const [id, draw] of [["bars", bars], ["frontier", frontier], ["dual", dual]]) root.querySelector(`[data-figure=${id}]`).innerHTML = draw(r, state);
     for (const [, name] of FACTS) root.querySelector(`[data-value=${name}]`).textContent = r[name].toFixed(4);
-    for (const name of ["b", "lambda", "T"]) root.querySelector(`output[for=kad-${name}]`).textContent = state[name].toFixed(2);
+    for (const name of ["b", "lambda", "mu", "T"]) root.querySelector(`output[for=kad-${name}]`).textContent = state[name].toFixed(2);
+    // A threshold on p is for losses that fall strictly with it; the others take a multiplier.
+    root.querySelector("label[for=kad-lambda]").hidden = !strict(state.loss);
+    root.querySelector("label[for=kad-mu]").hidden = strict(state.loss);
   }
   function mount(root) {
     const slider = (name, text, min, max) => `<label for="kad-${name}">${text}<output for="kad-${name}"></output>
       <input id="kad-${name}" type="range" min="${min}" max="${max}" step="0.01" value="${state[name]}"></label>`;
     const choice = (name, text, options) => `<label for="kad-${name}">${text}<span></span><select id="kad-${name}">${options.map((o) => `<option${o === state[name] ? " selected" : ""}>${o}</option>`).join("")}</select></label>`;
     root.innerHTML = `<div class="controls">${choice("example", "distribution", Object.keys(EXAMPLES))}${choice("loss", "loss", Object.keys(LOSSES))}
-      ${choice("solver", "solver", SOLVERS)}${slider("b", "budget b", 0, 1)}${slider("lambda", "threshold λ (dual)", 0.01, 1)}${slider("T", "temperature", 0.2, 2)}</div>
+      ${choice("solver", "solver", SOLVERS)}${slider("b", "budget b", 0, 1)}${slider("lambda", "threshold λ (dual)", 0.01, 1)}${slider("mu", "multiplier μ (dual)", 0, 1)}${slider("T", "temperature", 0.2, 2)}</div>
       <div class="figures"><figure class="wide"><figcaption>${key("kept", "p, kept")} &nbsp; ${key("deferred", "p, deferred")} &nbsp; ☐ π, sampled &nbsp; ${key("bound", "q*", true)}</figcaption><div data-figure="bars"></div></figure>
       <figure><figcaption>frontier: ${key("kept", "primal")} &nbsp; ${key("pi", "exact")} &nbsp; ${key("bound", "LP bound", true)}</figcaption><div data-figure="frontier"></div></figure>
-      <figure><figcaption>dual function: ${key("kept", "θ(μ)")} &nbsp; ${key("pi", "exact r*(b)")} &nbsp; thin line: the μ of λ</figcaption><div data-figure="dual"></div></figure></div>
+      <figure><figcaption>dual function: ${key("kept", "θ(μ)")} &nbsp; ${key("pi", "exact r*(b)")} &nbsp; thin line: the dual's μ</figcaption><div data-figure="dual"></div></figure></div>
       <dl>${FACTS.map(([text, name]) => `<div><dt>${text}</dt><dd data-value="${name}"></dd></div>`).join("")}</dl>`;
     root.addEventListener("input", ({ target }) => {
       const name = target.id.replace("kad-", "");

@@ -108,8 +108,9 @@ class Solution:
         deferred_mass: g(d) = Σ P_v d_v.
         risk: r(d) = Σ P_v ℓ_v (1 − d_v).
         lower_bound: a bound on the optimal risk r*(b): the LP relaxation, max_μ θ(μ) (theory S1, S6).
-        gap: risk − lower_bound; negative only when the budget is exceeded.
-        price: the loss of the critical token, the multiplier at which the LP bound is attained (theory S4, S5).
+        gap: risk − lower_bound; negative, but for rounding, only when the budget is exceeded.
+        price: the loss of the critical token, the multiplier at which the LP bound is attained; 0 if everything fits
+            (theory S4, S5).
         status: per row, OPTIMAL (proved, up to rounding), FEASIBLE or OVER_BUDGET; from a solver that proves its own
             decisions also CERTIFIED_GAP (``gap`` is what could be proved) or TIME_LIMIT.
         engine: per row, what proved the lower bound: "relaxation" (the LP), "majorisation" (theory S13),

@@ -21,14 +21,16 @@ class Dual(Parameters, Solver):
     """d_v = 1[ℓ_v > μ], the minimiser of L(d, μ) = r(d) + μ (g(d) − b) with the least deferred mass (theory S1).
 
     Give either the multiplier or, for a loss that falls strictly with p_v, the threshold. The budget is not given but realised: the
-    decision is an exact optimum for the mass that it defers (theory S3), and does not depend on the plug-in mass.
+    decision is an exact optimum for the mass that it defers (theory S3). With a multiplier it looks at the losses alone, not at
+    the masses.
 
     Attributes:
         multiplier: μ ≥ 0, in units of the loss; in Python also a tensor with one for every row or position,
             broadcastable to ``(*batch,)``.
         threshold: λ in [0, 1], likewise; defers p_v < λ, the rule that μ = ℓ(λ) gives for any loss that falls strictly with p_v
-            (μ = −log λ for `Logistic`, (1 − λ)² for `Squared`). For a loss that also looks at the rest of the
-            distribution (`Brier`, `Perceptron`) the multiplier behind a fixed threshold moves from step to step.
+            (μ = −log λ for `Logistic`, (1 − λ)² for `Squared`) where 0 < λ ≤ max p. Above that everything goes, tokens
+            that cost nothing too. For a loss that also looks at the rest of the distribution (`Brier`, `Perceptron`) the
+            multiplier behind a fixed threshold moves from step to step.
 
     Raises:
         ValueError: neither or both given, or one outside its range; when used, a tensor that does not fit the rows.

@@ -22,9 +22,9 @@ DEAR = 100  # times the risk that is known: what all tokens together may cost
 class Exact(Parameters, RowSolver):
     """The 0-1 knapsack by branch and bound, at the size of a real vocabulary.
 
-    Where the cost of keeping a token, c(P_v) = P_v ℓ_v, is nearly a concave function of its mass, the bounds are those
+    Where the cost of keeping a token, h(P_v) = P_v ℓ_v, is nearly a concave function of its mass, the bounds are those
     of theory S13, engine "majorisation"; elsewhere those of the LP, engine "relaxation". Which of the two is found out
-    on the numbers, for any loss; of kad's own only `ConfidenceBet` is sometimes not. Rows are solved one by one,
+    on the numbers, for any loss; of kad's own all are that look at p alone, those that read q* sometimes not. Rows are solved one by one,
     on the CPU. The decision never exceeds the budget (exact summation) and is never worse than `Primal` or than the
     best exchange of two tokens after it. `kad.solve` shows the certificate.
 

@@ -31,9 +31,9 @@ class Budgeted(Parameters, Solver):
 class Primal(Budgeted):
     """Sort by ℓ descending and defer the longest prefix of mass ≤ b, the same for every row (theory S4).
 
-    Its risk exceeds the optimum by at most ℓ_c u, the loss of the critical token times the unfilled budget; with
-    the logistic loss that is less than 1/e nats. With a decreasing loss the kept set is the nucleus (top-p) of
-    mass ≥ 1 − b (theory S5). Equal losses are deferred in the order of the token ids.
+    Its risk exceeds the optimum by at most ℓ_c u, the loss of the critical token times the unfilled budget (0 if
+    everything fits); with the logistic loss of the masses that is less than 1/e nats. With a loss that falls strictly with
+    p_v the kept set is a nucleus (top-p) of mass ≥ 1 − b (theory S5). Equal losses are deferred in the order of the token ids.
 
     Attributes:
         budget: b in [0, 1]; in Python also a tensor with one for every row or position, broadcastable to ``(*batch,)``.
@@ -65,7 +65,7 @@ class Fractional(Budgeted):
     """The primal's prefix, and of the critical token c the share d_c = (b − g) / P_c that fills the budget.
 
     A fractional d is a rejection *probability*, so π stays a distribution. It solves the LP relaxation: the
-    deferred mass is exactly b and the risk is at most that of the best 0-1 decision (theory S6). d_c has a gradient in
+    deferred mass is b and the risk is at most that of the best 0-1 decision (theory S6). d_c has a gradient in
     the masses, if they want one: which tokens are deferred is locally constant, how much of the critical one is not.
 
     Attributes:

@@ -44,7 +44,7 @@ class Instance:
     Attributes:
         mass, cost: P_v and P_v ℓ_v, ``(n,)``.
         through, paid: their prefix sums from 0, ``(n + 1,)``.
-        demand: D = Σ P − b over all tokens, those that are not in the order among them, rounded; the true value lies within ``margin`` of it.
+        demand: W = Σ P − b over all tokens, those that are not in the order among them, rounded; the true value lies within ``margin`` of it.
         margin: a bound on the rounding of every sum of masses here. Bounds use ``demand − margin``, so they hold for
             the real numbers; a decision within ``margin`` of the demand is summed exactly before it is believed.
         slack: the same for every sum of costs.

@@ -19,14 +19,14 @@ MATCHES = 1e-6  # nats: how far, weighted by mass, losses may lie from a concave
 
 
 class Cost(NamedTuple):
-    """A concave function c with c(0) = 0, of one mass or of an array of them, and where it is largest."""
+    """A concave function h with h(0) = 0, of one mass or of an array of them, and where it is largest."""
 
     at: Callable[[Any], Any]
     peak: float
 
 
 def named_costs(top: float, square: float) -> list[Cost]:
-    """c(x) = x ℓ(x), for each loss for which that is concave on [0, max p]; ``square`` is ‖p‖². For x > 0."""
+    """h(z) = z ℓ(z), for each loss for which that is concave on [0, max p]; ``square`` is ‖p‖². For z > 0."""
     costs = [
         Cost(lambda x: -x * np.log(x), 1 / math.e),  # logistic
         Cost(lambda x: x * (np.log(np.longdouble(top)) - np.log(x)), top / math.e),  # perceptron, log-probabilities
@@ -60,13 +60,13 @@ def envelope(row: Instance) -> Cost:
 
 
 def match(row: Instance) -> tuple[Cost, float] | None:
-    """The concave cost c that these losses are, and δ = Σ |c(P_v) − P_v ℓ_v|; None if they are far from any.
+    """The concave cost h that these losses are, and δ = Σ |h(P_v) − P_v ℓ_v|; None if they are far from any.
 
     Nothing is taken on trust. First the named costs, which are also right between the tokens; then the concave
-    envelope of the tokens' own costs. Keeping R costs Σ_R P ℓ ≥ Σ_R c(P) − δ for whatever c it is, so δ, rounding
+    envelope of the tokens' own costs. Keeping a set costs Σ P ℓ ≥ Σ h(P) − δ for whatever h it is, so δ, rounding
     included, is taken off every bound, and only a small δ makes the bounds of S13 worth having.
     """
-    rounding = 1e-15 * (1 + float(row.paid[-1]))  # of c itself, which is evaluated in float64 at worst
+    rounding = 1e-15 * (1 + float(row.paid[-1]))  # of h itself, which is evaluated in float64 at worst
 
     def measured(cost: Cost) -> tuple[float, Cost]:
         return float(np.abs(cost.at(row.mass) - row.cost).sum()) + rounding, cost
@@ -117,7 +117,7 @@ class Bounds:
         return s, goal - row.through[s]
 
     def first(self, node: Node) -> float:
-        """Σ c of the whole tokens + min(c(ρ), c(q_s))."""
+        """Σ h of the whole tokens + min(h(ρ), h of token s)."""
         s, rest = self.critical(node)
         if s >= self.row.n:
             return math.inf
@@ -146,7 +146,7 @@ class Bounds:
             low, high = (middle, high) if reach(middle) < need else (low, middle)
         j = high
         heavy, light = row.paid[i + j : i + k + 1], row.paid[n - k + j : n + 1]
-        rises = row.mass[i] <= self.cost.peak  # c rises over all that is left, and so do the corners
+        rises = row.mass[i] <= self.cost.peak  # h rises over all that is left, and so do the corners
         steps = heavy[:1] - light[:1] if rises else heavy - light
         corners = node.cost - row.paid[i] + row.paid[n] + steps.min()
         if j == 0:
@@ -188,7 +188,7 @@ def search_by_majorisation(frontier: Frontier, cost: Cost, deviation: float) -> 
             frontier.set_aside(float(node.cost))
             continue
         whole = bounds.without(node, s, s)
-        # One token of [s, t] ends it: c is unimodal, so the cheapest is s or t.
+        # One token of [s, t] ends it: h is unimodal, so the cheapest is s or t.
         t, sure = max(s, bounds.lightest(rest)), max(s, bounds.lightest(rest + 2 * row.margin))
         for token in {s, t, sure}:
             best.offer(whole.cost + row.cost[token], whole.mass + row.mass[token], (whole.kept, token, token + 1))

@@ -6,7 +6,7 @@
 | S2 | the gap of a dual decision | `gap_identity` `dual_regret` |
 | S3 | a dual decision is optimal for the mass that it defers | `everett` |
 | S4 | the gap of the greedy prefix | `primal_gap` `primal_regret` `logistic_regret` |
-| S5 | the greedy is a threshold, a nucleus, and half of the optimum | `primal_is_a_threshold` `primal_keeps_a_nucleus` `half_of_the_saving` |
+| S5 | a threshold, a nucleus, and half with the best single token | `primal_is_a_threshold` `primal_keeps_a_nucleus` `half_of_the_saving` |
 | S6 | splitting one token solves the relaxation | `strong_duality` `fractional_fills` `fractional_beats_the_optimum` |
 | S7 | plug-in error (paper, Lemma 5) | `plug_in_mass` `plug_in_risk` `plug_in_risk_of_the_dual` `plug_in_regret` `plug_in_regret_of_the_primal` |
 | S8 | distances of the mixture | `distance_to_proxy` `distance_to_base` |
@@ -15,9 +15,12 @@
 | S11 | the lazy proxy | `lazy_law` `certified_mode` |
 | S12 | the mixture as rejection | `lazy_law` |
 | S13 | bounds that know tokens are indivisible | `majorisation` `sized_majorisation` `majorisation_against_relaxation` |
+| S14 | one price for all positions of a text | `everett_over_a_text` `one_price_dominates` |
+| S15 | a price that keeps the mean deferred mass | `pacing` `pacing_bound` |
 
 The frontier: `optimal_risk` r*(b), `primal_risk`, `fractional_risk`, `dual_function` θ(μ), `unfilled_budget` u(b);
-its bounds at any size: `majorisation_bound`, `sized_majorisation_bound`. `family`: named distributions to try them on.
+its bounds at any size: `majorisation_bound`, `sized_majorisation_bound`. The price of S15: `paced_multipliers`,
+`highest_price`. `family`: named distributions to try them on.
 """
 
 from .families import family as family
@@ -66,3 +69,9 @@ from .mixtures import plug_in_regret_of_the_primal as plug_in_regret_of_the_prim
 from .mixtures import plug_in_risk as plug_in_risk
 from .mixtures import plug_in_risk_of_the_dual as plug_in_risk_of_the_dual
 from .mixtures import tokens_per_round as tokens_per_round
+from .texts import everett_over_a_text as everett_over_a_text
+from .texts import highest_price as highest_price
+from .texts import one_price_dominates as one_price_dominates
+from .texts import paced_multipliers as paced_multipliers
+from .texts import pacing as pacing
+from .texts import pacing_bound as pacing_bound

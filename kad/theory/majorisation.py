@@ -1,17 +1,19 @@
 """S13: a bound on the optimum that knows that tokens are indivisible.
 
-Let P = p and let c(x) = x ℓ(x), the cost of keeping a token of mass x, be concave with c(0) = 0: −x log x for the
-logistic loss, x log(p_max / x) for the perceptron on log-probabilities. Keeping a set R of mass at least
-D = Σp − b costs Σ_R c(p_v). Sort the masses in descending order, q_1 ≥ q_2 ≥ ..., with prefix sums Q_m, and let
-Q_m < D ≤ Q_{m+1}, ρ = D − Q_m, H_m = c(q_1) + ... + c(q_m). By Karamata's inequality
+Let P = p and let h(z) = z ℓ(z), the cost of keeping a token of mass z, be concave with h(0) = 0: −z log z for the
+logistic loss, z log(p_max / z) for the perceptron on log-probabilities. Tokens of mass zero are left out. Keeping a set
+of mass at least W = Σp − b costs the sum of its tokens' h(p_v); where W ≤ 0 nothing must be kept, and both bounds are 0.
+Sort the masses in falling order, p_(1) ≥ p_(2) ≥ ..., let M_i and H_i be mass and cost of the i heaviest, and let
+M_m < W ≤ M_{m+1}, k = m + 1, ρ = W − M_m. By Karamata's inequality
 
-    r*(b) ≥ H_m + min(c(ρ), c(q_{m+1})).
+    r*(b) ≥ H_m + min(h(ρ), h(p_(k))).
 
-Where ρ is lighter than every token (near-uniform p) that charges for a token that does not exist. But a set of mass D
-holds at least k = m + 1 tokens. With j − 1 of the largest, k − j of the smallest and one of a free size x, of T and U the
-mass and the cost of these others, f(S) = U + c(S − T) between the corners S_j = (j largest) + (k − j smallest), and
+Where ρ is lighter than every token (near-uniform p) that charges for a token that does not exist. But a set of mass W
+holds at least k tokens. Let σ_j be the mass of the j largest and the k − j smallest, F_k(σ_j) their cost, and in between,
+σ_{j−1} < σ < σ_j, F_k(σ) the cost of the j − 1 largest, the k − j smallest and one token of a free size; below σ_0, the
+mass of no k tokens, F_k(σ) = F_k(σ_0). Then
 
-    r*(b) ≥ min(f(D), f(S_j) for every corner S_j ≥ D).
+    r*(b) ≥ min(F_k(W), F_k(σ_j) for every corner σ_j ≥ W).
 
 The proofs are on the documentation site (Theory, S13).
 """
@@ -29,7 +31,7 @@ from .knapsack import Claim, fractional_risk, optimal_risk
 
 
 def cost_of(loss: Loss, p: Tensor) -> Callable[[Tensor], Tensor]:
-    """c(x) = x ℓ(x) as a function of a token's mass, for the losses whose cost is concave on [0, max p].
+    """h(z) = z ℓ(z) as a function of a token's mass, for the losses whose cost is concave on [0, max p].
 
     That is `Logistic`, both `Perceptron`, `Brier`, and `Squared` if no mass exceeds 2/3.
 
@@ -59,7 +61,7 @@ def cost_of(loss: Loss, p: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def majorisation_bound(loss: Loss, p: Tensor, budget: float) -> Tensor:
-    """H_m + min(c(ρ), c(q_{m+1})) ≤ r*(b), ``(*batch, V) -> (*batch,)`` in float64.
+    """H_m + min(h(ρ), h(p_(k))) ≤ r*(b), ``(*batch, V) -> (*batch,)`` in float64.
 
     Raises:
         ValueError: a loss without a concave cost, no distribution, or a budget outside [0, 1].
@@ -72,24 +74,24 @@ def majorisation_bound(loss: Loss, p: Tensor, budget: float) -> Tensor:
     check_distribution("p", p)
     check_budget(budget)
     cost = cost_of(loss, p)
-    q = p.double().sort(-1, descending=True).values
-    through = q.cumsum(-1)
-    demand = (q.sum(-1, keepdim=True) - budget).clamp_min(0)
-    whole = through < demand  # tokens 1..m
-    m = whole.sum(-1, keepdim=True).clamp(max=q.shape[-1] - 1)
-    next_token = q.gather(-1, m)
-    rest = demand - (q * whole).sum(-1, keepdim=True)
+    heavy = p.double().sort(-1, descending=True).values
+    through = heavy.cumsum(-1)
+    demand = (heavy.sum(-1, keepdim=True) - budget).clamp_min(0)
+    whole = through < demand  # the m heaviest
+    m = whole.sum(-1, keepdim=True).clamp(max=heavy.shape[-1] - 1)
+    next_token = heavy.gather(-1, m)
+    rest = demand - (heavy * whole).sum(-1, keepdim=True)
     rest = torch.minimum(rest.clamp_min(0), next_token)
-    full = torch.where(whole, cost(q), torch.zeros_like(q)).sum(-1)
+    full = torch.where(whole, cost(heavy), torch.zeros_like(heavy)).sum(-1)
     tail = torch.minimum(cost(rest), cost(next_token)).squeeze(-1)
     everything_may_go = (demand.squeeze(-1) <= 0) | (budget >= 1)
     return torch.where(everything_may_go, 0.0, full + tail)
 
 
 def sized_majorisation_bound(loss: Loss, p: Tensor, budget: float) -> Tensor:
-    """The second bound: min(f(D), f(S_j) for S_j ≥ D) ≤ r*(b), over sets of m + 1 tokens, for one row, ``(V,) -> ()``.
+    """The second bound: min(F_k(W), F_k(σ_j) for σ_j ≥ W) ≤ r*(b), over sets of k tokens, for one row, ``(V,) -> ()``.
 
-    D is taken smaller by the rounding of its sum, so that the bound holds for the real numbers.
+    W is taken smaller by the rounding of its sum, so that the bound holds for the real numbers.
 
     Raises:
         ValueError: as `majorisation_bound`, or more than one row.
@@ -105,14 +107,14 @@ def sized_majorisation_bound(loss: Loss, p: Tensor, budget: float) -> Tensor:
     if p.ndim != 1:
         raise ValueError(f"sized_majorisation_bound takes one distribution, got shape {tuple(p.shape)}.")
     cost = cost_of(loss, p)
-    q = p[p > 0].double().sort(descending=True).values
+    heavy = p[p > 0].double().sort(descending=True).values
     # Relaxed by the rounding of its own sum: the bound jumps where a set of tokens meets the demand exactly.
-    demand = q.sum() - budget - (len(q) + 4) * torch.finfo(q.dtype).eps
+    demand = heavy.sum() - budget - (len(heavy) + 4) * torch.finfo(heavy.dtype).eps
     if budget >= 1 or demand <= 0:
         return torch.zeros((), dtype=torch.float64, device=p.device)
-    zero = q.new_zeros(1)
-    through, paid = torch.cat([zero, q.cumsum(0)]), torch.cat([zero, cost(q).cumsum(0)])
-    n, k = len(q), int((through < demand).sum().clamp(max=len(q)))  # k tokens at least
+    zero = heavy.new_zeros(1)
+    through, paid = torch.cat([zero, heavy.cumsum(0)]), torch.cat([zero, cost(heavy).cumsum(0)])
+    n, k = len(heavy), int((through < demand).sum().clamp(max=len(heavy)))  # k tokens at least
     j = torch.arange(k + 1, device=p.device)
     corner_mass = through[j] + through[n] - through[n - k + j]  # j largest and k − j smallest
     corner_cost = paid[j] + paid[n] - paid[n - k + j]
@@ -127,15 +129,15 @@ def sized_majorisation_bound(loss: Loss, p: Tensor, budget: float) -> Tensor:
 
 
 def majorisation(loss: Loss, p: Tensor, budget: float) -> Claim:
-    """S13: H_m + min(c(ρ), c(q_{m+1})) ≤ r*(b)."""
+    """S13: H_m + min(h(ρ), h(p_(k))) ≤ r*(b)."""
     return Claim(majorisation_bound(loss, p, budget), "<=", optimal_risk(loss(p.double()), p, budget))
 
 
 def majorisation_against_relaxation(loss: Loss, p: Tensor, budget: float) -> Claim:
-    """S13: r_LP(b) ≤ H_m + min(c(ρ), c(q_{m+1}))."""
+    """S13: r_LP(b) ≤ H_m + min(h(ρ), h(p_(k)))."""
     return Claim(fractional_risk(loss(p.double()), p, budget), "<=", majorisation_bound(loss, p, budget))
 
 
 def sized_majorisation(loss: Loss, p: Tensor, budget: float) -> Claim:
-    """S13: min(f(D), f(S_j) for S_j ≥ D) ≤ r*(b)."""
+    """S13: min(F_k(W), F_k(σ_j) for σ_j ≥ W) ≤ r*(b)."""
     return Claim(sized_majorisation_bound(loss, p, budget), "<=", optimal_risk(loss(p.double()), p, budget))

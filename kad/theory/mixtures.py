@@ -1,7 +1,7 @@
 """S7 to S12: plug-in error, the mixture, speculation, the lazy proxy and the rejection view.
 
-Notation: D = D_TV, α = Σ p d, β = Σ d q*, π = p (1 − d) + α q*. All functions are per row, ``(*batch, V) ->
-(*batch,)``, in float64. Decisions may be fractional unless a statement says otherwise.
+Notation: D_TV = total variation, Δ = D_TV(P, p), α = Σ p d, α* = Σ q* d, π = p (1 − d) + α q*. All functions are per
+row, ``(*batch, V) -> (*batch,)``, in float64. Decisions may be fractional unless a statement says otherwise.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ def pair(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def plug_in_mass(true: Tensor, p: Tensor, d: Tensor) -> Claim:
-    """S7 (paper, Lemma 5): |g_P(d) − g_p(d)| ≤ D(P, p) for every d."""
+    """S7 (paper, Lemma 5): |g_P(d) − g_p(d)| ≤ Δ for every d."""
     true, p = pair(true, p)
     return Claim((deferred_mass(true, d) - deferred_mass(p, d)).abs(), "<=", total_variation(true, p))
 
 
 def plug_in_risk(true: Tensor, p: Tensor, loss: Tensor, d: Tensor) -> Claim:
-    """S7: |r_P(d) − r_p(d)| ≤ D(P, p) · max_v ℓ_v (1 − d_v)."""
+    """S7: |r_P(d) − r_p(d)| ≤ Δ · max_v ℓ_v (1 − d_v) over the tokens with mass, for given losses, finite there."""
     true, p = pair(true, p)
     kept = torch.where((true > 0) | (p > 0), loss.double(), 0.0) * (1 - d.double())
     worst = torch.where(d < 1, kept, 0.0).amax(-1)
@@ -35,30 +35,31 @@ def plug_in_risk(true: Tensor, p: Tensor, loss: Tensor, d: Tensor) -> Claim:
 
 
 def plug_in_risk_of_the_dual(true: Tensor, p: Tensor, loss: Tensor, multiplier: float) -> Claim:
-    """S7: for d⁻(μ), which does not depend on P at all, |r_P − r_p| ≤ μ D(P, p), even for an unbounded loss."""
+    """S7: |r_P − r_p| ≤ μ Δ for d⁻(μ), which for given losses does not depend on P at all, however large they are."""
     d = Dual(multiplier=multiplier).defer(loss.double(), p.double())
     claim = plug_in_risk(true, p, loss, d)
     return Claim(claim.left, "<=", multiplier * total_variation(true.double(), p.double()))
 
 
 def plug_in_regret(true: Tensor, p: Tensor, loss: Tensor, multiplier: float, budget: float) -> Claim:
-    """S7: r_P(d⁻(μ)) − r*_P(b) ≤ μ (b − g_p(d⁻(μ)) + D(P, p)), where the right side is not negative.
+    """S7: r_P(d⁻(μ)) − r*_P(b) ≤ μ (b − g_p(d⁻(μ)) + Δ), for given losses, finite where P or p has mass.
 
-    The decision was made with the plug-in p and is judged under the true P. When it defers more than b + D under p
-    it defers more than b under P too, and its regret is at most zero.
+    The decision was made with the plug-in p and is judged under the true P. When it defers more than b + Δ under p
+    it defers more than b under P too, the right side is negative, and so is the regret.
     """
     true, p = pair(true, p)
     wide, _ = knapsack(loss, true)
     d = Dual(multiplier=multiplier).defer(wide, p)
     regret = risk(wide, true, d) - optimal_risk(wide, true, budget)
-    room = (budget - deferred_mass(p, d) + total_variation(true, p)).clamp_min(0)
+    room = budget - deferred_mass(p, d) + total_variation(true, p)
     return Claim(regret, "<=", multiplier * room)
 
 
 def plug_in_regret_of_the_primal(true: Tensor, p: Tensor, loss: Tensor, budget: float) -> Claim:
-    """S7: r_P(primal) − r*_P(b) ≤ ℓ_c (u + D(P, p)): the primal, too, minimises the Lagrangian at its own price ℓ_c.
+    """S7: r_P(primal) − r*_P(b) ≤ ℓ_c (u + Δ): the primal, too, minimises the Lagrangian at its own price ℓ_c.
 
-    The greedy was run on the plug-in p, which has the unfilled budget u; it is judged under the true P.
+    The greedy was run on the plug-in p, which leaves the unfilled budget u; it is judged under the true P, for given
+    losses, finite where P or p has mass. Where everything fits ℓ_c = 0 and there is no regret.
     """
     true, p = pair(true, p)
     wide, _ = knapsack(loss, true)
@@ -80,7 +81,7 @@ def parts(p: Tensor, d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def distance_to_proxy(p: Tensor, q: Tensor, d: Tensor) -> Claim:
-    """S8: D(π, q*) = (1 − α) D(p_keep, q*)."""
+    """S8: D_TV(π, q*) = (1 − α) D_TV(p_keep, q*), which is 0 where nothing is kept."""
     p, q = pair(p, q)
     alpha, keep, _ = parts(p, d)
     right = torch.where(alpha < 1, (1 - alpha) * total_variation(keep, q), 0.0)
@@ -88,7 +89,7 @@ def distance_to_proxy(p: Tensor, q: Tensor, d: Tensor) -> Claim:
 
 
 def distance_to_base(p: Tensor, q: Tensor, d: Tensor) -> Claim:
-    """S8: D(π, p) = α D(p_defer, q*)."""
+    """S8: D_TV(π, p) = α D_TV(p_defer, q*), which is 0 where nothing is deferred."""
     p, q = pair(p, q)
     alpha, _, defer = parts(p, d)
     right = torch.where(alpha > 0, alpha * total_variation(defer, q), 0.0)
@@ -96,15 +97,14 @@ def distance_to_base(p: Tensor, q: Tensor, d: Tensor) -> Claim:
 
 
 def closer_than_base(p: Tensor, q: Tensor, d: Tensor) -> Claim:
-    """S9: D(π, q*) ≤ D(p, q*) + α (1 − β) for every d."""
+    """S9: D_TV(π, q*) ≤ D_TV(p, q*) + α (1 − α*) for every d."""
     p, q = pair(p, q)
-    alpha, beta = deferred_mass(p, d), deferred_mass(q, d)
-    right = total_variation(p, q) + alpha * (1 - beta)
+    right = total_variation(p, q) + deferred_mass(p, d) * (1 - deferred_mass(q, d))
     return Claim(total_variation(mix(p, q, d.double()), q), "<=", right)
 
 
 def nudging_comparison(p: Tensor, q: Tensor, threshold: float) -> Claim:
-    """S9 (paper, Lemma 6): D(π^{<λ}, q*) ≤ D(φ, q*) + α (1 − β), φ nudging's distribution at the same λ."""
+    """S9 (paper, Lemma 6): D_TV(π^{<λ}, q*) ≤ D_TV(φ, q*) + α (1 − α*), φ nudging's distribution at the same λ."""
     p, q = pair(p, q)
     d = (p < threshold).to(p)
     phi = torch.where(p.amax(-1, keepdim=True) < threshold, q, p)
@@ -113,7 +113,7 @@ def nudging_comparison(p: Tensor, q: Tensor, threshold: float) -> Claim:
 
 
 def acceptance_probability(p: Tensor, q: Tensor, d: Tensor) -> Claim:
-    """S10: drafts x ~ q* are accepted with probability Σ q* min(1, π/q*) = 1 − D(π, q*)."""
+    """S10: drafts x ~ q* are accepted with probability Σ q* min(1, π/q*) = 1 − D_TV(π, q*)."""
     p, q = pair(p, q)
     pi = mix(p, q, d.double())
     return Claim(torch.minimum(pi, q).sum(-1), "=", 1 - total_variation(pi, q))
@@ -127,7 +127,7 @@ def acceptance_floor(p: Tensor, q: Tensor, d: Tensor) -> Claim:
 def emitted_law(p: Tensor, q: Tensor, d: Tensor) -> Claim:
     """S10: accept x ~ q* with min(1, π/q*), else draw from norm((p_keep − q*)₊): the token has the law π.
 
-    The left side is the distance of that law to π.
+    The left side is the distance of that law to π. Where π = q* nothing is rejected, and the residual is not needed.
     """
     p, q = pair(p, q)
     pi = mix(p, q, d.double())
@@ -141,7 +141,7 @@ def emitted_law(p: Tensor, q: Tensor, d: Tensor) -> Claim:
 
 
 def tokens_per_round(acceptance: Tensor, window: int) -> Claim:
-    """S10: with i.i.d. acceptance a, 1 + a + ... + a^γ = (1 − a^{γ+1}) / (1 − a) tokens a round, the last included."""
+    """S10: with i.i.d. acceptance a, 1 + a + ... + a^γ tokens a round, the last included: (1 − a^{γ+1}) / (1 − a), γ + 1 at a = 1."""
     if window < 0:
         raise ValueError(f"window must be ≥ 0, got {window}.")
     a = acceptance.double()
@@ -163,10 +163,10 @@ def lazy_law(p: Tensor, q: Tensor, d: Tensor) -> Claim:
 
 
 def certified_mode(p: Tensor, d: Tensor) -> Claim:
-    """S11: where p₁ ≥ α and p₁ ≥ p₂ + α, the best kept token is a mode of π for every q*.
+    """S11: p₁ − p₂ − α ≤ π_v − max_{w≠v} π_w for every q*, v the token of the best kept value p₁, p₂ the second best.
 
-    For every q* at a corner of the simplex (π is linear in q*, so corners suffice): max_v π_v − π_best, zero where
-    the condition holds; elsewhere the claim is empty and the left side is zero.
+    So where p₁ > p₂ + α, v is the mode of π whatever q* is; where they are equal, a mode. The right side is the least
+    over all q*: it is concave in q*, so the corners of the simplex suffice. Of a single token p₂ and the maximum are 0.
     """
     check_distribution("p", p)
     p, d = p.double(), d.double()
@@ -174,8 +174,9 @@ def certified_mode(p: Tensor, d: Tensor) -> Claim:
     best = kept.argmax(-1, keepdim=True)
     others = kept.scatter(-1, best, -torch.inf)
     first, second = kept.amax(-1), others.amax(-1).clamp_min(0)
-    sure = (first >= alpha) & (first >= second + alpha)
-    corners = torch.eye(p.shape[-1], dtype=p.dtype)
+    corners = torch.eye(p.shape[-1], dtype=p.dtype, device=p.device)
     pi = kept.unsqueeze(-2) + alpha[..., None, None] * corners
-    excess = (pi.amax(-1) - pi.gather(-1, best.unsqueeze(-2).expand(*pi.shape[:-1], 1)).squeeze(-1)).amax(-1)
-    return Claim(torch.where(sure, excess, 0.0), "<=", torch.zeros_like(alpha))
+    place = best.unsqueeze(-2).expand(*pi.shape[:-1], 1)
+    rivals = pi.scatter(-1, place, -torch.inf).amax(-1).clamp_min(0)
+    lead = (pi.gather(-1, place).squeeze(-1) - rivals).amin(-1)
+    return Claim(first - second - alpha, "<=", lead)

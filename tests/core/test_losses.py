@@ -90,6 +90,60 @@ def test_a_threshold_is_the_multiplier_of_its_loss(p: torch.Tensor, threshold: f
     assert torch.equal(kad.Dual(multiplier=(1 - threshold) ** 2).defer((1 - p) ** 2, p).bool(), want)
 
 
+STRICT = [loss for loss in LOSSES if loss.strict]
+
+
+@given(distributions(), st.floats(0, 1))
+def test_for_every_strictly_falling_loss_a_threshold_is_a_multiplier(p: torch.Tensor, threshold: float) -> None:
+    """μ = ℓ(λ) for 0 < λ ≤ max p; above that everything goes, and what costs nothing goes without a multiplier."""
+    assume(threshold > 1e-6 and float((p - threshold).abs().min()) > 1e-6)
+    top, square = float(p.max()), float(p.square().sum())
+    values = {
+        kad.Logistic(): -math.log(threshold), kad.Squared(): (1 - threshold) ** 2, kad.Brier(): 1 - 2 * threshold + square,
+        kad.Perceptron("log"): math.log(top / threshold), kad.Perceptron("probability"): top - threshold,
+    }  # fmt: skip
+    assert set(values) == set(STRICT)
+    for loss, value in values.items():
+        d = kad.Dual(threshold=threshold).defer(loss(p), p)
+        same = kad.Dual(multiplier=max(0.0, value)).defer(loss(p), p)
+        if threshold <= top:
+            assert value >= 0
+            assert torch.equal(d, same), loss
+        else:
+            assert bool((d == 1).all())
+            assert bool((loss(p)[same == 0] <= 1e-12).all()), loss  # what that multiplier keeps costs nothing
+
+
+def test_a_threshold_between_tokens_that_a_decreasing_loss_ties_is_no_multiplier() -> None:
+    """The 0-1 loss: λ = .25 parts .3 from .2, and no multiplier does."""
+    p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    wanted = kad.Dual(threshold=0.25).defer(kad.Logistic()(p), p)
+    for multiplier in (0.0, 0.5, 0.999, 1.0, 2.0):
+        assert not torch.equal(kad.Dual(multiplier=multiplier).defer(kad.ZeroOne()(p), p), wanted)
+    with pytest.raises(ValueError, match="falls strictly"):
+        kad.Mixture(kad.ZeroOne(), kad.Dual(threshold=0.25))
+
+
+def test_a_budget_may_keep_a_lighter_token_than_it_defers() -> None:
+    """So of a decreasing loss it is said for multipliers alone."""
+    p = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
+    assert kad.Exact(0.4).defer(-p.log(), p).tolist() == [0, 1, 0, 1]
+    tied = torch.tensor([0.4, 0.35, 0.25], dtype=torch.float64)
+    assert kad.Primal(0.5).defer(kad.ZeroOne()(tied), tied).tolist() == [0, 1, 0]
+
+
+def test_the_zero_one_loss_keeps_every_mode_and_from_one_on_everything() -> None:
+    p = torch.tensor([0.4, 0.4, 0.2], dtype=torch.float64)
+    assert kad.Dual(multiplier=0.5).defer(kad.ZeroOne()(p), p).tolist() == [0, 0, 1]
+    assert kad.Dual(multiplier=1.0).defer(kad.ZeroOne()(p), p).tolist() == [0, 0, 0]
+
+
+def test_the_bet_overrules_no_token_of_one_minus_the_margin_and_a_fraction_does() -> None:
+    p, q = torch.tensor([0.99, 0.01], dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
+    assert kad.confidence_bet(0.1)(p, q)[0] == p[0]
+    assert kad.fractional(0.9)(p, q)[0] < 0.2
+
+
 def test_unknown_space_and_missing_proxy_are_refused() -> None:
     with pytest.raises(ValueError, match="space"):
         kad.Perceptron("logit")  # type: ignore[arg-type]

@@ -69,16 +69,16 @@ def statements() -> dict[str, set[str]]:
 
 
 def test_the_table_has_every_statement_with_all_its_code() -> None:
-    assert list(ROWS) == [f"S{i}" for i in range(1, 14)]
+    assert list(ROWS) == [f"S{i}" for i in range(1, 16)]
     claims = statements()
     assert set(claims) == set(ROWS)
-    for label, (_, _, code, _) in ROWS.items():
+    for label, (_, _, code, *_) in ROWS.items():
         assert set(re.findall(r"\[kad\.theory\.(\w+)\]", code)) == claims[label], label
 
 
 @pytest.mark.parametrize("label", ROWS)
 def test_each_statement_is_derived_with_code_and_test_beside_it(label: str) -> None:
-    _, proof, _, test = ROWS[label]
+    _, proof, _, test, *_ = ROWS[label]
     page, anchor = re.search(r"\]\((.+?)#(.+?)\)", proof).groups()
     number = label[1:]
     assert anchor == f"s{number}"
@@ -95,7 +95,7 @@ def test_each_statement_is_derived_with_code_and_test_beside_it(label: str) -> N
 
 
 def test_what_is_new_is_said_in_the_list_and_at_the_statement() -> None:
-    for label in ("S3", "S4", "S5", "S6", "S7", "S8", "S11", "S13"):
+    for label in ("S3", "S4", "S5", "S6", "S7", "S8", "S11", "S13", "S14", "S15"):
         page = re.search(r"\]\((.+?)#", ROWS[label][1])[1]
         assert f"[{label}]({page}#s{label[1:]})" in TABLE.split("## What is new here")[1]
         section = re.split(rf"^## {label} ·", (DOCS / "theory" / page).read_text(), flags=re.MULTILINE)[1]
@@ -106,3 +106,56 @@ def test_the_papers_lemmas_are_one_click_away() -> None:
     paper = TABLE.split("## From the paper")[1].split("## What is new")[0]
     assert "| Lemma 5, plug-in error | [S7](plug-in.md#s7) |" in paper
     assert "| Lemma 6, comparison with nudging | [S9](mixtures.md#s9) |" in paper
+
+
+def notation() -> dict[str, str]:
+    """The symbols of the notation page with what they mean."""
+    rows = re.findall(r"^\| ([^|]+) \| (.+?) \| .*\|$", (DOCS / "theory" / "notation.md").read_text(), re.MULTILINE)
+    return {symbols: meaning for symbols, meaning in rows if "$" in symbols}
+
+
+SYMBOLS = (
+    r"\mu", r"\theta(\mu)", r"\lambda", "d^-(\\mu)", r"\ell_c", "$c$", "r_{LP}", r"\gamma", "$a$", r"p_{\mathrm{keep}}", "h(z)",
+    "W = ", r"\sigma", r"\rho", r"\alpha^*", r"\Delta", r"\eta", r"\mu_t", "M_i", "$T$", r"\varphi", r"D_{\mathrm{TV}}", "q^*", "$q$",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_every_symbol_is_listed(symbol: str) -> None:
+    assert any(symbol in symbols for symbols in notation()), symbol
+
+
+def test_no_symbol_of_the_theory_means_two_things() -> None:
+    """What once did: D, q, c, S and β."""
+    for page in (DOCS / "theory").glob("*.md"):
+        text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        formulas = " ".join(re.findall(r"\$\$?(.+?)\$\$?", text, re.DOTALL))
+        assert not re.search(r"\\beta\b|\bD\b(?!_)|\bc\(|\bS_|\bS\b|\bq_\{?[0-9imjk(]|\bQ_", formulas), page.name
+
+
+def numbers(row: str) -> list[float]:
+    """The leading numbers of a row's cells on the page of the embedded pair."""
+    line = re.search(rf"^\| {re.escape(row)} \|(.+)\|$", (DOCS / "demo.md").read_text(), re.MULTILINE)[1]
+    return [float(cell.split()[0]) for cell in line.split("|") if re.match(r"\s*[\d.]", cell)]
+
+
+def test_what_choosing_says_of_placements_and_solvers_is_the_demos_table() -> None:
+    page = (DOCS / "start" / "choosing.md").read_text().replace("\n", " ")
+    (dual, dual_m, *_), (primal, primal_m, *_), (half, half_m, *_) = map(
+        numbers, ("dual λ=0.4", "primal b=0.9", "fractional b=0.9")
+    )
+    placements = (
+        f"are {abs(dual - dual_m):.0f} points apart for `dual(0.4)` and {abs(primal - primal_m):.0f} for `primal(0.9)`"
+    )
+    assert placements in page
+    assert f"{dual - primal:.0f} points in the first placement and {dual_m - primal_m:.0f} in the third" in page
+    assert f"to `fractional(0.9)` {dual - half:.0f} and {dual_m - half_m:.0f}" in page
+    for text in (page, (ROOT / "README.md").read_text(), (ROOT / "kad" / "target.py").read_text()):
+        assert "than the choice of solver" not in text
+
+
+def test_the_models_are_as_large_as_their_page_says() -> None:
+    pair, page = kad.demo.load(), (DOCS / "demo.md").read_text()
+    for model, said in ((pair.base, "1.08 M parameters"), (pair.proxy_base, "0.15 M")):
+        assert f"{sum(x.numel() for x in model.parameters()) / 1e6:.2f} M" == said.removesuffix(" parameters")
+        assert f" layers, {said} |" in page

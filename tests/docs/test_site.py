@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import http.server
 import importlib.util
 import math
@@ -65,6 +66,26 @@ def test_formulas_are_mathml_with_a_font_of_their_own(site: Path) -> None:
     assert page.count("<math ") > 80
     assert "arithmatex" not in page
     assert (site / "assets" / "math.woff").stat().st_size < 600_000
+
+
+RAW = re.compile(r"\$|\\[A-Za-z(\[]")
+
+
+def raw_tex(page: str) -> list[str]:
+    """Dollars and commands of TeX that a reader would see: a bar in a table's formula ends its cell, and the rest stays raw."""
+    text = re.sub(r"<(script|style|pre|code|math)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    text = html.unescape(re.sub(r"<[^>]*>", " ", text))
+    return [text[max(0, m.start() - 20) : m.end() + 20] for m in RAW.finditer(text)]
+
+
+def test_no_page_shows_raw_tex(site: Path) -> None:
+    assert {page.name: found for page in site.rglob("*.html") if (found := raw_tex(page.read_text()))} == {}
+
+
+def test_raw_tex_is_found() -> None:
+    assert raw_tex("<td>$D = \\tfrac12 \\sum_v</td><td>p_v</td>")
+    assert raw_tex("<p>\\(x\\)</p>")
+    assert raw_tex("<p><code>$HOME</code> <math><mi>x</mi></math> a &lt; b</p>") == []
 
 
 def test_an_undocumented_public_name_fails_the_build(tmp_path: Path) -> None:
@@ -139,16 +160,18 @@ def test_its_numbers_are_kads(page: Page, solver: str) -> None:
     settings = [(0.4, 0.1, 1.0), (0.15, 0.25, 0.7), (0.83, 0.05, 1.6), (0.0, 0.4, 1.0), (1.0, 0.4, 0.5)]
     for example in ("an unsure base", "a sure base", "nearly uniform"):
         for (name, loss), (b, threshold, temperature) in zip(LOSSES.items(), [*settings, settings[0]], strict=True):
-            seen = settle(page, example=example, loss=name, solver=solver, b=b, T=temperature, **{"lambda": threshold})
+            price = {"lambda" if loss.strict else "mu": threshold}
+            seen = settle(page, example=example, loss=name, solver=solver, b=b, T=temperature, **price)
             p, q, d, pi = (torch.tensor(seen["all"][key], dtype=torch.float64) for key in ("p", "q", "d", "pi"))
             values = loss(p, q)
-            multiplier = {
-                "squared": (1 - threshold) ** 2, "Brier": max(0.0, 1 - 2 * threshold + float(p.square().sum())),
-                "confidence bet": threshold, "nudging": 1 - threshold,
-            }.get(name, -math.log(threshold))  # fmt: skip
+            behind = {
+                "logistic": -math.log(threshold), "squared": (1 - threshold) ** 2,
+                "Brier": 1 - 2 * threshold + float(p.square().sum()), "perceptron": math.log(float(p.max()) / threshold),
+            }.get(name, threshold)  # fmt: skip
+            assert seen["all"]["mu"] == pytest.approx(max(0.0, behind), abs=1e-9)
             solvers = {
-                "dual": kad.Dual(multiplier=multiplier), "primal": kad.Primal(b), "exact": kad.Exact(b),
-                "fractional": kad.Fractional(b),
+                "dual": kad.Dual(threshold=threshold) if loss.strict else kad.Dual(multiplier=threshold),
+                "primal": kad.Primal(b), "exact": kad.Exact(b), "fractional": kad.Fractional(b),
             }  # fmt: skip
             mine = kad.solve(values, p, solvers[solver])
             want = {
@@ -182,6 +205,31 @@ def test_moving_a_slider_redraws_every_figure(page: Page) -> None:
     settle(page, T=0.4, solver="dual", **{"lambda": 0.3})
     assert all(a != b for a, b in zip(after, figures(), strict=True))
     assert page.locator("output[for=kad-lambda]").inner_text() == "0.30"
+
+
+def test_the_dual_takes_a_threshold_or_a_multiplier_never_one_in_the_others_name(page: Page) -> None:
+    for name, loss in LOSSES.items():
+        settle(page, loss=name)
+        assert page.locator("#kad-lambda").is_visible() == loss.strict
+        assert page.locator("#kad-mu").is_visible() == (not loss.strict)
+
+
+def test_the_curve_of_theta_is_concave_where_it_falls_below_zero_too(page: Page) -> None:
+    below = 0
+    for name in LOSSES:
+        for b in (0.1, 0.5, 0.9):
+            settle(page, loss=name, b=b, mu=1.0, solver="dual", **{"lambda": 0.01})
+            drawn = page.locator("[data-curve=theta]").get_attribute("d")
+            heights = [-float(y) for y in re.findall(r",([-\d.]+)", drawn)]  # pixels grow downwards, to a tenth
+            assert len(heights) == 201
+            assert all(b - a >= c - b - 0.41 for a, b, c in zip(heights, heights[1:], heights[2:], strict=False)), (
+                name,
+                b,
+            )
+            thirds = heights[0], heights[100], heights[200]
+            assert (thirds[0] + thirds[2]) / 2 <= thirds[1] + 0.2
+            below += heights[-1] < heights[0] - 1  # θ(0) = 0
+    assert below >= 6
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import cycle, product
 
 import torch
 from hypothesis import strategies as st
@@ -46,6 +47,50 @@ def cases(draw: st.DrawFn) -> Case:
 def finite(loss: Tensor) -> Tensor:
     """For statements with another mass than p: infinite losses would meet positive mass."""
     return loss.clamp(max=1e3)
+
+
+def hostile_distributions() -> list[Tensor]:
+    """One token; zeros; ties; one-hot; uniform; nearly nothing; exact subset sums; and where the prefix saves an eighth."""
+    rows = [
+        [1.0], [1.0, 0.0], [0.5, 0.5], [0.0, 0.0, 1.0], [0.5, 0.25, 0.25], [0.25, 0.25, 0.5, 0.0], [1 - 1e-12, 1e-12, 0.0],
+        [0.595, 0.395, 0.01], [0.2] * 5, [0.4, 0.3, 0.2, 0.1], [0.0, 0.125, 0.5, 0.125, 0.25], [5e-324, 1.0, 5e-324],
+    ]  # fmt: skip
+    return [torch.tensor(row, dtype=torch.float64) for row in rows]
+
+
+def hostile_losses(p: Tensor) -> list[Tensor]:
+    """Of a strictly falling loss, infinite where p is 0; all zero; all equal; of the modes alone; rising with p; some zero."""
+    return [
+        kad.Logistic()(p), kad.Perceptron("log")(p), torch.zeros_like(p), torch.ones_like(p), kad.ZeroOne()(p), p.clone(),
+        torch.arange(len(p), dtype=p.dtype),
+    ]  # fmt: skip
+
+
+def extreme_cases() -> Iterator[Case]:
+    """Every hostile distribution with every hostile loss at every budget that matters, b in {0, 1} among them.
+
+    Prices are 0, those of tokens (ties), and one above all; decisions are nothing, everything, halves and mixed.
+    """
+    for p in hostile_distributions():
+        n = len(p)
+        flat, hot = torch.full_like(p, 1 / n), torch.eye(n, dtype=p.dtype)[-1]
+        mixed = torch.tensor([0.0, 1.0, 0.5, 0.0, 1.0], dtype=p.dtype)[:n]
+        others = cycle(product((flat, hot, p), (hot, p, flat), (0 * p, 0 * p + 1, 0 * p + 0.5, mixed)))
+        budgets = {
+            0.0,
+            1.0,
+            0.4,
+            float(p.max()),
+            float(p.min()),
+            float(1 - p.max()),
+            float(p[: n // 2].sum().clamp(max=1)),
+        }
+        for loss in hostile_losses(p):
+            known = loss[p > 0]
+            for budget in sorted(budgets):
+                for price in {0.0, float(known.min()), float(known.max()), float(known.max()) + 1}:
+                    for q, true, d in (next(others), next(others)):
+                        yield Case(p, q, true, loss, d, price, budget)
 
 
 def random_cases(count: int = 400, seed: int = 0) -> list[Case]:

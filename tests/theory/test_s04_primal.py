@@ -29,6 +29,20 @@ def test_logistic_regret_is_below_one_over_e(c: Case) -> None:
     assert t.logistic_regret(c.p, c.budget).holds()
 
 
+def test_where_everything_fits_or_the_critical_token_is_free_nothing_is_strict() -> None:
+    """ℓ_c = 0: u < P_c, but ℓ_c u = ℓ_c P_c = 0; and with b = 1 there is no critical token."""
+    p = torch.tensor([0.4, 0.6], dtype=torch.float64)
+    for loss, budget in (
+        (0 * p, 0.5),
+        (torch.tensor([1.0, 0.0], dtype=torch.float64), 0.5),
+        (-p.log(), 1.0),
+        (0 * p, 1.0),
+    ):
+        assert float(t.critical_loss(loss, p, budget)) == 0
+        assert t.primal_gap(loss, p, budget).holds()
+        assert t.primal_regret(loss, p, budget).left == 0
+
+
 def test_wrong_variants_fail() -> None:
     def no_regret(c: Case) -> t.Claim:  # the greedy is optimal
         return t.Claim(t.primal_regret(c.loss, c.p, c.budget).left, "<=", 0 * t.critical_loss(c.loss, c.p, c.budget))

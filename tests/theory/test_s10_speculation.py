@@ -29,6 +29,20 @@ def test_tokens_per_round(a: float, window: int) -> None:
     assert t.tokens_per_round(torch.tensor(a, dtype=torch.float64), window).holds(1e-6 if a > 1 - 1e-8 else 1e-7)
 
 
+def test_a_draft_that_is_always_accepted_yields_the_window_and_one() -> None:
+    for window in (0, 3):
+        claim = t.tokens_per_round(torch.tensor([0.0, 1.0], dtype=torch.float64), window)
+        assert claim.holds()
+        assert claim.right.tolist() == [1.0, window + 1.0]
+
+
+def test_where_everything_is_deferred_nothing_is_rejected() -> None:
+    p, q = torch.tensor([1.0, 0.0], dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
+    for d in (torch.ones(2).double(), torch.tensor([1.0, 0.0], dtype=torch.float64)):
+        assert t.acceptance_probability(p, q, d).left == 1
+        assert t.emitted_law(p, q, d).holds()
+
+
 def test_wrong_variants_fail() -> None:
     def residual_of_p(c: Case) -> t.Claim:  # norm((p − q*)₊) instead of norm((p_keep − q*)₊)
         pi, accepted = kad.mix(c.p, c.q, c.d), torch.minimum(kad.mix(c.p, c.q, c.d), c.q)

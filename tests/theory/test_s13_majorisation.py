@@ -62,6 +62,33 @@ def test_a_demand_that_two_tokens_meet_exactly() -> None:
     assert t.sized_majorisation(kad.Logistic(), p, 1 / 3).holds()
 
 
+def test_where_the_demand_is_below_every_corner() -> None:
+    """W ≤ σ_0, the normal case near the uniform distribution: the bound is the least of the corners' costs."""
+    p = torch.tensor([0.26, 0.25, 0.25, 0.24], dtype=torch.float64)
+    cost = t.cost_of(kad.Logistic(), p)
+    corners = [float(cost(p[:j]).sum() + cost(p[len(p) - 3 + j :]).sum()) for j in range(4)]
+    for budget in (0.27, 0.3, 0.48):  # three tokens are needed: two weigh at most .51; the three lightest weigh .74
+        claim = t.sized_majorisation(kad.Logistic(), p, budget)
+        assert claim.holds()
+        if 1 - budget <= 0.74 and 1 - budget > 0.51:
+            assert abs(float(claim.left) - min(corners)) < 1e-12
+
+
+def test_sets_of_more_tokens_and_more_mass_are_bounded_too() -> None:
+    """W = M_k exactly: the k heaviest meet it, and every other set has more tokens and more mass than any corner."""
+    p = torch.tensor([0.25, 0.15, 0.15, 0.15, 0.15, 0.15], dtype=torch.float64)
+    for loss in CONCAVE:
+        for budget in (0.6, 0.45, 0.3):
+            assert t.sized_majorisation(loss, p, budget).holds()
+
+
+@pytest.mark.parametrize("loss", CONCAVE, ids=repr)
+def test_where_nothing_must_be_kept_both_bounds_are_zero(loss: kad.Loss) -> None:
+    for p in (torch.full((4,), 0.25), torch.tensor([0.6, 0.4, 0.0]), torch.full((3,), 0.333333)):
+        for bound in (t.majorisation_bound, t.sized_majorisation_bound):
+            assert float(bound(loss, p.double(), 1.0)) == 0
+
+
 def test_near_uniform_masses_need_the_second_bound() -> None:
     """Every token lighter than ρ: the first bound charges c(ρ), the second a whole token; here it is the optimum."""
     g = torch.Generator().manual_seed(0)
