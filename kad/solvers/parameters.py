@@ -51,8 +51,8 @@ def differentiable(name: str, value: Any) -> float | Tensor:
     (torch.Size([]), tensor([1.]))
     """
     if isinstance(value, Tensor) and value.requires_grad:
-        value = value.to(value.device, torch.float64, copy=True)
-        return value.squeeze() if value.numel() == 1 else value
+        copied: Tensor = value.to(value.device, torch.float64, copy=True)
+        return copied.squeeze() if copied.numel() == 1 else copied
     return parameter(name, value)
 
 

@@ -134,7 +134,10 @@ def test_batches_ties_and_half_precision() -> None:
         (lambda: kad.Soft(float("inf"), 1), "Soft multiplier must be a finite number, got inf"),
         (lambda: kad.Soft(1, 0), "Soft width must be a finite number > 0, got 0"),
         (lambda: kad.Soft(1, torch.tensor([1.0, -1.0], requires_grad=True)), r"Soft width .* got -1\.0"),
-        (lambda: kad.Soft(torch.tensor(torch.nan, requires_grad=True), 1), "Soft multiplier must be a finite number, got nan"),
+        (
+            lambda: kad.Soft(torch.tensor(torch.nan, requires_grad=True), 1),
+            "Soft multiplier must be a finite number, got nan",
+        ),
         (lambda: kad.Brute(0.5).defer(torch.ones(17), torch.ones(17) / 17), "at most 16"),
         (lambda: kad.solve(torch.ones(3), torch.ones(4) / 4, kad.Primal(0.5)), "same shape"),
         (lambda: kad.solve(torch.ones(4), torch.ones(4), kad.Primal(0.5)), "sum to 1"),
