@@ -283,4 +283,4 @@ def test_the_price_that_gradient_descent_finds() -> None:
         return value
 
     optimiser.step(cost)
-    assert abs(float(mu) - 1.3) < 0.15
+    assert abs(mu.item() - 1.3) < 0.15
