@@ -31,7 +31,9 @@ def main() -> None:
     version = runpy.run_path(str(ROOT / "kad" / "version.py"))["VERSION"]
     shutil.rmtree(DIST, ignore_errors=True)
     with tempfile.TemporaryDirectory() as place:
-        tar = subprocess.run(["git", "-c", "tar.umask=0022", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
+        tar = subprocess.run(
+            ["git", "-c", "tar.umask=0022", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True
+        ).stdout
         subprocess.run(["tar", "-x", "-C", place], input=tar, check=True)
         build(Path(place), DIST, int(git("log", "-1", "--format=%ct")))
     files = sorted(DIST.iterdir())
