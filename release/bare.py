@@ -35,6 +35,8 @@ RUNS: list[tuple[list[str], str]] = [  # and what each prints, or [the extra] th
     (["report", "results"], "[plots]"),
     (["demo", "--quick"], "[plots]"),
     (["tune", "--task", "embedded"], "[tune]"),
+    (["chat"], "/help"),
+    (["play"], "[play]"),
     (["serve"], "[vllm]"),
     (["lm-eval", "--tasks", "gsm8k"], "[lm-eval]"),
 ]
