@@ -96,7 +96,7 @@ const kadExplore = (() => {
   // Multiples of 1, 2 or 5 times a power of ten, some four of them.
   function marks(low, high) {
     const rough = (high - low) / 4, unit = 10 ** Math.floor(Math.log10(rough));
-    const step = unit * [1, 2, 5, 10].find((m) => m * unit >= rough * 0.8), first = Math.ceil(low / step - 1e-9);
+    const step = unit * [1, 2, 5, 10].find((m) => m * unit >= rough * 0.7), first = Math.ceil(low / step - 1e-9);
     return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => +((first + i) * step).toPrecision(6));
   }
   function axes(w, h, maxX, maxY, labelX, labelY, minY = 0, bottom = M.bottom) {

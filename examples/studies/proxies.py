@@ -88,7 +88,10 @@ def main() -> None:
     for name, row in table.items():
         print(f"{name:26}" + "".join(f"{row[label].accuracy!s:>22}" for label in shown))
     series = {
-        label: ([100 * row[label].accuracy.share for row in table.values()], figures.whiskers([row[label] for row in table.values()]))
+        label: (
+            [100 * row[label].accuracy.share for row in table.values()],
+            figures.whiskers([row[label] for row in table.values()]),
+        )
         for label in shown
     }
     draw(list(table), series, len(amounts)).savefig(folder / "proxies.png", dpi=160)
