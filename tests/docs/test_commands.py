@@ -1,4 +1,4 @@
-"""The shell commands of the pages that are all ``kad`` run as they stand, with fewer questions."""
+"""The shell commands of the pages that are all ``kad`` run as they stand, with fewer questions and short replies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from ..forks import Forks
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-FEWER = {"--n": "1", "--trials": "1"}
+FEWER, SHORT = {"--n": "1", "--trials": "1"}, ["--new-tokens", "4"]
 
 
 def commands(page: str) -> list[list[str]]:
@@ -28,5 +28,5 @@ def test_commands_run(page: str, forks: Forks, tmp_path: Path) -> None:
     asked = commands(page)
     assert len(asked) == 2
     for words in asked:
-        done = forks.run(words, cwd=tmp_path)
+        done = forks.run([*words, *([] if "--protocol" in words else SHORT)], cwd=tmp_path)
         assert done.returncode == 0, (words, done.stderr.decode())
