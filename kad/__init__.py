@@ -54,6 +54,7 @@ from .solvers import Fractional as Fractional
 from .solvers import OrTools as OrTools
 from .solvers import Primal as Primal
 from .solvers import Proof as Proof
+from .solvers import Soft as Soft
 from .solvers import Solution as Solution
 from .solvers import Solver as Solver
 from .solvers import solve as solve

@@ -49,10 +49,8 @@ class Lane:
         self.model, self.name, self.fixed_rows = model, model.name, model.fixed_rows
         self.prompt = torch.tensor([len(p) for p in prompts])
         capacity = int(self.prompt.max()) + room
-        self.text, self.told = (
-            SharedText(torch.zeros(len(prompts), capacity + 1, dtype=torch.long, device=model.device)),
-            False,
-        )
+        self.told = False
+        self.text = SharedText(torch.zeros(len(prompts), capacity + 1, dtype=torch.long, device=model.device))
         for row, p in enumerate(prompts):
             self.tokens[row, : len(p)] = upload(p, model.device)
         self.known, self.read = self.prompt.clone(), torch.zeros_like(self.prompt)

@@ -71,7 +71,7 @@ def test_waits_bytes_and_memory_of_a_round(models: Models, name: str, rows: int,
 
 
 @pytest.mark.parametrize(
-    ("window", "sample"), itertools.product([0, 3], [True, False]) if LONG else [(0, False), (3, True)]
+    ("window", "sample"), list(itertools.product([0, 3], [True, False])) if LONG else [(0, False), (3, True)]
 )
 @pytest.mark.parametrize("name", [name for name in TARGETS if name not in WAITS] + ["reward"])
 def test_memory_of_every_other_target(models: Models, name: str, window: int, sample: bool) -> None:
