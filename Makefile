@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VLLM := .venv-vllm
 
-.PHONY: demo test test-ray test-vllm test-long test-narrow proofs docs docs-check format clean
+.PHONY: demo test test-ray test-vllm test-long test-narrow proofs docs docs-check release release-check format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/kad demo
@@ -47,6 +47,14 @@ docs-check: $(VENV)/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python docs/check_links.py site
 
+# The sdist and the wheel of the last commit, into dist/; then what is in them, and every command in an environment with the wheel alone.
+release: $(VENV)/.release
+	$(BIN)/python -m release.make
+
+release-check: $(VENV)/.release
+	$(BIN)/python -m release.check
+	$(BIN)/python -m release.bare
+
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -74,5 +82,10 @@ $(VENV)/.ray: pyproject.toml constraints.txt
 	$(BIN)/pip install -q -c constraints.txt -e ".[test,ray]"
 	touch $@ $(VENV)/.test $(VENV)/.demo
 
+$(VENV)/.release: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt build
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VLLM) build *.egg-info
+	rm -rf $(VENV) $(VLLM) build dist *.egg-info

@@ -1,11 +1,13 @@
 """What the site's build does besides MkDocs: formulas become MathML, and every public name must be documented.
 
 MathML needs no script and no network; the font it is shown in is cut to the characters that the pages use and copied
-into the site.
+into the site. A picture is a link to itself, for who wants it larger. The search leaves out tests and proofs that a page
+quotes, and finds an interface by its whole name.
 """
 
 import html
 import inspect
+import json
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +22,9 @@ import kad
 import kad.evaluation
 
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\s*\\([(\[])(.*?)\\[)\]]\s*</\1>', re.DOTALL)
+PICTURE = re.compile(r'(<a [^>]*>)?(<img [^>]*src="([^"]+)"[^>]*>)')
+QUOTED = '<details class="example"'
+BOOST = 10  # the glossary's too, by its front matter
 used: set[str] = set()
 
 
@@ -33,8 +38,27 @@ def mathml(found: re.Match[str]) -> str:
     return text
 
 
+def linked(found: re.Match[str]) -> str:
+    """A picture that leads to itself, unless it leads elsewhere already."""
+    return found[0] if found[1] else f'<a class="picture" href="{found[3]}" title="the picture alone">{found[2]}</a>'
+
+
 def on_page_content(content: str, **_: object) -> str:
-    return FORMULA.sub(mathml, content)
+    content = content.replace(QUOTED, f'{QUOTED} data-search-exclude="true"')
+    return PICTURE.sub(linked, FORMULA.sub(mathml, content))
+
+
+def name_wholly(index: Path) -> None:
+    """Entries of the API are found by ``kad.dual``, not only by ``dual``."""
+    found = json.loads(index.read_text(encoding="utf-8"))
+    for entry in found["docs"]:
+        whole = entry["location"].partition("#")[2]
+        short = whole.rpartition(".")[2]
+        if whole.startswith("kad.") and entry["title"].startswith(short):
+            entry["title"] = whole + entry["title"].removeprefix(short)
+            if whole.count(".") == 1:  # what is typed most, as the glossary's words are
+                entry["boost"] = BOOST
+    index.write_text(json.dumps(found, separators=(",", ":")), encoding="utf-8")
 
 
 def public_names() -> set[str]:
@@ -56,6 +80,7 @@ def on_post_build(config: dict, **_: object) -> None:
     missing = sorted(public_names() - documented)
     if missing:
         raise PluginError(f"public names without a place in docs/api: {', '.join(missing)}")
+    name_wholly(site / "search" / "search_index.json")
     package = find_spec("ziamath")  # its font is wanted, not its code
     if package is None or package.origin is None:
         raise PluginError("the formulas' font comes with the package ziamath: pip install 'kad-align[docs]'")

@@ -63,6 +63,7 @@ if TYPE_CHECKING:  # what follows for people and their tools; for Python below, 
     from .solvers import OrTools as OrTools
     from .solvers import Primal as Primal
     from .solvers import Proof as Proof
+    from .solvers import Soft as Soft
     from .solvers import Solution as Solution
     from .solvers import Solver as Solver
     from .solvers import solve as solve
@@ -90,7 +91,7 @@ else:
         "gap": "Gap gaps",
         "losses": "Brier ConfidenceBet Logistic Loss Nudging Perceptron Squared ZeroOne",
         "mixture": "Base Ensemble ImplicitReward Mixture Proxy Target confidence_bet dual fractional implicit_reward mix nudging primal",
-        "solvers": "Brute Cut Dual Exact Fractional OrTools Primal Proof Solution Solver solve",
+        "solvers": "Brute Cut Dual Exact Fractional OrTools Primal Proof Soft Solution Solver solve",
         "stateful": "Paced Stateful paced",
         "vocabulary_map": "VocabularyMap",
     }

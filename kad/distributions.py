@@ -147,6 +147,19 @@ def wants_gradient(p: Tensor) -> bool:
     return p.requires_grad and torch.is_grad_enabled()
 
 
+def log(p: Tensor) -> Tensor:
+    """log p, with the gradient 0 and not NaN where p_v = 0: a token that cannot be drawn moves nothing.
+
+    >>> p = torch.tensor([1.0, 0.0], requires_grad=True)
+    >>> torch.autograd.grad(log(p).sigmoid().sum(), p)[0]
+    tensor([0.2500, 0.0000])
+    """
+    if not wants_gradient(p):
+        return p.log()
+    some = p > 0
+    return torch.where(some, torch.where(some, p, 1.0).log(), -torch.inf)
+
+
 def check_budget(budget: float) -> None:
     """Raise a ValueError unless the budget is a deferred mass, in [0, 1]."""
     if not 0.0 <= budget <= 1.0:

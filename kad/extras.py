@@ -9,6 +9,7 @@ EXTRAS = {
     "matplotlib": ("matplotlib", "plots"), "ortools": ("ortools", "ortools"), "filelock": ("filelock", "evaluation"),
     "jinja2": ("jinja2", "evaluation"), "math_verify": ("math-verify", "evaluation"), "datasets": ("datasets", "evaluation"),
     "optuna": ("optuna", "tune"), "lm_eval": ("lm-eval", "lm-eval"), "ray": ("ray", "ray"), "argcomplete": ("argcomplete", "completion"),
+    "starlette": ("starlette", "play"), "uvicorn": ("uvicorn", "play"),
 }  # fmt: skip
 
 

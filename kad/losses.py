@@ -13,6 +13,8 @@ from typing import ClassVar, Literal, final
 
 from torch import Tensor
 
+from .distributions import log
+
 
 class Loss(ABC):
     """The loss ℓ(p, v) ≥ 0 of keeping token v of the base distribution p, for every token at once.
@@ -68,7 +70,7 @@ class Logistic(Loss):
     strict: ClassVar[bool] = True
 
     def __call__(self, p: Tensor, q: Tensor | None = None) -> Tensor:
-        return -p.log()
+        return -log(p)
 
     def threshold(self, multiplier: Tensor) -> Tensor:
         return (-multiplier).exp()
@@ -139,7 +141,7 @@ class Perceptron(Loss):
 
     def __call__(self, p: Tensor, q: Tensor | None = None) -> Tensor:
         top = p.amax(-1, keepdim=True)
-        return top.log() - p.log() if self.space == "log" else top - p
+        return top.log() - log(p) if self.space == "log" else top - p
 
 
 @final

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .checks import forgotten_classvar, instance
-from .distributions import wants_gradient
+from .distributions import log
 from .losses import ConfidenceBet, Logistic, Loss, Nudging
 from .solvers import Cut, Dual, Fractional, Primal, Solver
 from .solvers.parameters import one_number, probability
@@ -198,14 +198,6 @@ class ImplicitReward(Checked):
         score = prior + self.strength * (log(q) - r.clamp_min(tiny).log())
         empty = (score == -torch.inf).all(-1, keepdim=True)
         return torch.softmax(torch.where(empty, prior, score), dim=-1)
-
-
-def log(p: Tensor) -> Tensor:
-    """log p, with the gradient 0 and not NaN where p_v = 0: π_v is 0 there and stays so."""
-    if not wants_gradient(p):
-        return p.log()
-    some = p > 0
-    return torch.where(some, torch.where(some, p, 1.0).log(), -torch.inf)
 
 
 def dual(threshold: float | Tensor, placement: Placement = "models") -> Mixture:

@@ -185,7 +185,7 @@ def unfilled(loss: Tensor, mass: Tensor, budget: float, axes: Any = None) -> Any
     for solver, (colour, width) in styles.items():
         left = budget - solve(loss, mass, solver).deferred_mass
         label = f"{type(solver).__name__.lower()} (mean {round(float(left.mean()), 3) + 0.0:.3f})"
-        axes.plot(left.tolist(), color=colour, lw=width, label=label)
+        axes.plot(left.tolist(), color=colour, lw=width, label=label, drawstyle="steps-mid")  # nothing is between steps
     axes.set(xlabel="step", ylabel=f"unfilled budget at b = {budget:g}")
     axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     return axes

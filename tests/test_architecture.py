@@ -17,7 +17,7 @@ ORDER = [
     "version", "defaults", "started", "errors", "checks", "extras", "imports", "loading", "bounded", "terminal",
     "transfers", "distributions", "cut", "arithmetic", "losses", "cascades", "solvers", "target", "mixture", "stateful", "kinds", "gap", "decisions",
     "speculation", "chances", "origins", "laws", "theory", "vocabulary", "vocabulary_map", "decoding", "plots",
-    "statistics", "demo", "checkpoints", "engines", "testing", "bench", "evaluation", "cli", "__main__",
+    "statistics", "demo", "checkpoints", "engines", "testing", "bench", "evaluation", "play", "cli", "__main__",
 ]  # fmt: skip
 ROOT = Path(kad.__file__).parent
 

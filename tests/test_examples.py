@@ -15,6 +15,7 @@ PRINTS = {
     "new_solver": "BestOfTwo(budget=0.45): defers [0.0, 1.0, 0.0]",
     "steer_two_checkpoints": "#### 19",
     "read_a_trace": "window 4",
+    "learn_a_price": "first 6 + 8 = 14 . then 14 - 3 = 11 . #### 11",
 }
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, GPT2Config, OPTConfig
 
 from kad.cli.main import main
-from kad.demo import FOLDERS, MODELS
+from kad.demo import FOLDERS, MODELS, check_sums
 from kad.loading import model_at
 
 from .models import VOCABULARY, tiny, tiny_mamba
@@ -142,3 +142,23 @@ def test_the_demo_refuses(capsys, tmp_path: Path, lacking: Path) -> None:
     assert main(["demo", "--quick", "--models", str(lacking), "--output", str(tmp_path / "d")]) == 1
     assert "lacks 1 of" in capsys.readouterr().err
     assert not (tmp_path / "d").exists()
+
+
+def test_what_ships_is_what_was_released(tmp_path: Path) -> None:
+    """Every file of the embedded pair has its SHA-256 sum, and one that is changed, missing or added is named."""
+    assert check_sums() == len(list(MODELS.glob("*/*"))) == 24
+    other = tmp_path / "models"
+    shutil.copytree(MODELS, other)
+    weights = other / "proxy" / "model.safetensors"
+    whole = bytearray(weights.read_bytes())
+    whole[-1] ^= 1  # a single bit
+    weights.write_bytes(whole)
+    with pytest.raises(ValueError, match=r"released: proxy/model.safetensors differs from SHA256SUMS\.$"):
+        check_sums(other)
+    (other / "base" / "config.json").unlink()
+    (other / "base" / "more.bin").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"base/config\.json, base/more\.bin, proxy/model\.safetensors differ from"):
+        check_sums(other)
+    (other / "SHA256SUMS").unlink()
+    with pytest.raises(ValueError, match="holds no SHA256SUMS"):
+        check_sums(other)

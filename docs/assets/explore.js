@@ -89,37 +89,47 @@ const kadExplore = (() => {
   }
 
   // --- drawing -----------------------------------------------------------------------------------------------
-  const W = 420, H = 230, M = { left: 44, right: 18, top: 8, bottom: 34 };
+  // A figure is drawn in the pixels that it has, so that its words are of one size on a desk and on a phone.
+  const H = 230, M = { left: 52, right: 18, top: 8, bottom: 34 };
   const colour = (name) => `var(--kad-${name})`;
   const path = (points, x, y) => points.map(([a, c], i) => `${i ? "L" : "M"}${x(a).toFixed(1)},${y(c).toFixed(1)}`).join("");
-  function axes(w, h, maxX, maxY, labelX, labelY, minY = 0) {
-    const x = (v) => M.left + v / maxX * (w - M.left - M.right), at = (t) => minY + t * (maxY - minY);
-    const y = (v) => h - M.bottom - (v - minY) / (maxY - minY) * (h - M.top - M.bottom);
-    const ticks = [0, 0.25, 0.5, 0.75, 1].map((t) => `<text x="${x(t * maxX)}" y="${h - M.bottom + 14}" text-anchor="middle">${+(t * maxX).toFixed(2)}</text>
-      <text x="${M.left - 6}" y="${y(at(t)) + 4}" text-anchor="end">${+at(t).toFixed(2)}</text>`).join("");
-    const frame = `<path d="M${M.left},${M.top}V${h - M.bottom}H${w - M.right}" fill="none" stroke="currentColor" opacity=".5"/>${ticks}
+  // Multiples of 1, 2 or 5 times a power of ten, some four of them.
+  function marks(low, high) {
+    const rough = (high - low) / 4, unit = 10 ** Math.floor(Math.log10(rough));
+    const step = unit * [1, 2, 5, 10].find((m) => m * unit >= rough * 0.7), first = Math.ceil(low / step - 1e-9);
+    return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => +((first + i) * step).toPrecision(6));
+  }
+  function axes(w, h, maxX, maxY, labelX, labelY, minY = 0, bottom = M.bottom) {
+    const x = (v) => M.left + v / maxX * (w - M.left - M.right);
+    const y = (v) => h - bottom - (v - minY) / (maxY - minY) * (h - M.top - bottom);
+    const below = labelX ? marks(0, maxX).map((t) => `<text data-tick="x" x="${x(t)}" y="${h - bottom + 14}" text-anchor="middle">${t}</text>`) : [];
+    const beside = marks(minY, maxY).map((t) => `<text data-tick="y" x="${M.left - 6}" y="${y(t) + 4}" text-anchor="end">${t}</text>`);
+    const frame = `<path d="M${M.left},${M.top}V${h - bottom}H${w - M.right}" fill="none" stroke="currentColor" opacity=".5"/>${below.join("")}${beside.join("")}
       <text x="${(w + M.left) / 2}" y="${h - 4}" text-anchor="middle">${labelX}</text>
-      <text transform="translate(11,${h / 2}) rotate(-90)" text-anchor="middle">${labelY}</text>`;
+      <text transform="translate(11,${(h - bottom) / 2}) rotate(-90)" text-anchor="middle">${labelY}</text>`;
     return { x, y, frame };
   }
   const line = (d, stroke, extra = "") => `<path d="${d}" fill="none" stroke="${stroke}" stroke-width="1.6" ${extra}/>`;
 
-  function bars(r) {
-    const w = 860, h = 250, top = Math.max(...r.p, ...r.pi, ...r.q) * 1.08;
-    const { x, y, frame } = axes(w, h, r.p.length, top, "", "probability");
-    const step = (w - M.left - M.right) / r.p.length, body = [];
+  function bars(r, s, w) {
+    const step = (w - M.left - M.right) / r.p.length, narrow = step < 56, bottom = narrow ? 60 : M.bottom, h = 216 + bottom;
+    const top = Math.max(...r.p, ...r.pi, ...r.q) * 1.08, body = [];
+    const { x, y, frame } = axes(w, h, r.p.length, top, "", "probability", 0, bottom); // names in the place of numbers
+    const name = (v) => { // aslant where there is no room
+      const at = `${x(v) + step / 2 + (narrow ? 4 : 0)},${h - bottom + 15}`;
+      return `<text data-name transform="translate(${at})${narrow ? " rotate(-50)" : ""}" text-anchor="${narrow ? "end" : "middle"}">${TOKENS[v].replace("<", "&lt;")}</text>`;
+    };
     r.p.forEach((value, v) => {
       const left = x(v) + step * 0.12, kept = value * (1 - r.d[v]);
       body.push(`<rect x="${left}" width="${step * 0.34}" y="${y(kept)}" height="${y(0) - y(kept)}" fill="${colour("kept")}"/>`,
         `<rect x="${left}" width="${step * 0.34}" y="${y(value)}" height="${y(kept) - y(value)}" fill="${colour("deferred")}"/>`,
         `<rect x="${left + step * 0.4}" width="${step * 0.34}" y="${y(r.pi[v])}" height="${y(0) - y(r.pi[v])}" fill="none" stroke="${colour("pi")}" stroke-width="1.4"/>`,
         `<path d="M${left + step * 0.36},${y(r.q[v])}h${step * 0.42}" stroke="${colour("bound")}" stroke-width="2" stroke-dasharray="4 2"/>`,
-        `<text x="${x(v) + step / 2}" y="${h - M.bottom + 15}" text-anchor="middle">${TOKENS[v].replace("<", "&lt;")}</text>`);
+        name(v));
     });
-    // The tick labels of the horizontal axis would count tokens; their names say more.
-    return svg(w, h, frame.replace(/<text x="[\d.]+" y="230"[^>]*>[^<]*<\/text>/g, "") + body.join(""));
+    return svg(w, h, frame + body.join(""));
   }
-  function frontier(r, s) {
+  function frontier(r, s, W) {
     const top = r.all[0][1] * 1.05 || 1, { x, y, frame } = axes(W, H, 1, top, "budget b", "risk");
     const grid = Array.from({ length: 201 }, (_, i) => i / 200), prices = grid.map((b) => greedy(r.p, r.l, b, false));
     const shown = s.solver === "dual" ? r.alpha : s.b;
@@ -129,7 +139,7 @@ const kadExplore = (() => {
       + line(`M${x(shown)},${M.top}V${H - M.bottom}`, "currentColor", 'opacity=".25"')
       + `<circle cx="${x(shown)}" cy="${y(r.risk)}" r="4.5" fill="${colour("deferred")}" stroke="${colour("pi")}"/>`);
   }
-  function dual(r, s) {
+  function dual(r, s, W) {
     const right = Math.max(2 * r.price, r.mu * 1.1, 0.2), grid = Array.from({ length: 201 }, (_, i) => i / 200 * right);
     const values = grid.map((mu) => theta(r.p, r.l, mu, s.b)), most = Math.max(r.best, ...values);
     // θ falls below 0 where μ is too dear: the axis goes as far down as the curve, so that what is drawn is concave.
@@ -153,8 +163,14 @@ const kadExplore = (() => {
 
   function render(root) {
     const r = compute(state);
-    for (const [id, draw] of [["bars", bars], ["frontier", frontier], ["dual", dual]]) root.querySelector(`[data-figure=${id}]`).innerHTML = draw(r, state);
+    for (const [id, draw] of [["bars", bars], ["frontier", frontier], ["dual", dual]]) {
+      const place = root.querySelector(`[data-figure=${id}]`);
+      place.innerHTML = draw(r, state, Math.max(240, place.clientWidth || 420));
+    }
     for (const [, name] of FACTS) root.querySelector(`[data-value=${name}]`).textContent = r[name].toFixed(4);
+    const over = r.unfilled < -1e-9, fact = root.querySelector("[data-value=unfilled]").parentElement; // a dual has no budget to keep
+    fact.classList.toggle("over", over);
+    fact.querySelector("dt").textContent = over ? "over budget: b − α" : "unfilled budget b − α";
     for (const name of ["b", "lambda", "mu", "T"]) root.querySelector(`output[for=kad-${name}]`).textContent = state[name].toFixed(2);
     // A threshold on p is for losses that fall strictly with it; the others take a multiplier.
     root.querySelector("label[for=kad-lambda]").hidden = !strict(state.loss);
@@ -176,6 +192,7 @@ const kadExplore = (() => {
       render(root);
     });
     render(root);
+    window.addEventListener("resize", () => render(root));
   }
   const root = document.getElementById("explore");
   if (root) mount(root);

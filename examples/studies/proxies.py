@@ -44,6 +44,21 @@ def proxies(pair: kad.demo.Quartet, steps: int, amounts: tuple[int, ...]):
     yield "p itself, all examples", aligned(pair.base, pair.tokenizer, amounts[-1])
 
 
+def draw(names, series, amounts: int):
+    """A dot a proxy; lines join the first ones, which are one model after more and more examples, and no others."""
+    axes = pyplot().subplots(figsize=(8, 4.6), layout="constrained")[1]
+    for label, (shares, whiskers) in series.items():
+        dots = axes.errorbar(range(len(names)), shares, whiskers, fmt="o", capsize=2, ms=4, label=label)
+        joined = range(amounts), shares[:amounts]
+        axes.plot(*joined, "--" if label == "p" else "-", color=dots.lines[0].get_color(), lw=1.3)
+    axes.axvline(amounts - 0.5, color="#8a8a8a", lw=0.8, ls=":")
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=9)
+    axes.set_ylabel("accuracy in %")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.figure.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=len(series))
+    return axes.figure
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("proxies"))
@@ -72,24 +87,14 @@ def main() -> None:
     print(f"{'proxy':26}" + "".join(f"{label:>22}" for label in shown))
     for name, row in table.items():
         print(f"{name:26}" + "".join(f"{row[label].accuracy!s:>22}" for label in shown))
-    axes = pyplot().subplots(figsize=(8, 4.2), layout="constrained")[1]
-    for label in shown:
-        found = [row[label] for row in table.values()]
-        values = [100 * s.accuracy.share for s in found]
-        axes.errorbar(
-            range(len(table)),
-            values,
-            figures.whiskers(found),
-            fmt="o-" if label != "p" else "o--",
-            capsize=2,
-            ms=4,
-            label=label,
+    series = {
+        label: (
+            [100 * row[label].accuracy.share for row in table.values()],
+            figures.whiskers([row[label] for row in table.values()]),
         )
-    axes.set_xticks(range(len(table)), table, rotation=30, ha="right", fontsize=8)
-    axes.set_ylabel("accuracy in %")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
-    axes.figure.savefig(folder / "proxies.png", dpi=160)
+        for label in shown
+    }
+    draw(list(table), series, len(amounts)).savefig(folder / "proxies.png", dpi=160)
     print(f"written: {folder}/proxies.png")
 
 

@@ -23,7 +23,7 @@ from ..bounded import CHARACTERS, check_yaml, read_text
 from ..errors import UsageError, visible
 from ..imports import named
 from ..terminal import waiting
-from . import options
+from . import options, watching
 from .configurations import as_json, made_of
 from .groups import Window
 from .interrupts import started_up
@@ -66,7 +66,7 @@ set_loader("yaml", load_yaml, exceptions=(yaml.YAMLError,))
 
 def class_of(name: str) -> Any:
     """A command's dataclass."""
-    return getattr(options, name.capitalize())
+    return getattr(options, name.capitalize(), None) or getattr(watching, name.capitalize())
 
 
 def hints_of(name: str, classes: bool) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ..mixture import Mixture, Placement, Target
 from ..solvers import Dual, Primal
 from ..terminal import Console, generated, json_text, loading
 from ..vocabulary import special_ids
-from .groups import Chosen
+from .groups import Chosen, Drawn
 from .options import Generate
 from .prompts import read_prompt
 from .variables import variables
@@ -95,7 +95,7 @@ def check(o: Generate) -> None:
     given_places(o.places)
 
 
-def check_drawing(o: Generate) -> None:
+def check_drawing(o: Drawn) -> None:
     """Numbers that no model need be loaded to refuse."""
     if o.temperature is not None and number("--temperature", o.temperature) <= 0:
         raise ValueError(
@@ -118,7 +118,7 @@ def check_drawing(o: Generate) -> None:
         )
 
 
-def drawing_of(o: Generate) -> dict[str, Any]:
+def drawing_of(o: Drawn) -> dict[str, Any]:
     """The settings that were given. Whoever names one of sampling wants to sample."""
     others = ("repetition_penalty", "max_new_tokens")
     given = {name: getattr(o, name) for name in (*DRAWN, *others) if getattr(o, name) is not None}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..defaults import BUDGET, THRESHOLD, Placement
+from ..defaults import BUDGET, NEW_TOKENS, TEMPERATURE, THRESHOLD, Placement
 from .names import METHOD_NAMES
 
 if TYPE_CHECKING:  # at runtime `kad.cli.commands` says what these are, which need torch
@@ -92,3 +92,19 @@ class Chosen:
     solver: Solver | None = option(f"The solver, {OWN}; by default a dual at {THRESHOLD}, else a primal at {BUDGET}.")
     placement: Placement = option("Where the temperature enters.", "models")
     target: Target | None = option(f"Instead of a loss and a solver: a target, {OWN}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """How a text is drawn; what is not said comes from the aligned model's own settings."""
+
+    max_new_tokens: int | None = option(f"Tokens at most; by default the aligned model's, else {NEW_TOKENS}.")
+    greedy: bool = option("Take the most probable token; so by default if the aligned model's settings do.", False)
+    sample: bool = option("Sample; so do --temperature, --top-p, --top-k and --min-p.", False)
+    temperature: float | None = option(f"Sampling temperature; by default the aligned model's, else {TEMPERATURE}.")
+    top_p: float | None = option("Nucleus filter on both models' distributions, before the rule.")
+    top_k: int | None = option("Top-k filter on both models' distributions, before the rule.")
+    min_p: float | None = option("Min-p filter on both models' distributions, before the rule.")
+    repetition_penalty: float | None = option("As in Hugging Face's generate, on both models.")
+    stop: tuple[str, ...] = option("A string that ends the text.", ())
+    seed: int | None = option("Seed of the sampling.")

@@ -1,7 +1,7 @@
 """What can be named on the shell, as words alone: help, typos and completion are answered from here, without torch.
 
 `tests/cli/test_shell.py` keeps them the same as what they are the names of. A new command is a line here and a class of its name in
-`kad.cli.options`.
+`kad.cli.options` or `kad.cli.watching`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterable
 COMMANDS = {
     "demo": "Show on the embedded pair that the method works: a table, a picture and coloured examples.",
     "generate": "Generate text from a large base model aligned by a small aligned one.",
+    "chat": "Talk with a pair in the terminal; every answer is coloured by where its tokens came from.",
+    "play": "Watch methods side by side on a local web page: every token with its origin, its rivals and what the optimum would defer.",
     "serve": "Serve a pair by vLLM's OpenAI server: completions, chat, streams, log-probabilities of what is sampled.",
     "solve": "Compare every solver with the exact optimum, on one distribution or on many steps.",
     "gaps": "How far rules are from the exact optimum over the steps of texts: at the mass that each defers, and at its budget.",
@@ -25,7 +27,7 @@ HARNESS = {"lm-eval": "Run lm-evaluation-harness, whose options these are, with 
 LOSS_NAMES = (
     "Logistic", "Squared", "Brier", "Perceptron", "ZeroOne", "ConfidenceBet", "Nudging", "Diff", "Opt", "TokenV2", "TokenV3",
 )  # fmt: skip
-SOLVER_NAMES = ("Dual", "Primal", "Fractional", "Exact", "OrTools", "Brute")
+SOLVER_NAMES = ("Dual", "Primal", "Fractional", "Exact", "OrTools", "Brute", "Soft")
 TARGET_NAMES = ("Mixture", "Base", "Proxy", "Ensemble", "ImplicitReward", "Paced")
 METHOD_NAMES = (
     "p", "q*", "p*", "nudging", "implicit-reward", "dual", "primal", "fractional", "paced", "confidence-bet", "cascade-chow", "cascade-diff",

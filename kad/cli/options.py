@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from ..defaults import EVALUATED_AT, NEW_TOKENS, PAPER_SENTENCE, TEMPERATURE, THRESHOLD, WINDOW, Family
+from ..defaults import EVALUATED_AT, NEW_TOKENS, PAPER_SENTENCE, THRESHOLD, WINDOW, Family
 from .groups import (
     METHOD_TEXTS,
     OWN,
     VARIABLE,
     Chosen,
+    Drawn,
     Dtype,
     Fast,
     FourModels,
@@ -46,7 +47,7 @@ class Demo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generate(Fast, Chosen, TwoModels, Prompted):
+class Generate(Fast, Chosen, TwoModels, Drawn, Prompted):
     """Generate text from a large base model aligned by a small aligned one.
 
     The prompt is the argument, a file, or standard input. Without models it uses the embedded pair.
@@ -61,16 +62,6 @@ class Generate(Fast, Chosen, TwoModels, Prompted):
     proxy_system: str | None = option("A system prompt that only the proxy reads (with --chat or --proxy-chat).")
     template_option: tuple[str, ...] = option(VARIABLE, ())
     window: Window = option("Speculative drafts a round; 0 is plain decoding; auto chooses while running.", WINDOW)
-    max_new_tokens: int | None = option(f"Tokens at most; by default the aligned model's, else {NEW_TOKENS}.")
-    greedy: bool = option("Take the most probable token; so by default if the aligned model's settings do.", False)
-    sample: bool = option("Sample; so do --temperature, --top-p, --top-k and --min-p.", False)
-    temperature: float | None = option(f"Sampling temperature; by default the aligned model's, else {TEMPERATURE}.")
-    top_p: float | None = option("Nucleus filter on both models' distributions, before the rule.")
-    top_k: int | None = option("Top-k filter on both models' distributions, before the rule.")
-    min_p: float | None = option("Min-p filter on both models' distributions, before the rule.")
-    repetition_penalty: float | None = option("As in Hugging Face's generate, on both models.")
-    stop: tuple[str, ...] = option("A string that ends the text.", ())
-    seed: int | None = option("Seed of the sampling.")
     stream: bool = option("Print tokens as they are decided, coloured by origin.", False)
     json: bool = option("Print one JSON object with the text, its tokens and the totals.", False)
 

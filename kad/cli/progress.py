@@ -17,7 +17,7 @@ from ..evaluation.workers import HERE, Workers
 from ..terminal import Console, bar
 
 
-class Watched(Workers):
+class Counted(Workers):
     """Workers whose answers are counted on their way to the store.
 
     Args:
@@ -64,7 +64,7 @@ class Watched(Workers):
 def with_progress(jobs: Sequence[Job], store: Store, console: Console, workers: Workers = HERE) -> int:
     """Run with a bar over the questions that are not answered; only these are in the estimate."""
     todo = sum(len(store.missing(u.configuration, u.seed, job.asked(u))) for job in jobs for u in job.units())
-    watched = Watched(workers)
+    watched = Counted(workers)
     with bar(console, TextColumn("{task.fields[so_far]}", markup=False)) as progress:
         task = progress.add_task("starting", total=todo, so_far="")
 

@@ -107,6 +107,27 @@ class Pair:
         """
         return self._begun(prompt, target, window, options).rounds()
 
+    def begin(
+        self,
+        prompt: Any,
+        target: Target,
+        *,
+        window: int | AutoWindow | Literal["auto"] = WINDOW,
+        **options: Unpack[Options],
+    ) -> Run:
+        """The same before its first round, everything read, checked and loaded: for who wants rounds and, at any time, totals.
+
+        >>> import kad
+        >>> pair = kad.demo.load()
+        >>> prompt = "q : tom has 6 apples . he loses 2 . he finds 9 more . how many apples does tom have now ? a :"
+        >>> run = pair.begin(prompt, kad.dual(0.4), max_new_tokens=8)
+        >>> for round in run.rounds():
+        ...     print(int(round.accepted), "of", len(round.drafts[0]), "stand;", run.loop.trace().base_passes, "passes of the base")
+        3 of 3 stand; 1 passes of the base
+        3 of 3 stand; 2 passes of the base
+        """
+        return self._begun(prompt, target, window, options)
+
     def release(self) -> None:
         """Let go of the graphs and the static caches that ``compile=True`` has left on both models; see `kad.release`.
 

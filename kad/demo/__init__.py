@@ -11,6 +11,7 @@ from typing import Any
 
 from ..decoding.pair import Pair
 from ..loading import model_at, tokenizer_at
+from .sums import check_sums as check_sums
 
 MODELS = Path(__file__).parent / "models"
 FOLDERS = ("base", "proxy", "proxy-base", "base-aligned")

@@ -11,3 +11,4 @@ from .exact import Exact as Exact
 from .greedy import Fractional as Fractional
 from .greedy import Primal as Primal
 from .or_tools import OrTools as OrTools
+from .soft import Soft as Soft

@@ -42,6 +42,20 @@ def parameter(name: str, value: Any) -> float | Tensor:
     raise ValueError(f"{name} must be a number, or a tensor with one for every row, got {one_line(value)}.")
 
 
+def differentiable(name: str, value: Any) -> float | Tensor:
+    """A `parameter`; one that wants a gradient stays a tensor, of no axis if it is one number, copied with its graph.
+
+    >>> price = torch.tensor([0.5], requires_grad=True)
+    >>> found = differentiable("multiplier", price)
+    >>> found.shape, torch.autograd.grad(found, price)[0]
+    (torch.Size([]), tensor([1.]))
+    """
+    if isinstance(value, Tensor) and value.requires_grad:
+        copied: Tensor = value.to(value.device, torch.float64, copy=True)
+        return copied.squeeze() if copied.numel() == 1 else copied
+    return parameter(name, value)
+
+
 def probability(name: str, value: Any) -> float | Tensor:
     found = parameter(name, value)
     for x in entries(found):
@@ -123,7 +137,7 @@ class Parameters:
 
     @property
     def per_row(self) -> bool:
-        return any(isinstance(value, Tensor) for value in vars(self).values())
+        return any(isinstance(value, Tensor) and value.ndim > 0 for value in vars(self).values())
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -139,6 +153,10 @@ class Parameters:
     def key(self) -> tuple[Any, ...]:
         """Its class and its fields, tensors by shape and entries."""
         return type(self), *(
-            (tuple(value.shape), *entries(value)) if isinstance(value, Tensor) else value
+            value
+            if not isinstance(value, Tensor)
+            else (tuple(value.shape), *entries(value))
+            if value.ndim  # of one number with a graph, the number
+            else value.item()
             for value in vars(self).values()
         )

@@ -333,11 +333,11 @@ def test_the_time_that_is_left() -> None:
 
 def test_a_run_says_how_many_are_right_so_far(tmp_path: Path) -> None:
     from kad.checkpoints import load_checkpoints
-    from kad.cli.progress import Watched
+    from kad.cli.progress import Counted
     from kad.evaluation import Block, Job, Method, Plan, Store, run
     from kad.evaluation.workers import HERE
 
-    watched = Watched(HERE)
+    watched = Counted(HERE)
     assert watched.so_far == ""
     job = Job(Plan(("embedded",), (Block((Method("dual", 0.4),)),), count=4), load_checkpoints({}), batch=2)
     with Store(tmp_path / "r") as store:

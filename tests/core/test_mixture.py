@@ -17,6 +17,7 @@ from .strategies import distributions
 TARGETS = [
     kad.dual(0.4), kad.primal(0.9), kad.fractional(0.9), kad.nudging(0.4), kad.confidence_bet(0.1),
     kad.implicit_reward("q", 0.7), kad.Base(), kad.Proxy(), kad.Ensemble(0.3), kad.Mixture(kad.Brier(), kad.Dual(multiplier=0.5)),
+    kad.paced(0.3), kad.Paced(kad.ConfidenceBet(), 0.2, start=0.3),
 ]  # fmt: skip
 
 

@@ -21,6 +21,7 @@ ROUNDING = 1e-9  # a few float64 sums of at most seven terms, losses up to about
 
 SOLVERS: list[kad.Solver] = [
     kad.Dual(multiplier=0.7), kad.Dual(multiplier=0.0), kad.Dual(threshold=0.4), kad.Dual(threshold=1.0),
+    kad.Soft(0.7, 0.2), kad.Soft(0.0, 3.0), kad.Soft(-1, 1e-6),
     *[kind(b) for kind in (kad.Primal, kad.Fractional, kad.Brute, kad.Exact, kad.OrTools) for b in (0.0, 0.3, 0.6, 1.0)],
 ]  # fmt: skip
 
@@ -130,6 +131,13 @@ def test_batches_ties_and_half_precision() -> None:
         (lambda: kad.Dual(multiplier=1, threshold=0.1), "exactly one"),
         (lambda: kad.Dual(multiplier=-1), "multiplier"),
         (lambda: kad.Dual(threshold=1.1), "threshold"),
+        (lambda: kad.Soft(float("inf"), 1), "Soft multiplier must be a finite number, got inf"),
+        (lambda: kad.Soft(1, 0), "Soft width must be a finite number > 0, got 0"),
+        (lambda: kad.Soft(1, torch.tensor([1.0, -1.0], requires_grad=True)), r"Soft width .* got -1\.0"),
+        (
+            lambda: kad.Soft(torch.tensor(torch.nan, requires_grad=True), 1),
+            "Soft multiplier must be a finite number, got nan",
+        ),
         (lambda: kad.Brute(0.5).defer(torch.ones(17), torch.ones(17) / 17), "at most 16"),
         (lambda: kad.solve(torch.ones(3), torch.ones(4) / 4, kad.Primal(0.5)), "same shape"),
         (lambda: kad.solve(torch.ones(4), torch.ones(4), kad.Primal(0.5)), "sum to 1"),

@@ -22,6 +22,7 @@ def targets(placement: Placement) -> dict[str, Target]:
         "brier": kad.Mixture(kad.Brier(), kad.Primal(0.5), placement),
         "perceptron": kad.Mixture(kad.Perceptron(), kad.Dual(multiplier=0.9), placement),
         "zero-one": kad.Mixture(kad.ZeroOne(), kad.Fractional(0.3), placement),
+        "soft": kad.Mixture(kad.Logistic(), kad.Soft(0.8, 0.4), placement),
         "implicit reward": kad.implicit_reward("table", 1.3, placement),
         "base": kad.Base(),
         "proxy": kad.Proxy(),

@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import html
-import http.server
 import importlib.util
 import math
-import os
 import re
 import shutil
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Page, Route
 
 import kad
 
+from .conftest import build
+
 ROOT = Path(__file__).parent.parent.parent
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-def build(folder: Path, *options: str, config: Path = ROOT / "mkdocs.yml") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(config), "-d", str(folder), *options]
-    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300, check=False)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    done = build(folder)
-    assert done.returncode == 0, done.stderr
-    assert not re.search("warning|error", done.stderr, re.IGNORECASE), done.stderr
-    return folder
 
 
 def checker():
@@ -101,19 +81,6 @@ def test_an_undocumented_public_name_fails_the_build(tmp_path: Path) -> None:
     done = build(tmp_path / "site", "--no-strict", config=config)
     assert done.returncode != 0
     assert "public names without a place in docs/api: kad.Nudging" in done.stderr
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI must install Chromium")
-        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -230,18 +197,6 @@ def test_the_curve_of_theta_is_concave_where_it_falls_below_zero_too(page: Page)
             assert (thirds[0] + thirds[2]) / 2 <= thirds[1] + 0.2
             below += heights[-1] < heights[0] - 1  # θ(0) = 0
     assert below >= 6
-
-
-@pytest.fixture
-def home(site: Path) -> Iterator[str]:
-    """The site's address on a server of this machine."""
-    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(site))) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
 
 
 def test_served_without_a_network_pages_show_and_search_finds(home: str, browser) -> None:

@@ -17,7 +17,7 @@ from kad.mixture import Placement
 
 SOLVERS: list[kad.Solver] = [
     kad.Brute(0.5), kad.Dual(multiplier=0.3), kad.Dual(threshold=0.4), kad.Exact(0.5), kad.Fractional(0.5),
-    kad.OrTools(0.5), kad.Primal(0.9),
+    kad.OrTools(0.5), kad.Primal(0.9), kad.Soft(0.7, 0.2),
 ]  # fmt: skip
 
 
