@@ -91,7 +91,7 @@ def check_imports(place: Path) -> str:
 
 def check_commands(place: Path) -> str:
     """Every command has a help and a row in RUNS."""
-    listed = run(place, "python", "-c", "from kad.cli.commands import COMMANDS; print(*COMMANDS)").stdout.split()
+    listed = run(place, "python", "-c", "from kad.cli.names import COMMANDS; print(*COMMANDS)").stdout.split()
     must(bool(listed), "the wheel has no commands.")
     for command in listed:
         must(any(words[0] == command for words, _ in RUNS), f"release/bare.py has no run of kad {command} in RUNS.")

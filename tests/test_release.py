@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from kad.cli.commands import COMMANDS
+from kad.cli.names import COMMANDS
 from release.bare import RUNS
 
 ROOT = Path(__file__).parent.parent

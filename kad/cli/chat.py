@@ -92,13 +92,13 @@ class Talk:
     def answer(self, question: str) -> None:
         """Write the answer while it is made; where Ctrl-C stops it, what is there stays part of the conversation."""
         head = [{"role": "system", "content": self.system}] if self.system else []
-        asked = {"role": "user", "content": question}
+        turn = {"role": "user", "content": question}
         models, tokenizer, own = self.loaded.models, self.loaded.tokenizer_of(self.role), self.loaded.proxy_tokenizer
         proxys = None if own is tokenizer else own
         pair = Pair(models[self.role], models["proxy"], tokenizer, proxys, compile=self.compile)
         streamer, stopped = ColourStreamer(tokenizer, self.console), ""
         run = pair.begin(
-            [*head, *self.turns, asked], self.target, window=self.window, seed=self.seed, streamer=streamer, **self.options
+            [*head, *self.turns, turn], self.target, window=self.window, seed=self.seed, streamer=streamer, **self.options
         )  # fmt: skip
         try:
             run.output()
@@ -106,7 +106,7 @@ class Talk:
             stopped = "stopped; "
             streamer.end()
         text = tokenizer.decode(run.loop.trace().emitted[0], skip_special_tokens=True)
-        self.turns += [asked, {"role": "assistant", "content": text}]
+        self.turns += [turn, {"role": "assistant", "content": text}]
         self.last = pair, run
         self.console.print(summed_up(run, stopped, self.seed), soft_wrap=True)
         self.seed += 1
