@@ -18,10 +18,11 @@ class Reference(Arithmetic):
 
     asks = True
 
-    def softmax(self, logits: Tensor, temperature: float) -> Tensor:
+    def softmax(self, logits: Tensor, temperature: float, out: Tensor | None = None) -> Tensor:
         hot = double(logits) / temperature
         e = np.exp(hot - hot.max(-1, keepdims=True))
-        return torch.from_numpy(e / e.sum(-1, keepdims=True))
+        found = torch.from_numpy(e / e.sum(-1, keepdims=True))
+        return found if out is None else out.copy_(found)
 
     def below(self, mass: Tensor, threshold: float | Tensor) -> Tensor:
         found = [1.0 if (p < t).all() else p[p < t].sum() for p, t in with_numbers(mass, threshold)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 import kad
 from kad.cli.main import main
@@ -21,7 +21,6 @@ from kad.evaluation.summary import summaries
 
 from .lines import line_of
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 METHODS = ["p", "q*", "dual:0.2,0.4", "primal:0.6,0.9", "implicit-reward", "confidence-bet", "fractional"]
 
 
@@ -42,21 +41,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(folder: Path) -> Iterator[Page]:
-    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if browser is None:
-        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        context = chromium.new_context(offline=True)
-        page, wrong = context.new_page(), list[str]()
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith("file:") else None)
-        page.goto((folder / "report.html").as_uri())
-        yield page
-        assert wrong == []
-        chromium.close()
+def page(browser, folder: Path) -> Iterator[Page]:
+    context = browser.new_context(offline=True)
+    page, wrong = context.new_page(), list[str]()
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith("file:") else None)
+    page.goto((folder / "report.html").as_uri())
+    yield page
+    assert wrong == []
+    context.close()
 
 
 def test_the_table_holds_the_numbers_and_sorts(page: Page, folder: Path, capsys) -> None:
