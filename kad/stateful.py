@@ -171,7 +171,12 @@ class Paced(Stateful):
         return Mixture(self.loss, solver, self.placement)
 
     def follow(self, state: Tensor, alpha: Tensor, token: Tensor) -> Tensor:
-        return (state + self.step * (alpha.to(state.dtype) - self.budget)).clamp_min(0)
+        return next_price(state, alpha.to(state.dtype), self.budget, self.step)
+
+
+def next_price(price: Tensor, deferred: Tensor, budget: float, step: float) -> Tensor:
+    """max(0, μ + η (g − b)), elementwise (theory S15)."""
+    return (price + step * (deferred - budget)).clamp_min(0)
 
 
 def paced(budget: float, step: float = 1.0, start: float = 1.0, placement: Placement = "models") -> Paced:

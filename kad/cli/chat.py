@@ -8,19 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..checkpoints import Checkpoints, given_places, load_checkpoints
+from ..checkpoints import Checkpoints, load_checkpoints
 from ..decoding.colour import ColourStreamer
 from ..decoding.decoder import Run
 from ..decoding.packed import pack_weights
 from ..decoding.pair import Pair
 from ..demo.problems import draw_from
-from ..errors import asked, said, visible
+from ..errors import said, visible
 from ..evaluation.methods import methods_of
 from ..mixture import Placement, Target, check_placement
 from ..play.stage import EMBEDDED_TOKENS
 from ..terminal import Console, loading
 from .chat_tables import COLOURS_OF_CHAT, place_table, summed_up, why_table
-from .generate import check_drawing, choose_target, drawing_of
+from .generate import check_run, choose_target, drawing_of
 from .variables import variables
 from .watching import Chat
 
@@ -200,7 +200,7 @@ class Talk:
 
 def converse(o: Chat) -> None:
     """Read lines until there are none."""
-    check_chat(o)
+    check_run(o)
     with loading(o.places):
         loaded, console = load_checkpoints(o.places, o.dtype, o.device), Console()
     if not loaded.aligned_tokenizer.chat_template:
@@ -225,19 +225,6 @@ def converse(o: Chat) -> None:
     console.print(COLOURS_OF_CHAT)
     while (line := next_line(console)) is not None and talk.hear(line):
         pass
-
-
-@asked()
-def check_chat(o: Chat) -> None:
-    """What can be known to be wrong before models are loaded."""
-    if o.window != "auto" and o.window < 0:
-        raise ValueError(f"--window must be ≥ 0 (the number of drafts a round) or auto, got {o.window}.")
-    if o.greedy and o.sample:
-        raise ValueError("choose one of --greedy and --sample.")
-    check_drawing(o)
-    variables(o.template_option)
-    choose_target(o, o.reference or ("the embedded pair's" if o.base is None else None))
-    given_places(o.places)
 
 
 def next_line(console: Console) -> str | None:

@@ -25,6 +25,7 @@ from .groups import Chosen, Drawn
 from .options import Generate
 from .prompts import read_prompt
 from .variables import variables
+from .watching import Chat
 
 DRAWN = ("temperature", "top_p", "top_k", "min_p")  # who names one of these samples
 
@@ -77,10 +78,7 @@ def origins_of(trace: Trace) -> set[str]:
 @asked()
 def check(o: Generate) -> None:
     """One sentence about options that do not go together."""
-    if o.window != "auto" and o.window < 0:
-        raise ValueError(f"--window must be ≥ 0 (the number of drafts a round) or auto, got {o.window}.")
-    if o.greedy and o.sample:
-        raise ValueError("choose one of --greedy and --sample.")
+    check_run(o)
     if o.stream and o.json:
         raise ValueError("choose one of --stream and --json.")
     if o.chat and o.proxy_chat:
@@ -89,6 +87,15 @@ def check(o: Generate) -> None:
         raise ValueError("--system needs --chat; --proxy-system needs --chat or --proxy-chat.")
     if o.template_option and not (o.chat or o.proxy_chat):
         raise ValueError("--template-option needs --chat or --proxy-chat.")
+
+
+@asked()
+def check_run(o: Generate | Chat) -> None:
+    """What `kad generate` and `kad chat` can know to be wrong before models are loaded."""
+    if o.window != "auto" and o.window < 0:
+        raise ValueError(f"--window must be ≥ 0 (the number of drafts a round) or auto, got {o.window}.")
+    if o.greedy and o.sample:
+        raise ValueError("choose one of --greedy and --sample.")
     variables(o.template_option)
     check_drawing(o)
     choose_target(o, o.reference or ("the embedded pair's" if o.base is None else None))

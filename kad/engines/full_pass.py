@@ -8,29 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..decisions import Decision, Reading, decide, pi_of
+from ..decisions import Reading, decide, pi_of
 from ..decoding.huggingface import inner_models
 from ..decoding.sampling import Sampling
 from ..decoding.settings import stop_tokens
 from ..decoding.wrappers import device_of, eagerly, is_compiled
-from ..laws.course import at_all_places
+from ..laws.course import at_all_places, walk
 from ..mixture import Target
-from ..stateful import Stateful
 from ..vocabulary import output_size, shared_vocabulary, usable_ids
-
-
-def along(target: Stateful, base: Reading, proxy: Reading, tokens: Tensor) -> Decision:
-    """The decision at every place of some texts, whose tokens from the second place on are ``(B, n)``; the first is a text's first."""
-    state, found = target.first(base.for_rule(target)[:, 0]), list[Decision]()
-    for place in range(tokens.shape[1] + 1):
-        here = slice(None), place
-        decision = decide(target.at(state), base.at(here), proxy.at(here))
-        if decision is None:
-            raise ValueError(f"{type(target).__name__}.at must return a mixture, such as kad.dual(0.4).")
-        found.append(decision)
-        if place < tokens.shape[1]:
-            state = target.follow(state, decision.alpha, tokens[:, place].to(state.device))
-    return at_all_places(found, base.for_rule(target))
 
 
 @torch.no_grad()
@@ -65,9 +50,9 @@ def full_pass(
             logits = model(input_ids=ids.to(device_of(model))).logits[:, start:, :size].to(where)
         found[name] = sampling.read(logits, filtered=name != "reference")
     base, proxy = found["base"], found["proxy"]
-    decision = (
-        decide(target, base, proxy)
-        if target.stateful is None
-        else along(target.stateful, base, proxy, ids[:, start + 1 :])
-    )
+    if target.stateful is None:
+        decision = decide(target, base, proxy)
+    else:
+        steps = walk(target, base, proxy, ids[:, start + 1 :])
+        decision = at_all_places([step for _, step in steps if step is not None], base.for_rule(target))
     return base, proxy, pi_of(target, base, proxy, found.get("reference"), sampling.temperature, decision)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from ..cut import Cut
-from ..decisions import Decision, Reading
+from ..decisions import Decision, Reading, decide
 from ..stateful import Stateful
 from ..target import Target
 from ..transfers import ordinals, upload
@@ -48,9 +48,7 @@ class Course:
         counts = upload(places, state.device)
         for i in range(n if target.reads_proxy else n + 1):  # at the last place the proxy has not spoken yet
             here = (slice(None), i)
-            decision = decide(target.at(state), trial.base.at(here), q and q.at(here), places[:, i])
-            if decision is None:
-                raise ValueError(f"{type(target).__name__}.at must return a mixture, such as kad.dual(0.4).")
+            decision = mixed_at(target, decide(target.at(state), trial.base.at(here), q and q.at(here), places[:, i]))
             found.append(decision)
             if i < n:
                 state = chosen(counts[:, i + 1], target.follow(state, decision.alpha, drafts.tokens[:, i]), state)
@@ -87,6 +85,34 @@ class Course:
         """Keep only these rows."""
         if self.state is not None:
             self.state = self.state[upload(index, self.state.device)]
+
+
+def walk(target: Target, base: Reading, proxy: Reading, tokens: Tensor) -> Iterator[tuple[Target, Decision | None]]:
+    """What a target is at every place of texts that are known, and its decision there.
+
+    Args:
+        target: with a state, which begins at the first place, or without, which is the same at each.
+        base, proxy: ``(B, n, V)``.
+        tokens: those at the first places, ``(B, n - 1)`` or more.
+    """
+    moving = target.stateful
+    state = None if moving is None else moving.first(base.for_rule(target)[:, 0])
+    for place in range(base.plain.shape[1]):
+        here = slice(None), place
+        rule = target if moving is None else moving.at(state)
+        decision = decide(rule, base.at(here), proxy.at(here))
+        if moving is not None:
+            decision = mixed_at(moving, decision)
+        yield rule, decision
+        if moving is not None and decision is not None and place < tokens.shape[1]:
+            state = moving.follow(state, decision.alpha, tokens[:, place].to(decision.alpha.device))
+
+
+def mixed_at(target: Stateful, decision: Decision | None) -> Decision:
+    """The decision of what a target is at some state, or one sentence if that is no mixture."""
+    if decision is None:
+        raise ValueError(f"{type(target).__name__}.at must return a mixture, such as kad.dual(0.4).")
+    return decision
 
 
 def chosen(where: Tensor, new: Tensor, old: Tensor) -> Tensor:

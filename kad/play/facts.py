@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..decisions import Decision, Reading, decide
+from ..decisions import Decision, Reading
 from ..decoding.decoder import Run
 from ..decoding.pair import Pair
 from ..decoding.processors import PREFIX_FREE
@@ -18,6 +18,7 @@ from ..decoding.settings import describe
 from ..distributions import alpha_of
 from ..engines.full_pass import full_pass
 from ..gap import SAME
+from ..laws.course import walk
 from ..solvers import Exact
 from ..solvers.base import risk_of
 from ..target import Target
@@ -117,31 +118,25 @@ def facts(pair: Pair, run: Run, only: int | None = None, seconds: float = math.i
     if not ids:
         return
     base, proxy, pi = read_again(pair, run)
-    moving = target.stateful
-    state = None if moving is None else moving.first(base.for_rule(target)[:, 0])
-    for place, token in enumerate(ids):
-        here, rule = (slice(None), slice(place, place + 1)), target if moving is None else moving.at(state)
-        p, q = base.at(here), proxy.at(here)
-        decision = decide(rule, p, q)
+    for place, (rule, decision) in enumerate(walk(target, base, proxy, torch.tensor([ids]))):
         if only in (None, place):
+            p, q = (reading.at((slice(None), place)) for reading in (base, proxy))
             start, asks = time.monotonic(), decision is not None and rule.made_of.get("loss") is not None
             best = optimum_of(rule, p, q, decision) if asks and decision is not None and seconds > 0 else None
-            found = fact_of(pair.tokenizer, rule, p, q, pi[here], decision, best, token)
+            found = fact_of(pair.tokenizer, rule, p, q, pi[:, place], decision, best, ids[place])
             seconds -= time.monotonic() - start
             yield replace(found, late=asks and best is None)
-        if moving is not None and state is not None and decision is not None:
-            state = moving.follow(state, decision.alpha[:, 0], torch.tensor([token], device=state.device))
 
 
 def fact_of(
     tokenizer: Any, target: Target, base: Reading, proxy: Reading, pi: torch.Tensor, decision: Decision | None,
     optimum: tuple[torch.Tensor, Optimum] | None, token: int,
 ) -> Fact:  # fmt: skip
-    """One place from ``(1, 1, V)``, with what the rule decides there and the optimum."""
-    p, q = (reading.for_mixture(target)[0, 0] for reading in (base, proxy))
-    rows = [p, q, pi[0, 0], None if decision is None else decision.dense()[0, 0]]
+    """One place from ``(1, V)``, with what the rule decides there and the optimum."""
+    p, q = (reading.for_mixture(target)[0] for reading in (base, proxy))
+    rows = [p, q, pi[0], None if decision is None else decision.dense()[0]]
     rows.append(None if optimum is None else optimum[0])
-    largest = torch.maximum(torch.maximum(p, q), pi[0, 0])
+    largest = torch.maximum(torch.maximum(p, q), pi[0])
     likely = largest.topk(min(SHOWN_RIVALS + 1, len(largest))).indices.tolist()
     shown = [token, *[v for v in likely if v != token][:SHOWN_RIVALS]]
     numbers = [[None] * len(shown) if row is None else row[torch.tensor(shown).to(row.device)].tolist() for row in rows]
@@ -152,8 +147,8 @@ def fact_of(
 def optimum_of(target: Target, base: Reading, proxy: Reading, decision: Decision) -> tuple[torch.Tensor, Optimum]:
     """The exact decision ``(V,)`` for the rule's budget or, without one, for the mass that it defers, and what it is worth."""
     loss, limit = target.made_of["loss"], target.limit
-    p, q = (reading.for_rule(target)[0].double() for reading in (base, proxy))
-    losses, d = loss(p, q), decision.dense()[0].double()
+    p, q = (reading.for_rule(target).double() for reading in (base, proxy))
+    losses, d = loss(p, q), decision.dense().double()
     own = float(alpha_of(p, d))
     budget = own if limit is None else float(limit)
     # As `kad.gaps` does: a rule's own decision, whose mass is rounded, must not be out of reach at its own mass.

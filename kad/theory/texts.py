@@ -14,6 +14,7 @@ from torch import Tensor
 from ..distributions import check_budget
 from ..losses import Logistic
 from ..solvers import Dual
+from ..stateful import next_price
 from .knapsack import Claim, deferred_mass, knapsack, optimal_risk, risk
 
 
@@ -80,7 +81,7 @@ def paced_multipliers(deferred: Tensor, budget: float, step: float, start: float
     check_pacing(budget, step, start)
     prices = [torch.full(deferred.shape[:-1], start, dtype=torch.float64, device=deferred.device)]
     for g in deferred.double().unbind(-1):
-        prices.append((prices[-1] + step * (g - budget)).clamp_min(0))
+        prices.append(next_price(prices[-1], g, budget, step))
     return torch.stack(prices, -1)
 
 
@@ -121,6 +122,6 @@ def pacing_bound(p: Tensor, budget: float, step: float, start: float = 0.0) -> C
     highest = price
     for l, m in zip(loss.unbind(-2), p.unbind(-2), strict=True):
         deferred = deferred_mass(m, (l > price.unsqueeze(-1)).to(m))
-        price = (price + step * (deferred - budget)).clamp_min(0)
+        price = next_price(price, deferred, budget, step)
         highest = torch.maximum(highest, price)
     return Claim(highest, "<=", torch.full_like(highest, highest_price(p.shape[-1], budget, step, start)))
