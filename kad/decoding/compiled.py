@@ -54,7 +54,7 @@ class CompiledModel(HuggingFaceModel):
         self, name: str, model: Any, rows: int, capacity: int, vocabulary: int, options: dict[str, Any]
     ) -> None:
         super().__init__(name, model, up(capacity, SHORTEST), vocabulary)  # prompts of about one length share it
-        self.step = compiled(model, self.shape, options)
+        self.step = compiled(model, self.attends, options)
         self.shapes: set[tuple[int, int]] = set()
         self.rows = rows
 
@@ -66,7 +66,7 @@ class CompiledModel(HuggingFaceModel):
         """
         memory = borrowed(self.model, self.rows, self.capacity, self.device)
         weakref.finalize(self, give_back, kept_for(self.model)[IDLE], memory).atexit = False
-        return memory.cache(self.rows, self.capacity, self.shape.unmasked)
+        return memory.cache(self.rows, self.capacity, self.attends.unmasked)
 
     @torch.no_grad()
     def run(self, tokens: Tensor, positions: Tensor, valid: Tensor, keep: int) -> Tensor:
@@ -82,7 +82,7 @@ class CompiledModel(HuggingFaceModel):
         left = width - tokens.shape[1]
         count = seen_slots(positions, valid)
         seen = min(up(int(count.max()), SHORTEST), self.capacity)
-        if self.shape.unmasked:  # which is told how many slots count, so that one graph serves every length
+        if self.attends.unmasked:  # which is told how many slots count, so that one graph serves every length
             seen = self.static.layers[0].size
         if left:
             positions, valid, tokens = (torch.nn.functional.pad(x, (left, 0)) for x in (positions, valid, tokens))
@@ -90,7 +90,7 @@ class CompiledModel(HuggingFaceModel):
         positions = upload(positions, self.device)
         for layer in self.static.layers:
             layer.slots, layer.seen = slots, seen
-        sees = upload(count.int(), self.device) if self.shape.unmasked else None
+        sees = upload(count.int(), self.device) if self.attends.unmasked else None
         self.shapes.add((width, seen))
         extra = {"logits_to_keep": min(up(keep), width)} if self.keeps else {}
         with self.observer(self.name, tokens.numel()), self.way.during():

@@ -93,8 +93,8 @@ class HuggingFaceModel(Model):
         self.keeps, self.cache_name = "logits_to_keep" in parameters, cache_name(function)
         self.way, self.compiled = way_of(name, model, self.device), is_compiled(model)
         self.layers = config.num_hidden_layers
-        self.shape = Masks.of(config, name, self.way)
-        self.cache = SlotCache(self.layers, tokens_first=self.shape.unmasked)
+        self.attends = Masks.of(config, name, self.way)
+        self.cache = SlotCache(self.layers, tokens_first=self.attends.unmasked)
         # What every mask is made of lies on the device once.
         self.slots = torch.arange(self.capacity, device=self.device)
         self.hidden = nothing_of(model.dtype, self.device)
@@ -129,10 +129,10 @@ class HuggingFaceModel(Model):
             used: slots that are read.
             only: the one position that all rows are at, if the pass has no other.
         """
-        if self.shape.unmasked:
-            return self.shape.counted(upload(seen.int(), self.device))
-        if only is None or self.shape.window is not None:
-            return self.shape.causal(positions, self.slots[:used], self.hidden)
+        if self.attends.unmasked:
+            return self.attends.counted(upload(seen.int(), self.device))
+        if only is None or self.attends.window is not None:
+            return self.attends.causal(positions, self.slots[:used], self.hidden)
         begin = self.capacity - only - 1
         mask = self.edge[begin : begin + used]
         mask = mask if self.device.type == "cpu" else mask.clone()  # memory has to be aligned too

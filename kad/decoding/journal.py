@@ -128,7 +128,7 @@ class Journal:
             accepts=self.accepts.masked_fill(outside, -1)[:, :longest],
             lengths=self.length,
             rounds=self.rounds,
-            states=None if path is None else path(self.alphas, self.ids)[:, :longest],
+            states=None if path is None else path(self.alphas[:, :longest], self.ids[:, :longest]),
         )
 
 
