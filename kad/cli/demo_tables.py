@@ -34,7 +34,7 @@ ALONE = {"p": "p (large base)", "q*": "q* (small aligned)", "p*": "p* (large ali
 PLACEMENTS: tuple[Placement, Placement] = ("models", "mixture")
 CAVEATS = (
     "What this shows: the base knows arithmetic and the proxy knows the format; the mixture does what neither does "
-    "alone, and the proxy's drafts are good proposals for it. What it does not show: scale. The models have 0.8 and 0.1 "
+    "alone, and the proxy's drafts are good proposals for it. What it does not show: scale. The models have 1.1 and 0.15 "
     "million parameters, the problems come from a template, and what the proxy supplies is shallow (how to begin, how "
     "to end). Part of the lead over nudging and implicit reward is truncation of p's tail: `kad demo --full` repeats "
     "every method under one common truncation filter. Answers: the number that a text announces, as after ####, else "
