@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import kad
+from kad.cli.demo_tables import CAVEATS
 from kad.theory import Claim
 
 ROOT = Path(__file__).parent.parent.parent
@@ -159,3 +160,5 @@ def test_the_models_are_as_large_as_their_page_says() -> None:
     for model, said in ((pair.base, "1.08 M parameters"), (pair.proxy_base, "0.15 M")):
         assert f"{sum(x.numel() for x in model.parameters()) / 1e6:.2f} M" == said.removesuffix(" parameters")
         assert f" layers, {said} |" in page
+    base, proxy = (sum(x.numel() for x in model.parameters()) / 1e6 for model in (pair.base, pair.proxy))
+    assert f"The models have {base:.1f} and {proxy:.2f} million parameters" in CAVEATS
