@@ -78,7 +78,6 @@ def origins_of(trace: Trace) -> set[str]:
 @asked()
 def check(o: Generate) -> None:
     """One sentence about options that do not go together."""
-    check_run(o)
     if o.stream and o.json:
         raise ValueError("choose one of --stream and --json.")
     if o.chat and o.proxy_chat:
@@ -87,6 +86,7 @@ def check(o: Generate) -> None:
         raise ValueError("--system needs --chat; --proxy-system needs --chat or --proxy-chat.")
     if o.template_option and not (o.chat or o.proxy_chat):
         raise ValueError("--template-option needs --chat or --proxy-chat.")
+    check_run(o)
 
 
 @asked()
