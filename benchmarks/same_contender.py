@@ -1,6 +1,6 @@
 """Whether `kad bench` can tell 1.06 from 1: two contenders that are the same code, run after run. Prints how often the interval holds 1.
 
-OMP_NUM_THREADS=1 python benchmarks/same_contender.py [--runs 20] [--rounds 8] [--turns 4] [--new-tokens 16] [--gamma 3]
+OMP_NUM_THREADS=1 python benchmarks/same_contender.py [--runs 20] [--rounds 8] [--turns 6] [--new-tokens 12] [--gamma 3]
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kad.statistics import ratio
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, usual in (("runs", 20), ("rounds", 8), ("turns", 4), ("new-tokens", 16), ("gamma", 3)):
+    for name, usual in (("runs", 20), ("rounds", 8), ("turns", 6), ("new-tokens", 12), ("gamma", 3)):
         parser.add_argument(f"--{name}", type=int, default=usual)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -33,7 +33,7 @@ def main() -> None:
         first, second = measure(
             race, who, given.rounds, 1.0, lambda _: None, (0.78, 0.2), seed=1000 * run, turns=given.turns
         )
-        found.append(ratio(first.seconds, second.seconds))
+        found.append(ratio(first.seconds, second.seconds, given.turns))
         print(f"run {run + 1}: {found[-1].value:.3f} [{found[-1].low:.3f}-{found[-1].high:.3f}]", flush=True)
     held = sum(x.low <= 1 <= x.high for x in found)
     half = [100 * (x.high - x.low) / 2 for x in found]

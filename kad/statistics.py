@@ -35,29 +35,33 @@ class Ratio:
         return f"{self.value:.2f} [{self.low:.2f}-{self.high:.2f}]"
 
 
-def ratio(theirs: Sequence[float], ours: Sequence[float], resamples: int = 9999) -> Ratio:
-    """How many times as fast as theirs ours is, from the seconds of paired rounds.
+def ratio(theirs: Sequence[float], ours: Sequence[float], turns: int = 1, resamples: int = 9999) -> Ratio:
+    """How many times as fast as theirs ours is, from the seconds of paired runs, of which some make a round.
 
-    The value is the mean of the middle half of the log ratios: one round that something else disturbed moves it little. The interval
+    A round's log ratio is the median of its turns', and the value the mean of the middle half of the rounds': one run, or one
+    round, that something else disturbed moves it little. The interval
     is a seeded bootstrap of the rounds. With few rounds the percentiles of resamples lie too close together, so they are taken
     further out, as far as Student's distribution lies beyond the normal one ("expanded percentiles", Hesterberg 2015, The American
     Statistician 69): Φ(−√(n / (n − 1)) t(.975, n − 1)) in place of .025.
 
     Args:
-        theirs: seconds, one of every round.
-        ours: likewise, in the same rounds.
+        theirs: seconds of every run, those of a round one after another.
+        ours: likewise, in the same turns.
+        turns: runs of each that make a round.
         resamples: of the bootstrap.
 
     >>> print(ratio([2.0, 2.2, 1.8, 2.0], [1.0, 1.0, 1.0, 1.0]))
     2.00 [1.80-2.20]
+    >>> print(ratio([2.0, 9.0, 2.2, 1.8, 2.0, 2.0], [1.0] * 6, turns=3))
+    2.10 [2.00-2.20]
     """
     import numpy as np
     from scipy.stats import norm, t, trim_mean
 
-    n = len(ours)
+    logs = np.median((np.log(theirs) - np.log(ours)).reshape(-1, turns), axis=1)
+    n = len(logs)
     if n == 1:  # nothing is known of how far rounds differ
-        return Ratio(theirs[0] / ours[0], 0.0, math.inf)
-    logs = np.log(np.asarray(theirs)) - np.log(np.asarray(ours))
+        return Ratio(math.exp(logs[0]), 0.0, math.inf)
     drawn = logs[np.random.default_rng(0).integers(n, size=(resamples, n))]
     tail = float(norm.cdf(-math.sqrt(n / (n - 1)) * t.ppf(0.975, n - 1)))
     low, high = np.quantile(trim_mean(drawn, 0.25, axis=1), [tail, 1 - tail])

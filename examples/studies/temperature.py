@@ -36,7 +36,7 @@ def main() -> None:
         run(Job(plan, load_checkpoints({}), batch=400), store)
     lines = summaries(*read(folder)[:2])
     kinds = list(dict.fromkeys(s.configuration.filtered for s in lines))
-    panels = pyplot().subplots(1, len(kinds), figsize=(11, 3.8), sharey=True, layout="constrained")[1]
+    panels = pyplot().subplots(1, len(kinds), figsize=(9, 4.2), sharey=True, layout="constrained")[1]
     for panel, kind in zip(panels, kinds, strict=True):
         print(f"\n{kind or 'no filter':26}" + "".join(f"T on the {at:<12}" for at in PLACEMENTS))
         for place, method in enumerate(METHODS):
@@ -57,12 +57,13 @@ def main() -> None:
                         label=f"T on the {at}" if place == 2 else None,
                     )
             print(f"{method.label:26}" + "".join(f"{cell:<21}" for cell in cells))
-        panel.set_title(kind or "no filter", fontsize=10)
+        panel.set_title(kind or "no filter", fontsize=11)
         panel.set_xlabel("accuracy in %")
         panel.set_xlim(20, 100)
-        panel.set_yticks([-i for i in range(len(METHODS))], [m.label for m in METHODS], fontsize=8)
+        panel.set_yticks([-i for i in range(len(METHODS))], [m.label for m in METHODS])
         panel.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(frameon=False, fontsize=8)
+    handles, names = panels[0].get_legend_handles_labels()
+    panels[0].figure.legend(handles, names, frameon=False, loc="outside upper center", ncols=len(PLACEMENTS))
     panels[0].figure.savefig(folder / "temperature.png", dpi=160)
     print(f"written: {folder}/temperature.png")
 

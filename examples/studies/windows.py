@@ -31,7 +31,7 @@ def main() -> None:
     with Store(folder) as store:
         run(Job(plan, load_checkpoints({}), batch=400), store)
     lines = summaries(*read(folder)[:2])
-    panels = pyplot().subplots(1, 3, figsize=(12, 3.8), layout="constrained")[1]
+    panels = pyplot().subplots(1, 3, figsize=(9, 3.6), layout="constrained")[1]
     for method in METHODS:
         found = {s.configuration.window: s for s in lines if s.configuration.of == method}
         print(f"\n{method.label:14}" + "".join(f"{f'γ {w}':>8}" for w in windows))
@@ -55,7 +55,8 @@ def main() -> None:
         panel.set_ylabel(title)
         panel.set_ylim(bottom=0)
         panel.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(frameon=False, fontsize=8)
+    handles, names = panels[0].get_legend_handles_labels()
+    panels[0].figure.legend(handles, names, frameon=False, loc="outside upper center", ncols=len(METHODS))
     panels[0].figure.savefig(folder / "windows.png", dpi=160)
     print(f"written: {folder}/windows.png")
 

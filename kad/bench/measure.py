@@ -78,14 +78,14 @@ class Result:
 
     @property
     def seconds(self) -> list[float]:
-        """Of a run, on average, round by round."""
-        every = [run.seconds for run in self.runs]
-        return [statistics.fmean(every[i : i + self.turns]) for i in range(0, len(every), self.turns)]
+        """Of every run."""
+        return [run.seconds for run in self.runs]
 
     @property
     def tokens_per_second(self) -> float:
-        """Of the whole batch, by the median round."""
-        return self.tokens / statistics.median(self.seconds)
+        """Of the whole batch, by the median round, and of a round by its turns' mean."""
+        rounds = range(0, len(self.runs), self.turns)
+        return self.tokens / statistics.median(statistics.fmean(self.seconds[i : i + self.turns]) for i in rounds)
 
     @property
     def decoding(self) -> float | None:

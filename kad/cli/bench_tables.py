@@ -30,7 +30,7 @@ def rival(results: Sequence[Result], own: Result, name: str) -> Result | None:
 def ratio_to(results: Sequence[Result], own: Result, name: str) -> Ratio | None:
     """How many times as fast as this peer, round by round."""
     peer = rival(results, own, name)
-    return None if peer is None else ratio(peer.seconds, own.seconds)
+    return None if peer is None else ratio(peer.seconds, own.seconds, own.turns)
 
 
 def about_run(report: dict[str, Any]) -> str:
