@@ -18,6 +18,8 @@ from .solvers import Cut, Dual
 from .solvers.parameters import one_number, probability
 from .target import Placement, Target, check_placement
 
+ALL = 2.0  # a threshold that every probability is below
+
 
 class Stateful(Target):
     """A mixture whose rule moves along a text: at every position it is a target made from the row's state there.
@@ -121,10 +123,11 @@ class Paced(Stateful):
             S14); a large one keeps to the budget in short texts.
         start: μ_1 ≥ 0, the price of the first token.
         placement: where the temperature enters.
+        equality: whether the mean is to be b, rather than at most b.
 
     Raises:
-        ValueError: no loss (a class in place of an instance, say), a budget outside [0, 1], a step or a start that is none, or an
-            unknown placement.
+        ValueError: no loss (a class in place of an instance, say), a budget outside [0, 1], a step or a start that is none, an
+            unknown placement, or an equality that is neither True nor False.
 
     >>> import kad
     >>> pair = kad.demo.load()
@@ -140,6 +143,7 @@ class Paced(Stateful):
     step: float = 1.0
     start: float = 1.0
     placement: Placement = "models"
+    equality: bool = False
 
     def __post_init__(self) -> None:
         instance("a Paced's loss", self.loss, Loss)  # type: ignore[type-abstract]
@@ -153,6 +157,8 @@ class Paced(Stateful):
             raise ValueError(f"Paced step must be a finite number > 0, got {self.step}.")
         if not 0 <= self.start < math.inf:
             raise ValueError(f"Paced start must be a finite number ≥ 0, got {self.start}.")
+        if not isinstance(self.equality, bool):
+            raise ValueError(f"Paced equality must be True or False, got {self.equality!r}.")
 
     @property
     def reads_proxy(self) -> bool:  # type: ignore[override]
@@ -166,23 +172,29 @@ class Paced(Stateful):
         return self.start
 
     def at(self, state: Tensor) -> Mixture:
-        threshold = self.loss.threshold(state)
+        price = state.clamp_min(0) if self.equality else state
+        threshold = self.loss.threshold(price)
+        if threshold is not None and self.equality:
+            threshold = threshold.masked_fill(state < 0, ALL)
         solver = Dual.of(multiplier=state) if threshold is None else Dual.of(threshold=threshold)
         return Mixture(self.loss, solver, self.placement)
 
     def follow(self, state: Tensor, alpha: Tensor, token: Tensor) -> Tensor:
-        return next_price(state, alpha.to(state.dtype), self.budget, self.step)
+        return next_price(state, alpha.to(state.dtype), self.budget, self.step, self.equality)
 
 
-def next_price(price: Tensor, deferred: Tensor, budget: float, step: float) -> Tensor:
-    """max(0, μ + η (g − b)), elementwise (theory S15)."""
-    return (price + step * (deferred - budget)).clamp_min(0)
+def next_price(price: Tensor, deferred: Tensor, budget: float, step: float, equality: bool = False) -> Tensor:
+    """max(0, μ + η (g − b)), elementwise (theory S15); without the maximum where the mean is to be the budget."""
+    moved = price + step * (deferred - budget)
+    return moved if equality else moved.clamp_min(0)
 
 
-def paced(budget: float, step: float = 1.0, start: float = 1.0, placement: Placement = "models") -> Paced:
+def paced(
+    budget: float, step: float = 1.0, start: float = 1.0, placement: Placement = "models", equality: bool = False
+) -> Paced:
     """KAD with the logistic loss and a price that keeps to a budget over a text.
 
     >>> paced(0.3).budget
     0.3
     """
-    return Paced(Logistic(), budget, step, start, placement)
+    return Paced(Logistic(), budget, step, start, placement, equality)

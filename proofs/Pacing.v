@@ -51,6 +51,65 @@ by rewrite ler_pimulr ?(ltW eta0) // ler_subl_addr; apply: le_trans (g1 t) _; re
 Qed.
 End Pacing.
 
+Section Equality.
+(* The same without the maximum: the multiplier of an equality may be negative. *)
+Variables (R : realFieldType) (b eta : R) (mu g : nat -> R).
+Hypothesis eta0 : 0 < eta.
+Hypothesis paced : forall t, mu t.+1 = mu t + eta * (g t - b).
+Add Ring the_ring : (ring_of R).
+
+(* S15: after T steps the excess over the budget sums to (the last multiplier - the first) / eta. *)
+Theorem S15_equality_excess T : \sum_(t < T) (g t - b) = (mu T - mu 0%N) / eta.
+Proof.
+apply: (canRL (mulfK _)); first by rewrite gt_eqF.
+elim: T => [|T ih]; first by rewrite big_ord0 mul0r subrr.
+by rewrite big_ord_recr /= mulrDl ih paced; arith.
+Qed.
+
+(* S15: if a negative multiplier defers the budget at least, none is below - eta b. *)
+Theorem S15_equality_multiplier_is_above : 0 <= b -> 0 <= mu 0%N -> (forall t, 0 <= g t) ->
+  (forall t, mu t < 0 -> b <= g t) -> forall t, - (eta * b) <= mu t.
+Proof.
+move=> b0 mu0 g0 all; have low : - (eta * b) <= 0 by rewrite oppr_le0 mulr_ge0 // ltW.
+elim=> [|t ih]; first exact: le_trans low mu0.
+rewrite paced; case: (ltP (mu t) 0) => [negative | positive].
+  by apply: le_trans ih _; rewrite ler_addl mulr_ge0 ?(ltW eta0) // subr_ge0; exact: all.
+rewrite -[- _]add0r; apply: ler_add => //.
+by rewrite -mulrN; apply: ler_wpmul2l; [exact: ltW | rewrite ler_addr].
+Qed.
+
+(* S15: and if from some multiplier M on no more than the budget is deferred, none is above M + eta, unless the first is. *)
+Theorem S15_equality_multiplier_is_below M : 0 <= b -> (forall t, g t <= 1) ->
+  (forall t, M <= mu t -> g t <= b) -> forall t, mu t <= Num.max (mu 0%N) (M + eta).
+Proof.
+move=> b0 g1 within; elim=> [|t ih]; first by rewrite le_maxr lexx.
+rewrite paced; case: (leP M (mu t)) => [above | below].
+  apply: le_trans ih; rewrite ger_addl mulr_ge0_le0 ?(ltW eta0) // subr_le0; exact: within.
+rewrite le_maxr; apply/orP; right; apply: ler_add; first exact: ltW.
+by rewrite ler_pimulr ?(ltW eta0) // ler_subl_addr; apply: le_trans (g1 t) _; rewrite ler_addl.
+Qed.
+
+(* S15: so the mean deferral is at most max(the largest multiplier - the first, the first + eta b) / (eta T) away from b. *)
+Theorem S15_equality_mean_deferral M T : 0 <= b -> 0 <= mu 0%N -> (forall t, 0 <= g t) -> (forall t, g t <= 1) ->
+  (forall t, mu t < 0 -> b <= g t) -> (forall t, M <= mu t -> g t <= b) -> (0 < T)%N ->
+  `|(\sum_(t < T) g t) / T%:R - b| <=
+  Num.max (Num.max (mu 0%N) (M + eta) - mu 0%N) (mu 0%N + eta * b) / (eta * T%:R).
+Proof.
+move=> b0 mu0 g0 g1 all within T0; have pos : 0 < T%:R :> R by rewrite ltr0n.
+have -> : (\sum_(t < T) g t) / T%:R - b = (\sum_(t < T) (g t - b)) / T%:R.
+  by rewrite sumrB sumr_const card_ord -[b *+ _]mulr_natr mulrBl mulfK // gt_eqF.
+rewrite S15_equality_excess invfM !mulrA !normrM.
+rewrite (ger0_norm (_ : 0 <= eta^-1)) ?invr_ge0 ?(ltW eta0) // (ger0_norm (_ : 0 <= T%:R^-1)) ?invr_ge0 ?ler0n //.
+apply: ler_wpmul2r; first by rewrite invr_ge0 ler0n.
+apply: ler_wpmul2r; first by rewrite invr_ge0 ltW.
+have high := S15_equality_multiplier_is_below b0 g1 within T.
+have low := S15_equality_multiplier_is_above b0 mu0 g0 all T.
+rewrite ler_norml; apply/andP; split; last by rewrite le_maxr ler_add2r high.
+rewrite ler_oppl le_maxr; apply/orP; right.
+by rewrite opprB; apply: ler_add => //; rewrite ler_oppl.
+Qed.
+End Equality.
+
 Section Logistic.
 Variables (R : realFieldType) (V : finType) (log : R -> R) (e : R).
 Hypothesis hlog : logarithm log e.
@@ -112,5 +171,35 @@ apply: ler_wpmul2r; first by rewrite invr_ge0 mulr_ge0 ?ler0n // ltW.
 rewrite ler_add2r; elim/big_ind: _ => [|x y hx hy|t _]; first by rewrite le_maxr lexx.
   by rewrite le_maxl hx hy.
 exact: (S15_logistic_multiplier_is_bounded hp hl b0 b1 eta0 paced).
+Qed.
+
+(* S15: with a loss that is nowhere negative, a negative multiplier defers everything. *)
+Theorem S15_negative_multiplier (p l : V -> R) mu :
+  distribution p -> (forall v, 0 < p v -> 0 <= l v) -> mu < 0 -> deferred_mass p (dual l mu) = 1.
+Proof.
+move=> [p0 <-] l0 negative; apply: eq_bigr => v _; rewrite /dual.
+have [-> | nz] := eqVneq (p v) 0; first by rewrite mul0r.
+by rewrite (lt_le_trans negative) ?mulr1 // l0 // lt_neqAle eq_sym nz p0.
+Qed.
+
+(* S15: so with the logistic loss the mean deferral of an equality is at most
+   max(max(the first multiplier, log(|V| / b) + eta) - the first, the first + eta b) / (eta T) away from b. *)
+Theorem S15_logistic_equality (p l : nat -> V -> R) (b eta : R) (mu : nat -> R) T :
+  (forall t, distribution (p t)) -> (forall t, logistic log (p t) (l t)) -> 0 < b -> b <= 1 -> 0 < eta -> 0 <= mu 0%N ->
+  (forall t, mu t.+1 = mu t + eta * (deferred_mass (p t) (dual (l t) (mu t)) - b)) -> (0 < T)%N ->
+  `|(\sum_(t < T) deferred_mass (p t) (dual (l t) (mu t))) / T%:R - b| <=
+  Num.max (Num.max (mu 0%N) (log (#|V|%:R / b) + eta) - mu 0%N) (mu 0%N + eta * b) / (eta * T%:R).
+Proof.
+move=> hp hl b0 b1 eta0 mu0 paced T0.
+have le1 t v : p t v <= 1.
+  by have [p0 <-] := hp t; rewrite (bigD1 v) //= ler_addl sumr_ge0.
+apply: (S15_equality_mean_deferral eta0 paced) => //; first exact: ltW.
+- move=> t; have [p0 _] := hp t; apply: sumr_ge0 => v _; apply: mulr_ge0 => //.
+  by have /andP[] := integral_decision (dual_integral (l t) (mu t)) v.
+- move=> t; have [p0 <-] := hp t; apply: ler_sum => v _; rewrite ler_pimulr //.
+  by have /andP[] := integral_decision (dual_integral (l t) (mu t)) v.
+- move=> t negative; rewrite S15_negative_multiplier // => v pv.
+  by rewrite hl // oppr_ge0 (log_le0 hlog).
+- by move=> t; exact: S15_logistic_threshold.
 Qed.
 End Logistic.

@@ -21,7 +21,7 @@ from kad.statistics import rate
 
 BUDGETS = (0.05, 0.1, 0.15, 0.2, 0.3)
 STEPS = (0.1, 0.3, 1.0, 3.0)
-COLOURS = {"dual": "#2171b5", "primal": "#d95f02", "fractional": "#1b9e77", "paced": "#7570b3"}
+COLOURS = {"dual": "#2171b5", "primal": "#d95f02", "fractional": "#1b9e77", "paced": "#7570b3", "equality": "#e7298a"}
 
 
 def rules(quick):
@@ -35,6 +35,9 @@ def rules(quick):
     for step in (1.0,) if quick else STEPS:
         for budget in (0.2,) if quick else BUDGETS:
             yield f"paced b = {budget:g}, η = {step:g}", "paced", budget, kad.paced(budget, step)
+    for step in (1.0,) if quick else (0.3, 1.0):
+        for budget in (0.2,) if quick else BUDGETS:
+            yield f"equality b = {budget:g}, η = {step:g}", "equality", budget, kad.paced(budget, step, equality=True)
 
 
 def answers(pair, problems, target):
@@ -47,12 +50,14 @@ def answers(pair, problems, target):
 
 
 def excess(target, trace, row):
-    """By how much a text's mean deferral exceeds the budget, and the bound of S15 on that."""
+    """By how much a text's mean deferral exceeds the budget, and how far S15 lets it lie above and below."""
     length = int(trace.lengths[row])
     alphas, prices = trace.alphas[row, :length].double(), trace.states[row, :length]
-    after = target.follow(prices[-1], alphas[-1], trace.ids[row, length - 1])
-    most = max(float(prices.max()), float(after))
-    return float(alphas.mean()) - target.budget, (most - target.start) / (target.step * length)
+    prices = torch.cat([prices, target.follow(prices[-1:], alphas[-1:], trace.ids[row, length - 1 : length])])
+    above, below = (
+        float(x) / (target.step * length) for x in (prices.max() - target.start, target.start - prices.min())
+    )
+    return float(alphas.mean()) - target.budget, above, below
 
 
 def measured(pair, problems, name, family, budget, target):
@@ -66,11 +71,12 @@ def measured(pair, problems, name, family, budget, target):
         "deviation": float(shares.std()), "most": float(shares.max()), "accepted": trace.acceptance_rate,
         "tokens": float(trace.lengths.double().mean()),
     }  # fmt: skip
-    if family == "paced":
+    if family in ("paced", "equality"):
         over = [excess(target, trace, row) for row in range(len(problems))]
-        found["kept"] = sum(x <= bound + 1e-6 for x, bound in over)
-        found["slack"] = max(bound for _, bound in over)
+        found["kept"] = sum(x <= above + 1e-6 for x, above, _ in over)
+        found["from_below"] = sum(x >= -below - 1e-6 for x, _, below in over)
         assert found["kept"] == len(problems), "the bound of S15 is broken"
+        assert family == "paced" or found["from_below"] == len(problems), "the bound of S15 (d) is broken"
     return found
 
 
@@ -85,14 +91,13 @@ def main() -> None:
     torch.set_num_threads(1)
     pair, problems = kad.demo.load(), held_out(6 if options.quick else options.n, "test")
     found = []
-    print(f"{'rule':26}{'right':>7}{'α, mean':>9}{'s.d.':>7}{'most':>7}{'accepted':>10}")
+    print(f"{'rule':26}{'right':>7}{'α, mean':>9}{'s.d.':>7}{'most':>7}{'accepted':>10}{'kept':>7}{'below':>7}")
     for rule in rules(options.quick):
         x = measured(pair, problems, *rule)
         found.append(x)
-        print(
-            f"{x['rule']:26}{100 * sum(x['right']) / len(problems):6.1f}%{x['mean']:9.3f}{x['deviation']:7.3f}{x['most']:7.3f}{x['accepted']:10.2f}",
-            flush=True,
-        )
+        counts = "".join(f"{x.get(name, ''):>7}" for name in ("kept", "from_below"))
+        shares = f"{100 * sum(x['right']) / len(problems):6.1f}%{x['mean']:9.3f}{x['deviation']:7.3f}{x['most']:7.3f}"
+        print(f"{x['rule']:26}{shares}{x['accepted']:10.2f}{counts}", flush=True)
     (folder / "pacing.json").write_text(json.dumps(found, indent=1))
     draw(found, folder / "pacing.png")
     print(f"written: {folder}/pacing.json, {folder}/pacing.png")
@@ -100,7 +105,7 @@ def main() -> None:
 
 def draw(found, path):
     """Accuracy against the mean deferred share, and how far texts lie apart in it."""
-    panels = pyplot().subplots(1, 2, figsize=(10, 3.8), layout="constrained")[1]
+    panels = pyplot().subplots(1, 2, figsize=(9, 4), layout="constrained")[1]
     for family, colour in COLOURS.items():
         own = sorted((x for x in found if x["family"] == family), key=lambda x: x["mean"])
         at, shares = [x["mean"] for x in own], [rate([[own] for own in x["right"]]) for x in own]
@@ -113,7 +118,8 @@ def draw(found, path):
     for panel in panels:
         panel.set_xlabel("mean deferred share α of a text")
         panel.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(frameon=False, fontsize=8)
+    handles, names = panels[0].get_legend_handles_labels()
+    panels[0].figure.legend(handles, names, frameon=False, loc="outside upper center", ncols=len(names))
     panels[0].figure.savefig(path, dpi=160)
 
 

@@ -16,7 +16,7 @@
 | S12 | the mixture as rejection | `lazy_law` |
 | S13 | bounds that know tokens are indivisible | `majorisation` `sized_majorisation` `majorisation_against_relaxation` |
 | S14 | one price for all positions of a text | `everett_over_a_text` `one_price_dominates` |
-| S15 | a price that keeps the mean deferred mass | `pacing` `pacing_bound` |
+| S15 | a price that keeps the mean deferred mass | `pacing` `pacing_bound` `kept_mean` |
 
 The frontier: `optimal_risk` r*(b), `primal_risk`, `fractional_risk`, `dual_function` θ(μ), `unfilled_budget` u(b);
 its bounds at any size: `majorisation_bound`, `sized_majorisation_bound`. The price of S15: `paced_multipliers`,
@@ -71,6 +71,7 @@ from .mixtures import plug_in_risk_of_the_dual as plug_in_risk_of_the_dual
 from .mixtures import tokens_per_round as tokens_per_round
 from .texts import everett_over_a_text as everett_over_a_text
 from .texts import highest_price as highest_price
+from .texts import kept_mean as kept_mean
 from .texts import one_price_dominates as one_price_dominates
 from .texts import paced_multipliers as paced_multipliers
 from .texts import pacing as pacing

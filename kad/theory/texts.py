@@ -69,8 +69,12 @@ def check_pacing(budget: float, step: float, start: float) -> None:
         raise ValueError(f"pacing takes a finite step > 0 and a finite start ≥ 0, got {step} and {start}.")
 
 
-def paced_multipliers(deferred: Tensor, budget: float, step: float, start: float = 0.0) -> Tensor:
+def paced_multipliers(
+    deferred: Tensor, budget: float, step: float, start: float = 0.0, equality: bool = False
+) -> Tensor:
     """μ_1 = start and μ_{t+1} = max(0, μ_t + η (g_t − b)) for the deferred masses g, ``(*batch, n) -> (*batch, n + 1)``.
+
+    With ``equality`` without the maximum.
 
     Raises:
         ValueError: a budget outside [0, 1], a step that is not positive or a negative start.
@@ -81,19 +85,20 @@ def paced_multipliers(deferred: Tensor, budget: float, step: float, start: float
     check_pacing(budget, step, start)
     prices = [torch.full(deferred.shape[:-1], start, dtype=torch.float64, device=deferred.device)]
     for g in deferred.double().unbind(-1):
-        prices.append(next_price(prices[-1], g, budget, step))
+        prices.append(next_price(prices[-1], g, budget, step, equality))
     return torch.stack(prices, -1)
 
 
-def pacing(deferred: Tensor, budget: float, step: float, start: float = 0.0) -> Claim:
-    """S15: Σ_{t ≤ n} (g_t − b) ≤ (μ_{n+1} − μ_1) / η on every sequence of deferred masses, ``(*batch, n)``.
+def pacing(deferred: Tensor, budget: float, step: float, start: float = 0.0, equality: bool = False) -> Claim:
+    """S15: Σ_{t ≤ n} (g_t − b) ≤ (μ_{n+1} − μ_1) / η on every sequence of deferred masses, ``(*batch, n)``; with ``equality`` =.
 
     >>> claim = pacing(torch.tensor([0.5, 0.0, 0.5]), budget=0.25, step=2.0)
     >>> float(claim.left), claim.relation, float(claim.right)
     (0.25, '<=', 0.25)
     """
-    prices = paced_multipliers(deferred, budget, step, start)
-    return Claim((deferred.double() - budget).sum(-1), "<=", (prices[..., -1] - start) / step)
+    prices = paced_multipliers(deferred, budget, step, start, equality)
+    excess = (deferred.double() - budget).sum(-1)
+    return Claim(excess, "=" if equality else "<=", (prices[..., -1] - start) / step)
 
 
 def highest_price(size: int, budget: float, step: float, start: float = 0.0) -> float:
@@ -116,12 +121,36 @@ def pacing_bound(p: Tensor, budget: float, step: float, start: float = 0.0) -> C
     >>> round(float(claim.left), 4), round(float(claim.right), 4), claim.holds()
     (1.8, 4.1389, True)
     """
+    _, prices = paced_positions(p, budget, step, start)
+    highest = prices.amax(-1)
+    return Claim(highest, "<=", torch.full_like(highest, highest_price(p.shape[-1], budget, step, start)))
+
+
+def kept_mean(p: Tensor, budget: float, step: float, start: float = 0.0) -> Claim:
+    """S15(d): |mean_t g_t − b| ≤ max(max(μ_1, log(|V| / b) + η (1 − b)) − μ_1, μ_1 + η b) / (η n) where the price may be negative.
+
+    The logistic loss and P = p, ``(*batch, n, V)``.
+
+    >>> p = torch.tensor([[0.98, 0.01, 0.01]] * 40, dtype=torch.float64)
+    >>> claim = kept_mean(p, budget=0.5, step=1.0)
+    >>> round(float(claim.left), 4), round(float(claim.right), 4), claim.holds()
+    (0.01, 0.0573, True)
+    """
+    masses, prices = paced_positions(p, budget, step, start, equality=True)
+    highest = highest_price(p.shape[-1], budget, step, start)
+    most = max(highest - start, start + step * budget) / (step * (prices.shape[-1] - 1))
+    off = (masses.mean(-1) - budget).abs()
+    return Claim(off, "<=", torch.full_like(off, most))
+
+
+def paced_positions(
+    p: Tensor, budget: float, step: float, start: float, equality: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Deferred masses ``(*batch, n)`` and prices ``(*batch, n + 1)`` with the logistic loss, where each follows from the other."""
     check_pacing(budget, step, start)
     loss, p = of_positions(Logistic()(p.double()), p)
-    price = torch.full(p.shape[:-2], start, dtype=torch.float64, device=p.device)
-    highest = price
+    prices, masses = [torch.full(p.shape[:-2], start, dtype=torch.float64, device=p.device)], list[Tensor]()
     for l, m in zip(loss.unbind(-2), p.unbind(-2), strict=True):
-        deferred = deferred_mass(m, (l > price.unsqueeze(-1)).to(m))
-        price = next_price(price, deferred, budget, step)
-        highest = torch.maximum(highest, price)
-    return Claim(highest, "<=", torch.full_like(highest, highest_price(p.shape[-1], budget, step, start)))
+        masses.append(deferred_mass(m, (l > prices[-1].unsqueeze(-1)).to(m)))
+        prices.append(next_price(prices[-1], masses[-1], budget, step, equality))
+    return torch.stack(masses, -1), torch.stack(prices, -1)

@@ -93,7 +93,13 @@ WRONG = {
 
 @pytest.mark.parametrize(
     "target",
-    [Right(), kad.paced(0.3), kad.Paced(kad.Brier(), 0.2, 0.5), kad.Paced(kad.ConfidenceBet(), 0.3, start=0.2)],
+    [
+        Right(),
+        kad.paced(0.3),
+        kad.Paced(kad.Brier(), 0.2, 0.5),
+        kad.Paced(kad.ConfidenceBet(), 0.3, start=0.2),
+        kad.paced(0.8, start=0.0, equality=True),
+    ],
     ids=repr,
 )
 def test_right_ones_pass(target: kad.Stateful) -> None:
@@ -116,6 +122,23 @@ def test_the_price_follows_s15(alphas: list[float], budget: float, step: float, 
     assert float(prices[0, 0]) == start
     assert bool((prices >= 0).all())
     assert float((masses - budget).sum()) <= float(last - start) / step + 1e-9
+    free = kad.Paced(kad.Logistic(), budget, step, start, equality=True)
+    last = free.follow(free.path(masses, torch.zeros(1, len(alphas)))[:, -1], masses[:, -1], torch.zeros(1))
+    assert float((masses - budget).sum()) == pytest.approx(float(last - start) / step, abs=1e-9)
+
+
+@pytest.mark.parametrize("loss", [kad.Logistic(), kad.Squared(), kad.Brier(), kad.ZeroOne()], ids=repr)
+def test_a_negative_price_defers_everything(loss: kad.Loss) -> None:
+    """Tokens that cost nothing too, in rows of their own; a price of 0 and above is as ever."""
+    p = torch.tensor([[0.7, 0.3, 0.0], [1.0, 0.0, 0.0], [0.7, 0.3, 0.0]], dtype=torch.float64)
+    state = torch.tensor([-1e-3, -1e-3, 0.1], dtype=torch.float64)
+    target = kad.Paced(loss, 0.5, equality=True)
+    d = target.at(state).defer(p)
+    assert d is not None
+    assert (p * d).sum(-1)[:2].tolist() == [1.0, 1.0]
+    same = kad.Paced(loss, 0.5).at(state[2:]).defer(p[2:])
+    assert same is not None
+    assert torch.equal(d[2:], same)
 
 
 @pytest.mark.parametrize(("loss", "price"), [(kad.Logistic(), 0.9), (kad.Squared(), 0.36), (kad.Squared(), 4.0)])

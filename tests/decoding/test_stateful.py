@@ -43,6 +43,8 @@ def targets(placement: Placement = "models") -> dict[str, kad.Stateful]:
         "squared": kad.Paced(kad.Squared(), 0.4, 0.3, 0.2, placement),
         "brier": kad.Paced(kad.Brier(), 0.3, 0.7, 0.9, placement),
         "confidence bet": kad.Paced(kad.ConfidenceBet(), 0.3, 0.3, 0.1, placement),
+        "equality": kad.paced(0.9, 0.8, 0.3, placement, equality=True),
+        "equality, brier": kad.Paced(kad.Brier(), 0.9, 0.5, 0.1, placement, equality=True),
         "by token": Reading(placement),
     }
 
@@ -194,6 +196,24 @@ def test_the_bound_of_pacing_holds_in_every_text() -> None:
         assert max(last, float(prices.max())) <= most
 
 
+@pytest.mark.parametrize("window", [0, 3])
+def test_an_equality_keeps_the_mean_from_both_sides(window: int) -> None:
+    """S15 (d), where so much is asked for that the price becomes negative in every text."""
+    pair = kad.demo.load()
+    target = kad.paced(0.5, step=0.5, start=0.1, equality=True)
+    texts = [f"q : tom has {n} apples . he loses 2 . how many apples does tom have now ? a :" for n in range(4, 12)]
+    trace = kad.generate(
+        pair.base, pair.proxy, texts, target=target, tokenizer=pair.tokenizer, window=window, seed=0, max_new_tokens=40
+    ).trace
+    assert trace.states is not None
+    high = float(torch.tensor(pair.base.config.vocab_size / target.budget).log()) + target.step * (1 - target.budget)
+    for row, length in enumerate(trace.lengths.tolist()):
+        prices, alphas = trace.states[row, :length], trace.alphas[row, :length].double()
+        assert -target.step * target.budget - 1e-6 <= float(prices.min()) < 0
+        most = max(high - target.start, target.start + target.step * target.budget) / (target.step * length)
+        assert abs(float(alphas.mean()) - target.budget) <= most + 1e-6
+
+
 class Other(kad.Stateful):
     """No mixture."""
 
@@ -218,6 +238,7 @@ class Other(kad.Stateful):
         ({"loss": kad.Logistic(), "budget": 0.3, "start": -1.0}, "start must be a finite number ≥ 0"),
         ({"loss": kad.Logistic(), "budget": torch.tensor([0.1, 0.2])}, "must be one number"),
         ({"loss": kad.Logistic(), "budget": 0.3, "placement": "here"}, "placement must be one of"),
+        ({"loss": kad.Logistic(), "budget": 0.3, "equality": 1}, "equality must be True or False"),
     ],
 )
 def test_wrong_arguments(given: dict[str, Any], said: str) -> None:

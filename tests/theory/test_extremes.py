@@ -54,6 +54,8 @@ CLAIMS: dict[str, Callable[[Case], t.Claim]] = {
         finite(c.loss).repeat(2, 1), torch.stack([c.p, c.true]), torch.stack([c.d, 1 - c.d]), c.multiplier
     ),
     "S15 pacing": lambda c: t.pacing(torch.cat([c.p, c.d]), c.budget, 1.0, c.multiplier),
+    "S15 pacing, equality": lambda c: t.pacing(torch.cat([c.p, c.d]), c.budget, 1.0, c.multiplier, equality=True),
+    "S15 kept_mean": lambda c: t.kept_mean(torch.stack([c.p, c.true, c.q]), c.budget, 2.0, c.multiplier),
     "S15 pacing_bound": lambda c: t.pacing_bound(torch.stack([c.p, c.true, c.q]), c.budget, 2.0, c.multiplier),
 }
 

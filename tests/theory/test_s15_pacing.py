@@ -12,6 +12,7 @@ from torch import Tensor
 
 import kad
 from kad import theory as t
+from kad.theory.texts import paced_positions
 
 from ..core.strategies import BUDGETS, LOSSES, distributions
 from .support import Case, is_caught
@@ -41,6 +42,7 @@ def test_the_mean_exceeds_the_budget_by_no_more_than_the_price_rose(
     prices = t.paced_multipliers(g, budget, step, start)
     excess = float((g - budget).mean())
     assert excess <= (float(prices.max()) - start) / (step * len(masses)) + 1e-9
+    assert t.pacing(g, budget, step, start, equality=True).holds()
 
 
 @example(torch.ones(3, 1, dtype=torch.float64), 0.1, 1.0, 0.0)  # one token, which costs nothing
@@ -53,6 +55,16 @@ def test_with_the_logistic_loss_the_price_stays_bounded(p: Tensor, budget: float
     claim = t.pacing_bound(p, budget, step, start)
     assert bool((claim.left <= claim.right + 1e-9).all())
     assert bool(claim.right.isinf().all()) == (budget == 0)
+
+
+@example(torch.ones(3, 1, dtype=torch.float64), 0.9, 1.0, 0.0)  # one token, which costs nothing and is deferred below 0
+@example(torch.eye(3, dtype=torch.float64), 1.0, 10.0, 0.0)
+@example(torch.full((12, 7), 1 / 7, dtype=torch.float64), 0.0, 1.0, 0.0)
+@example(torch.tensor([[0.98, 0.02]] * 12, dtype=torch.float64), 0.5, 0.1, 8.0)  # down from a price that is too high
+@given(positions(), BUDGETS, STEPS, STARTS)
+def test_an_equality_keeps_the_mean_from_both_sides(p: Tensor, budget: float, step: float, start: float) -> None:
+    claim = t.kept_mean(p, budget, step, start)
+    assert bool((claim.left <= claim.right + 1e-9).all())
 
 
 @given(positions(), BUDGETS, st.sampled_from(LOSSES), STEPS, STARTS)
@@ -111,6 +123,17 @@ def test_wrong_variants_fail() -> None:
         claim = t.pacing_bound(torch.stack([c.p, c.q, c.true]), c.budget, 5.0)
         return t.Claim(claim.left, "<=", torch.full_like(claim.left, math.log(len(c.p) / c.budget)))
 
+    def half_the_way(c: Case) -> t.Claim:  # an equality, and half of its bound
+        claim = t.kept_mean(torch.stack([c.p, c.q, c.true]), c.budget, 5.0)
+        return t.Claim(claim.left, "<=", claim.right / 2)
+
+    def a_price_never_below_zero(c: Case) -> t.Claim:  # the bound of an equality, without one
+        p = torch.stack([c.p, c.q, c.true, *[c.p] * 40])
+        g, _ = paced_positions(p, c.budget, 0.1, 0.0)
+        return t.Claim((g.mean(-1) - c.budget).abs(), "<=", t.kept_mean(p, c.budget, 0.1).right)
+
+    assert is_caught(half_the_way)
+    assert is_caught(a_price_never_below_zero)
     assert is_caught(an_identity)
     assert is_caught(half_of_it)
     assert is_caught(no_excess)
