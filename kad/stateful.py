@@ -114,7 +114,8 @@ class Paced(Stateful):
 
     A constant multiplier defers more in one text than in another. Here the price rises where more than b was deferred and falls
     where less was, so the mean deferral of *every* text exceeds b by at most (max μ − μ_1) / (η T). With the logistic loss
-    max μ ≤ max(μ_1, log(|V| / b) + η).
+    max μ ≤ max(μ_1, log(|V| / b) + η (1 − b)). Sure positions defer less than b, and with a price of 0 what they leave is forgotten;
+    with ``equality`` the price may be negative, everything is then deferred, and the mean is kept from below too.
 
     Attributes:
         loss: ℓ; the price is in its units.

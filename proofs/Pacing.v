@@ -37,17 +37,17 @@ rewrite ler_add2r.
 by have := le_bigmax (mu 0%N) (Q := xpredT) (fun t : 'I_T.+1 => mu t) (mem_index_enum (@ord_max T)); apply.
 Qed.
 
-(* S15: if from some multiplier M on no more than the budget is deferred, no multiplier is above M + eta, unless the
-   first is. *)
-Theorem S15_multiplier_is_bounded M : 0 <= b -> (forall t, g t <= 1) -> 0 <= M + eta ->
-  (forall t, M <= mu t -> g t <= b) -> forall t, mu t <= Num.max (mu 0%N) (M + eta).
+(* S15: if from some multiplier M on no more than the budget is deferred, no multiplier is above M + eta (1 - b), unless
+   the first is. *)
+Theorem S15_multiplier_is_bounded M : (forall t, g t <= 1) -> 0 <= M + eta * (1 - b) ->
+  (forall t, M <= mu t -> g t <= b) -> forall t, mu t <= Num.max (mu 0%N) (M + eta * (1 - b)).
 Proof.
-move=> b0 g1 M0 within; elim=> [|t ih]; first by rewrite le_maxr lexx.
+move=> g1 M0 within; elim=> [|t ih]; first by rewrite le_maxr lexx.
 rewrite paced le_maxl; apply/andP; split; first by rewrite le_maxr M0 orbT.
 case: (leP M (mu t)) => [above | below].
   apply: le_trans ih; rewrite ger_addl mulr_ge0_le0 ?(ltW eta0) // subr_le0; exact: within.
 rewrite le_maxr; apply/orP; right; apply: ler_add; first exact: ltW.
-by rewrite ler_pimulr ?(ltW eta0) // ler_subl_addr; apply: le_trans (g1 t) _; rewrite ler_addl.
+by apply: ler_wpmul2l; [exact: ltW | rewrite ler_add2r].
 Qed.
 End Pacing.
 
@@ -78,22 +78,23 @@ rewrite -[- _]add0r; apply: ler_add => //.
 by rewrite -mulrN; apply: ler_wpmul2l; [exact: ltW | rewrite ler_addr].
 Qed.
 
-(* S15: and if from some multiplier M on no more than the budget is deferred, none is above M + eta, unless the first is. *)
-Theorem S15_equality_multiplier_is_below M : 0 <= b -> (forall t, g t <= 1) ->
-  (forall t, M <= mu t -> g t <= b) -> forall t, mu t <= Num.max (mu 0%N) (M + eta).
+(* S15: and if from some multiplier M on no more than the budget is deferred, none is above M + eta (1 - b), unless the
+   first is. *)
+Theorem S15_equality_multiplier_is_below M : (forall t, g t <= 1) ->
+  (forall t, M <= mu t -> g t <= b) -> forall t, mu t <= Num.max (mu 0%N) (M + eta * (1 - b)).
 Proof.
-move=> b0 g1 within; elim=> [|t ih]; first by rewrite le_maxr lexx.
+move=> g1 within; elim=> [|t ih]; first by rewrite le_maxr lexx.
 rewrite paced; case: (leP M (mu t)) => [above | below].
   apply: le_trans ih; rewrite ger_addl mulr_ge0_le0 ?(ltW eta0) // subr_le0; exact: within.
 rewrite le_maxr; apply/orP; right; apply: ler_add; first exact: ltW.
-by rewrite ler_pimulr ?(ltW eta0) // ler_subl_addr; apply: le_trans (g1 t) _; rewrite ler_addl.
+by apply: ler_wpmul2l; [exact: ltW | rewrite ler_add2r].
 Qed.
 
 (* S15: so the mean deferral is at most max(the largest multiplier - the first, the first + eta b) / (eta T) away from b. *)
 Theorem S15_equality_mean_deferral M T : 0 <= b -> 0 <= mu 0%N -> (forall t, 0 <= g t) -> (forall t, g t <= 1) ->
   (forall t, mu t < 0 -> b <= g t) -> (forall t, M <= mu t -> g t <= b) -> (0 < T)%N ->
   `|(\sum_(t < T) g t) / T%:R - b| <=
-  Num.max (Num.max (mu 0%N) (M + eta) - mu 0%N) (mu 0%N + eta * b) / (eta * T%:R).
+  Num.max (Num.max (mu 0%N) (M + eta * (1 - b)) - mu 0%N) (mu 0%N + eta * b) / (eta * T%:R).
 Proof.
 move=> b0 mu0 g0 g1 all within T0; have pos : 0 < T%:R :> R by rewrite ltr0n.
 have -> : (\sum_(t < T) g t) / T%:R - b = (\sum_(t < T) (g t - b)) / T%:R.
@@ -102,7 +103,7 @@ rewrite S15_equality_excess invfM !mulrA !normrM.
 rewrite (ger0_norm (_ : 0 <= eta^-1)) ?invr_ge0 ?(ltW eta0) // (ger0_norm (_ : 0 <= T%:R^-1)) ?invr_ge0 ?ler0n //.
 apply: ler_wpmul2r; first by rewrite invr_ge0 ler0n.
 apply: ler_wpmul2r; first by rewrite invr_ge0 ltW.
-have high := S15_equality_multiplier_is_below b0 g1 within T.
+have high := S15_equality_multiplier_is_below g1 within T.
 have low := S15_equality_multiplier_is_above b0 mu0 g0 all T.
 rewrite ler_norml; apply/andP; split; last by rewrite le_maxr ler_add2r high.
 rewrite ler_oppl le_maxr; apply/orP; right.
@@ -140,31 +141,32 @@ move: (le_lt_trans large above); rewrite (hl v pos) ltr_oppr -(log_inverse hlog)
 by rewrite (log_lt hlog) ?divr_gt0 // => /ltW.
 Qed.
 
-(* S15: so, paced over any sequence of distributions with the logistic loss, no multiplier is above log(|V| / b) + eta,
-   unless the first is. *)
+(* S15: so, paced over any sequence of distributions with the logistic loss, no multiplier is above
+   log(|V| / b) + eta (1 - b), unless the first is. *)
 Theorem S15_logistic_multiplier_is_bounded (p l : nat -> V -> R) (b eta : R) (mu : nat -> R) :
   (forall t, distribution (p t)) -> (forall t, logistic log (p t) (l t)) -> 0 < b -> b <= 1 -> 0 < eta ->
   (forall t, mu t.+1 = Num.max 0 (mu t + eta * (deferred_mass (p t) (dual (l t) (mu t)) - b))) ->
-  forall t, mu t <= Num.max (mu 0%N) (log (#|V|%:R / b) + eta).
+  forall t, mu t <= Num.max (mu 0%N) (log (#|V|%:R / b) + eta * (1 - b)).
 Proof.
-move=> hp hl b0 b1 eta0 paced; apply: (S15_multiplier_is_bounded eta0 paced) => [|t||t]; first exact: ltW.
+move=> hp hl b0 b1 eta0 paced; apply: (S15_multiplier_is_bounded eta0 paced) => [t||t].
 - have [p0 <-] := hp t; apply: ler_sum => v _; rewrite ler_pimulr //.
   by have /andP[] := integral_decision (dual_integral (l t) (mu t)) v.
 - have n1 : 1 <= #|V|%:R :> R.
     rewrite ler1n lt0n; apply/eqP => /card0_eq h; have [_] := hp 0%N; rewrite big_pred0 // => /eqP.
     by rewrite eq_sym oner_eq0.
   have n0 := lt_le_trans ltr01 n1.
-  rewrite addr_ge0 ?(ltW eta0) // -oppr_le0 -(log_inverse hlog) ?divr_gt0 // invf_div.
+  rewrite addr_ge0 ?mulr_ge0 ?subr_ge0 ?(ltW eta0) // -oppr_le0 -(log_inverse hlog) ?divr_gt0 // invf_div.
   by apply: (log_le0 hlog); [exact: divr_gt0 | rewrite ler_pdivr_mulr // mul1r; exact: le_trans b1 n1].
 by apply: S15_logistic_threshold => //; exact: hl.
 Qed.
 
-(* S15: and so the mean deferral exceeds b by at most (max(the first, log(|V| / b) + eta) - the first) / (eta T). *)
+(* S15: and so the mean deferral exceeds b by at most (max(the first, log(|V| / b) + eta (1 - b)) - the
+   first) / (eta T). *)
 Theorem S15_logistic_mean_deferral (p l : nat -> V -> R) (b eta : R) (mu : nat -> R) T :
   (forall t, distribution (p t)) -> (forall t, logistic log (p t) (l t)) -> 0 < b -> b <= 1 -> 0 < eta ->
   (forall t, mu t.+1 = Num.max 0 (mu t + eta * (deferred_mass (p t) (dual (l t) (mu t)) - b))) -> (0 < T)%N ->
   (\sum_(t < T) deferred_mass (p t) (dual (l t) (mu t))) / T%:R - b <=
-  (Num.max (mu 0%N) (log (#|V|%:R / b) + eta) - mu 0%N) / (eta * T%:R).
+  (Num.max (mu 0%N) (log (#|V|%:R / b) + eta * (1 - b)) - mu 0%N) / (eta * T%:R).
 Proof.
 move=> hp hl b0 b1 eta0 paced T0; apply: le_trans (S15_mean_deferral eta0 paced T0) _.
 apply: ler_wpmul2r; first by rewrite invr_ge0 mulr_ge0 ?ler0n // ltW.
@@ -183,12 +185,12 @@ by rewrite (lt_le_trans negative) ?mulr1 // l0 // lt_neqAle eq_sym nz p0.
 Qed.
 
 (* S15: so with the logistic loss the mean deferral of an equality is at most
-   max(max(the first multiplier, log(|V| / b) + eta) - the first, the first + eta b) / (eta T) away from b. *)
+   max(max(the first multiplier, log(|V| / b) + eta (1 - b)) - the first, the first + eta b) / (eta T) away from b. *)
 Theorem S15_logistic_equality (p l : nat -> V -> R) (b eta : R) (mu : nat -> R) T :
   (forall t, distribution (p t)) -> (forall t, logistic log (p t) (l t)) -> 0 < b -> b <= 1 -> 0 < eta -> 0 <= mu 0%N ->
   (forall t, mu t.+1 = mu t + eta * (deferred_mass (p t) (dual (l t) (mu t)) - b)) -> (0 < T)%N ->
   `|(\sum_(t < T) deferred_mass (p t) (dual (l t) (mu t))) / T%:R - b| <=
-  Num.max (Num.max (mu 0%N) (log (#|V|%:R / b) + eta) - mu 0%N) (mu 0%N + eta * b) / (eta * T%:R).
+  Num.max (Num.max (mu 0%N) (log (#|V|%:R / b) + eta * (1 - b)) - mu 0%N) (mu 0%N + eta * b) / (eta * T%:R).
 Proof.
 move=> hp hl b0 b1 eta0 mu0 paced T0.
 have le1 t v : p t v <= 1.
