@@ -106,6 +106,23 @@ Section Text.
 Variables (R : realFieldType) (T V : finType) (P l : T -> V -> R).
 Hypothesis P0 : forall t v, 0 <= P t v.
 
+(* S14: with one multiplier for all positions the total risk is at most that of any rule, fractional or not, and the
+   multiplier times what that rule defers more. *)
+Theorem S14_one_price mu (d : T -> V -> R) : (forall t, decision (d t)) ->
+  \sum_t risk (P t) (l t) (dual (l t) mu) <= \sum_t risk (P t) (l t) (d t) +
+    mu * (\sum_t deferred_mass (P t) (d t) - \sum_t deferred_mass (P t) (dual (l t) mu)).
+Proof.
+move=> hd; rewrite -sumrB mulr_sumr -big_split /=; apply: ler_sum => t _.
+have [_ /(_ _ (hd t))] := @S1_dual_minimises R V (P t) (l t) (P0 t) 0 mu.
+by rewrite /lagrangian !subr0 -ler_subr_addr -addrA -mulrBr.
+Qed.
+
+(* S14: so of all rules that defer exactly as much in total none has less risk, whatever the sign of the multiplier. *)
+Theorem S14_exactly_as_much mu (d : T -> V -> R) : (forall t, decision (d t)) ->
+  \sum_t deferred_mass (P t) (d t) = \sum_t deferred_mass (P t) (dual (l t) mu) ->
+  \sum_t risk (P t) (l t) (dual (l t) mu) <= \sum_t risk (P t) (l t) (d t).
+Proof. by move=> hd e; apply: le_trans (S14_one_price mu hd) _; rewrite e subrr mulr0 addr0. Qed.
+
 (* S14: one multiplier for all positions minimises the total risk among all rules, fractional ones too, that defer no
    more mass in total. *)
 Theorem S14_everett_over_a_text mu (d : T -> V -> R) : 0 <= mu -> (forall t, decision (d t)) ->

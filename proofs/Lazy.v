@@ -60,6 +60,19 @@ Proof. by have [q0 _] := q_law; rewrite /mixture ler_addl mulr_ge0 // (alpha_ge0
 Lemma mixture_most v : mixture p q d v <= kept v + alpha.
 Proof. by rewrite /mixture ler_add2l ler_pimulr ?(alpha_ge0 p_law d_decision) //; exact: probability_le1. Qed.
 
+(* S11: b leads every other token in pi by at least what it leads it by in the kept weights, less alpha; and so it leads
+   the best of them, which is 0 if there is no other. *)
+Theorem S11_lead b : (forall v, v != b -> kept b - kept v - alpha <= mixture p q d b - mixture p q d v) /\
+  kept b - \big[Num.max/0]_(v | v != b) kept v - alpha <= mixture p q d b - \big[Num.max/0]_(v | v != b) mixture p q d v.
+Proof.
+split=> [v vb|]; rewrite -addrA -opprD; apply: ler_add (mixture_least b) _; rewrite ler_opp2; first exact: mixture_most.
+have [p0 _] := p_law; elim/big_ind: _ => [|x y hx hy|v vb].
+- by rewrite addr_ge0 ?bigmax_ge // (alpha_ge0 p_law d_decision).
+- by rewrite le_maxl hx hy.
+apply: le_trans (mixture_most v) _; rewrite ler_add2r.
+by apply: (le_bigmax 0 (Q := fun v => v != b) (fun v => kept v)); rewrite ?mem_index_enum.
+Qed.
+
 (* S11: if the kept weight of b exceeds that of every other token by more than alpha, b alone is the mode of pi, whatever q*
    is. A deferred token has the kept weight 0, so this asks for p_1 > alpha too. *)
 Theorem S11_certified_mode b :
@@ -73,6 +86,11 @@ Proof.
 move=> h v; have [-> // | vb] := eqVneq v b.
 by apply: le_trans (mixture_most v) (le_trans (h v vb) (mixture_least b)).
 Qed.
+
+(* S11: a proxy that is sure of another token makes that its equal. *)
+Theorem S11_another_may_tie b w : w != b -> kept w + alpha = kept b ->
+  mixture p (fun v => (v == w)%:R) d w = mixture p (fun v => (v == w)%:R) d b.
+Proof. by move=> wb e; rewrite /mixture eqxx mulr1 e eq_sym (negPf wb) mulr0 addr0. Qed.
 
 (* S11: where nothing is deferred, pi is p (1 - d) itself. *)
 Theorem S11_certified_undeferred v : alpha = 0 -> mixture p q d v = kept v.

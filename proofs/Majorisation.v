@@ -384,6 +384,17 @@ rewrite segment_high le_minr sized_bound_corner ?(le_trans DA) //= andbT.
 by rewrite -(@sized_costE k j) ?bigmin_le0 // jD (le_trans DA).
 Qed.
 
+(* S13: if everything fits, the optimum is 0. *)
+Theorem S13_everything_fits l b : (forall v, c (p v) = p v * l v) -> 0 <= b -> \sum_v p v <= b ->
+  optimal_risk p l b = 0.
+Proof.
+move=> cl b0 fits; apply: le_anti; apply/andP; split; last first.
+  apply: le_optimal_risk => // d hd _; apply: sumr_ge0 => v _; rewrite -cl mulr_ge0 // subr_ge0.
+  by case: (hd v) => ->; rewrite ?ler01.
+apply: le_trans (_ : risk p l (fun=> 1) <= 0); last by rewrite /risk big1 // => v _; rewrite subrr mulr0.
+by apply: optimal_risk_le => //; [right | rewrite /deferred_mass; under eq_bigr do rewrite mulr1].
+Qed.
+
 (* S13 (b): under the same assumptions, with k = m + 1, the optimum is at least min (f(D), f(S_j) for the corners
    S_j >= D). *)
 Theorem S13_sized_majorisation l b m : (forall v, c (p v) = p v * l v) -> 0 <= b ->
@@ -418,3 +429,36 @@ rewrite /sized_cost -/P; case e : (find P (iota 0 k.+1)) same fj => [|i] same fj
 by rewrite -same segment_high; exact: equal_corners same.
 Qed.
 End Majorisation.
+
+Section Massive.
+Variables (R : realFieldType) (V : finType) (P l : V -> R) (b : R).
+Hypothesis P0 : forall v, 0 <= P v.
+
+(* The tokens that have mass, as a vocabulary of their own. *)
+Local Notation massive := {v | 0 < P v}.
+
+Lemma sum_of_massive (f : V -> R) : \sum_v P v * f v = \sum_(w : massive) P (val w) * f (val w).
+Proof.
+rewrite (bigID (fun v => 0 < P v)) /= [X in _ + X]big1 ?addr0 => [|v light]; last first.
+  by rewrite (_ : P v = 0) ?mul0r //; apply: le_anti; rewrite P0 andbT leNgt.
+rewrite (reindex_omap (val : massive -> V) insub) => [|v heavy]; last by rewrite insubT.
+by apply: eq_bigl => w; rewrite valK eqxx andbT; exact: (valP w).
+Qed.
+
+(* S13: tokens of mass zero may be left out: the optimum is that of the others. *)
+Theorem S13_without_tokens_of_mass_zero : 0 <= b ->
+  optimal_risk (fun w : massive => P (val w)) (fun w => l (val w)) b = optimal_risk P l b.
+Proof.
+move=> b0; have mass d : deferred_mass (fun w : massive => P (val w)) (d \o val) = deferred_mass P d.
+  by rewrite /deferred_mass sum_of_massive.
+have risks d : risk (fun w : massive => P (val w)) (fun w => l (val w)) (d \o val) = risk P l d.
+  have -> : risk P l d = \sum_v P v * (l v * (1 - d v)) by apply: eq_bigr => v _; rewrite mulrA.
+  by rewrite sum_of_massive; apply: eq_bigr => w _; rewrite mulrA.
+apply: le_anti; apply/andP; split.
+  by apply: le_optimal_risk => // d hd gd; rewrite -risks; apply: optimal_risk_le; rewrite ?mass // => w; exact: hd.
+apply: le_optimal_risk => // d hd gd; pose e v := oapp d 0 (insub v : option massive).
+have ed : e \o val =1 d by move=> w; rewrite /= /e valK.
+rewrite -(eq_risk _ _ ed) risks; apply: optimal_risk_le => //; last by rewrite -mass (eq_deferred_mass _ ed).
+by move=> v; rewrite /e; case: insubP => [w _ _|_] /=; [exact: hd | left].
+Qed.
+End Massive.

@@ -44,29 +44,36 @@ move=> hd; have [p0 _] := hp; have [q0 q1] := hq; split=> [v|].
 by rewrite big_split /= kept_mass -mulr_sumr q1; arith.
 Qed.
 
-Lemma keepE d v : decision d -> (1 - deferred_mass p d) * keep d v = p v * (1 - d v).
+(* Any function of which 1 - alpha times is p (1 - d), and any of which alpha times is p d. Where the factor is 0 that is
+   every function, so every distribution. *)
+Definition is_keep d k := forall v, (1 - deferred_mass p d) * k v = p v * (1 - d v).
+Definition is_deferred d k := forall v, deferred_mass p d * k v = p v * d v.
+
+Lemma keepE d : decision d -> is_keep d (keep d).
 Proof.
-move=> hd; have [p0 _] := hp; rewrite /keep mulrC.
+move=> hd v; have [p0 _] := hp; rewrite /keep mulrC.
 have [e | ne] := eqVneq (1 - deferred_mass p d) 0; last by rewrite divfK.
 rewrite e mulr0; apply/esym.
 have ge0 w : true -> 0 <= p w * (1 - d w) by move=> _; rewrite mulr_ge0 // subr_ge0; case/andP: (hd w).
 by move: (kept_mass d); rewrite e => /(psumr_eq0P ge0); apply.
 Qed.
 
-Lemma deferredE d v : decision d -> deferred_mass p d * deferred d v = p v * d v.
+Lemma deferredE d : decision d -> is_deferred d (deferred d).
 Proof.
-move=> hd; have [p0 _] := hp; rewrite /deferred mulrC.
+move=> hd v; have [p0 _] := hp; rewrite /deferred mulrC.
 have [e | ne] := eqVneq (deferred_mass p d) 0; last by rewrite divfK.
 rewrite e mulr0; apply/esym.
 have ge0 w : true -> 0 <= p w * d w by move=> _; rewrite mulr_ge0 //; case/andP: (hd w).
 exact: (psumr_eq0P ge0 e).
 Qed.
 
-(* S8: these two are distributions wherever they are defined. *)
+(* S8: the base's distributions given that its token is kept and given that it is deferred are distributions wherever they
+   are defined, and parts of p as every other choice is there. *)
 Theorem S8_parts_are_distributions d : decision d ->
-  (deferred_mass p d < 1 -> distribution (keep d)) /\ (0 < deferred_mass p d -> distribution (deferred d)).
+  [/\ is_keep d (keep d), is_deferred d (deferred d), deferred_mass p d < 1 -> distribution (keep d) &
+      0 < deferred_mass p d -> distribution (deferred d)].
 Proof.
-move=> hd; have [p0 _] := hp; split=> lt; split.
+move=> hd; have [p0 _] := hp; split=> [||lt|lt]; [exact: keepE | exact: deferredE | split | split].
 - by move=> v; rewrite divr_ge0 ?subr_ge0 ?alpha_le1 // mulr_ge0 // subr_ge0; case/andP: (hd v).
 - by rewrite -mulr_suml kept_mass divff // subr_eq0 gt_eqF.
 - by move=> v; rewrite divr_ge0 ?alpha_ge0 // mulr_ge0 //; case/andP: (hd v).
@@ -74,32 +81,32 @@ by rewrite -mulr_suml divff // gt_eqF.
 Qed.
 
 (* S8: p = (1 - alpha) p_keep + alpha p_defer. *)
-Theorem S8_base_is_a_mixture d v : decision d ->
-  p v = (1 - deferred_mass p d) * keep d v + deferred_mass p d * deferred d v.
-Proof. by move=> hd; rewrite keepE // deferredE //; arith. Qed.
+Theorem S8_base_is_a_mixture d k h v : is_keep d k -> is_deferred d h ->
+  p v = (1 - deferred_mass p d) * k v + deferred_mass p d * h v.
+Proof. by move=> -> ->; arith. Qed.
 
 (* S8: pi = (1 - alpha) p_keep + alpha q. *)
-Theorem S8_mixture_of_keep_and_proxy d v : decision d ->
-  mixture d v = (1 - deferred_mass p d) * keep d v + deferred_mass p d * q v.
-Proof. by move=> hd; rewrite keepE. Qed.
+Theorem S8_mixture_of_keep_and_proxy d k v : is_keep d k ->
+  mixture d v = (1 - deferred_mass p d) * k v + deferred_mass p d * q v.
+Proof. by move=> ->. Qed.
 
 (* S8: the distance of the mixture to the proxy is 1 - alpha times that of p_keep. *)
-Theorem S8_distance_to_proxy d : decision d ->
-  total_variation (mixture d) q = (1 - deferred_mass p d) * total_variation (keep d) q.
+Theorem S8_distance_to_proxy d k : decision d -> is_keep d k ->
+  total_variation (mixture d) q = (1 - deferred_mass p d) * total_variation k q.
 Proof.
-move=> hd; rewrite /total_variation mulrA mulr_sumr; congr (_ / _); apply: eq_bigr => v _.
+move=> hd hk; rewrite /total_variation mulrA mulr_sumr; congr (_ / _); apply: eq_bigr => v _.
 have a0 : 0 <= 1 - deferred_mass p d by rewrite subr_ge0 alpha_le1.
 rewrite -[X in _ = X * _](ger0_norm a0) -normrM; congr (`|_|).
-by rewrite S8_mixture_of_keep_and_proxy //; arith.
+by rewrite (S8_mixture_of_keep_and_proxy v hk); arith.
 Qed.
 
 (* S8: its distance to the base is alpha times that of p_defer to the proxy. *)
-Theorem S8_distance_to_base d : decision d ->
-  total_variation (mixture d) p = deferred_mass p d * total_variation (deferred d) q.
+Theorem S8_distance_to_base d k : decision d -> is_deferred d k ->
+  total_variation (mixture d) p = deferred_mass p d * total_variation k q.
 Proof.
-move=> hd; rewrite /total_variation mulrA mulr_sumr; congr (_ / _); apply: eq_bigr => v _.
+move=> hd hk; rewrite /total_variation mulrA mulr_sumr; congr (_ / _); apply: eq_bigr => v _.
 rewrite -[X in _ = X * _](ger0_norm (alpha_ge0 hd)) -normrM distrC; congr (`|_|).
-by rewrite mulrBr deferredE // /mixture; arith.
+by rewrite mulrBr hk /mixture; arith.
 Qed.
 
 (* S9: for every decision, a fractional one too, the mixture is at most alpha (1 - beta) further from the proxy than the

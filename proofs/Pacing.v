@@ -39,11 +39,11 @@ Qed.
 
 (* S15: if from some multiplier M on no more than the budget is deferred, no multiplier is above M + eta (1 - b), unless
    the first is. *)
-Theorem S15_multiplier_is_bounded M : (forall t, g t <= 1) -> 0 <= M + eta * (1 - b) ->
+Theorem S15_multiplier_is_bounded M : 0 <= mu 0%N -> (forall t, g t <= 1) ->
   (forall t, M <= mu t -> g t <= b) -> forall t, mu t <= Num.max (mu 0%N) (M + eta * (1 - b)).
 Proof.
-move=> g1 M0 within; elim=> [|t ih]; first by rewrite le_maxr lexx.
-rewrite paced le_maxl; apply/andP; split; first by rewrite le_maxr M0 orbT.
+move=> mu0 g1 within; elim=> [|t ih]; first by rewrite le_maxr lexx.
+rewrite paced le_maxl; apply/andP; split; first by rewrite le_maxr mu0.
 case: (leP M (mu t)) => [above | below].
   apply: le_trans ih; rewrite ger_addl mulr_ge0_le0 ?(ltW eta0) // subr_le0; exact: within.
 rewrite le_maxr; apply/orP; right; apply: ler_add; first exact: ltW.
@@ -111,6 +111,44 @@ by rewrite opprB; apply: ler_add => //; rewrite ler_oppl.
 Qed.
 End Equality.
 
+Section Losses.
+Variables (R : realFieldType) (V : finType).
+
+(* S15: with a loss that is nowhere negative, a negative multiplier defers everything. *)
+Theorem S15_negative_multiplier (p l : V -> R) mu :
+  distribution p -> (forall v, 0 < p v -> 0 <= l v) -> mu < 0 -> deferred_mass p (dual l mu) = 1.
+Proof.
+move=> [p0 <-] l0 negative; apply: eq_bigr => v _; rewrite /dual.
+have [-> | nz] := eqVneq (p v) 0; first by rewrite mul0r.
+by rewrite (lt_le_trans negative) ?mulr1 // l0 // lt_neqAle eq_sym nz p0.
+Qed.
+
+(* S15: with a loss that never exceeds a number, a multiplier from that number on defers nothing. *)
+Theorem S15_bounded_loss (P l : V -> R) most mu b :
+  (forall v, 0 <= P v) -> (forall v, 0 < P v -> l v <= most) -> most <= mu -> 0 <= b -> deferred_mass P (dual l mu) <= b.
+Proof.
+move=> P0 lm large b0; rewrite /deferred_mass big1 // => v _; rewrite /dual.
+have [-> | nz] := eqVneq (P v) 0; first by rewrite mul0r.
+by rewrite ltNge (le_trans _ large) ?mulr0 // lm // lt_neqAle eq_sym nz P0.
+Qed.
+
+(* S15: so, where no loss is negative and from some multiplier M on no position defers more than b, the mean deferral of an
+   equality is at most max(max(the first multiplier, M + eta (1 - b)) - the first, the first + eta b) / (eta T) away from b. *)
+Theorem S15_equality (p l : nat -> V -> R) (b eta M : R) (mu : nat -> R) T :
+  (forall t, distribution (p t)) -> (forall t v, 0 < p t v -> 0 <= l t v) ->
+  (forall t, M <= mu t -> deferred_mass (p t) (dual (l t) (mu t)) <= b) -> 0 <= b -> b <= 1 -> 0 < eta -> 0 <= mu 0%N ->
+  (forall t, mu t.+1 = mu t + eta * (deferred_mass (p t) (dual (l t) (mu t)) - b)) -> (0 < T)%N ->
+  `|(\sum_(t < T) deferred_mass (p t) (dual (l t) (mu t))) / T%:R - b| <=
+  Num.max (Num.max (mu 0%N) (M + eta * (1 - b)) - mu 0%N) (mu 0%N + eta * b) / (eta * T%:R).
+Proof.
+move=> hp l0 within b0 b1 eta0 mu0 paced T0; have hd t := integral_decision (dual_integral (l t) (mu t)).
+apply: (S15_equality_mean_deferral eta0 paced) => // t.
+- by have [p0 _] := hp t; apply: sumr_ge0 => v _; apply: mulr_ge0 => //; have /andP[] := hd t v.
+- by have [p0 <-] := hp t; apply: ler_sum => v _; rewrite ler_pimulr //; have /andP[] := hd t v.
+by move=> negative; rewrite S15_negative_multiplier //; exact: l0.
+Qed.
+End Losses.
+
 Section Logistic.
 Variables (R : realFieldType) (V : finType) (log : R -> R) (e : R).
 Hypothesis hlog : logarithm log e.
@@ -144,44 +182,29 @@ Qed.
 (* S15: so, paced over any sequence of distributions with the logistic loss, no multiplier is above
    log(|V| / b) + eta (1 - b), unless the first is. *)
 Theorem S15_logistic_multiplier_is_bounded (p l : nat -> V -> R) (b eta : R) (mu : nat -> R) :
-  (forall t, distribution (p t)) -> (forall t, logistic log (p t) (l t)) -> 0 < b -> b <= 1 -> 0 < eta ->
+  (forall t, distribution (p t)) -> (forall t, logistic log (p t) (l t)) -> 0 < b -> 0 < eta -> 0 <= mu 0%N ->
   (forall t, mu t.+1 = Num.max 0 (mu t + eta * (deferred_mass (p t) (dual (l t) (mu t)) - b))) ->
   forall t, mu t <= Num.max (mu 0%N) (log (#|V|%:R / b) + eta * (1 - b)).
 Proof.
-move=> hp hl b0 b1 eta0 paced; apply: (S15_multiplier_is_bounded eta0 paced) => [t||t].
-- have [p0 <-] := hp t; apply: ler_sum => v _; rewrite ler_pimulr //.
+move=> hp hl b0 eta0 mu0 paced; apply: (S15_multiplier_is_bounded eta0 paced) => // t.
+  have [p0 <-] := hp t; apply: ler_sum => v _; rewrite ler_pimulr //.
   by have /andP[] := integral_decision (dual_integral (l t) (mu t)) v.
-- have n1 : 1 <= #|V|%:R :> R.
-    rewrite ler1n lt0n; apply/eqP => /card0_eq h; have [_] := hp 0%N; rewrite big_pred0 // => /eqP.
-    by rewrite eq_sym oner_eq0.
-  have n0 := lt_le_trans ltr01 n1.
-  rewrite addr_ge0 ?mulr_ge0 ?subr_ge0 ?(ltW eta0) // -oppr_le0 -(log_inverse hlog) ?divr_gt0 // invf_div.
-  by apply: (log_le0 hlog); [exact: divr_gt0 | rewrite ler_pdivr_mulr // mul1r; exact: le_trans b1 n1].
 by apply: S15_logistic_threshold => //; exact: hl.
 Qed.
 
 (* S15: and so the mean deferral exceeds b by at most (max(the first, log(|V| / b) + eta (1 - b)) - the
    first) / (eta T). *)
 Theorem S15_logistic_mean_deferral (p l : nat -> V -> R) (b eta : R) (mu : nat -> R) T :
-  (forall t, distribution (p t)) -> (forall t, logistic log (p t) (l t)) -> 0 < b -> b <= 1 -> 0 < eta ->
+  (forall t, distribution (p t)) -> (forall t, logistic log (p t) (l t)) -> 0 < b -> 0 < eta -> 0 <= mu 0%N ->
   (forall t, mu t.+1 = Num.max 0 (mu t + eta * (deferred_mass (p t) (dual (l t) (mu t)) - b))) -> (0 < T)%N ->
   (\sum_(t < T) deferred_mass (p t) (dual (l t) (mu t))) / T%:R - b <=
   (Num.max (mu 0%N) (log (#|V|%:R / b) + eta * (1 - b)) - mu 0%N) / (eta * T%:R).
 Proof.
-move=> hp hl b0 b1 eta0 paced T0; apply: le_trans (S15_mean_deferral eta0 paced T0) _.
+move=> hp hl b0 eta0 mu0 paced T0; apply: le_trans (S15_mean_deferral eta0 paced T0) _.
 apply: ler_wpmul2r; first by rewrite invr_ge0 mulr_ge0 ?ler0n // ltW.
 rewrite ler_add2r; elim/big_ind: _ => [|x y hx hy|t _]; first by rewrite le_maxr lexx.
   by rewrite le_maxl hx hy.
-exact: (S15_logistic_multiplier_is_bounded hp hl b0 b1 eta0 paced).
-Qed.
-
-(* S15: with a loss that is nowhere negative, a negative multiplier defers everything. *)
-Theorem S15_negative_multiplier (p l : V -> R) mu :
-  distribution p -> (forall v, 0 < p v -> 0 <= l v) -> mu < 0 -> deferred_mass p (dual l mu) = 1.
-Proof.
-move=> [p0 <-] l0 negative; apply: eq_bigr => v _; rewrite /dual.
-have [-> | nz] := eqVneq (p v) 0; first by rewrite mul0r.
-by rewrite (lt_le_trans negative) ?mulr1 // l0 // lt_neqAle eq_sym nz p0.
+exact: (S15_logistic_multiplier_is_bounded hp hl b0 eta0 mu0 paced).
 Qed.
 
 (* S15: so with the logistic loss the mean deferral of an equality is at most
@@ -192,16 +215,9 @@ Theorem S15_logistic_equality (p l : nat -> V -> R) (b eta : R) (mu : nat -> R) 
   `|(\sum_(t < T) deferred_mass (p t) (dual (l t) (mu t))) / T%:R - b| <=
   Num.max (Num.max (mu 0%N) (log (#|V|%:R / b) + eta * (1 - b)) - mu 0%N) (mu 0%N + eta * b) / (eta * T%:R).
 Proof.
-move=> hp hl b0 b1 eta0 mu0 paced T0.
-have le1 t v : p t v <= 1.
+move=> hp hl b0 b1 eta0 mu0 paced T0; apply: S15_equality => // [t v pv|t large|]; last exact: ltW.
+  rewrite (hl t) // oppr_ge0 (log_le0 hlog) //.
   by have [p0 <-] := hp t; rewrite (bigD1 v) //= ler_addl sumr_ge0.
-apply: (S15_equality_mean_deferral eta0 paced) => //; first exact: ltW.
-- move=> t; have [p0 _] := hp t; apply: sumr_ge0 => v _; apply: mulr_ge0 => //.
-  by have /andP[] := integral_decision (dual_integral (l t) (mu t)) v.
-- move=> t; have [p0 <-] := hp t; apply: ler_sum => v _; rewrite ler_pimulr //.
-  by have /andP[] := integral_decision (dual_integral (l t) (mu t)) v.
-- move=> t negative; rewrite S15_negative_multiplier // => v pv.
-  by rewrite hl // oppr_ge0 (log_le0 hlog).
-- by move=> t; exact: S15_logistic_threshold.
+by apply: S15_logistic_threshold => //; exact: hl.
 Qed.
 End Logistic.

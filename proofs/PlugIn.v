@@ -21,29 +21,39 @@ Add Ring the_ring : (ring_of R).
 Theorem S7_plug_in_mass d : decision d -> `|deferred_mass P d - deferred_mass p d| <= D.
 Proof. by move=> hd; rewrite -[D]mul1r; exact: expectations_differ. Qed.
 
-Lemma risk_differs d M : (forall v, 0 <= l v * (1 - d v) <= M) -> `|risk P l d - risk p l d| <= D * M.
+(* The tokens to which one of the two gives mass; the losses of others do not count. *)
+Definition massive v := (0 < P v) || (0 < p v).
+
+Lemma risk_differs d M : 0 <= M -> (forall v, massive v -> 0 <= l v * (1 - d v) <= M) ->
+  `|risk P l d - risk p l d| <= D * M.
 Proof.
-move=> hM; rewrite mulrC; have E (m : V -> R) : risk m l d = \sum_v m v * (l v * (1 - d v)).
-  by apply: eq_bigr => v _; rewrite mulrA.
-by rewrite !E; exact: expectations_differ.
+move=> M0 hM; pose f v := if massive v then l v * (1 - d v) else 0; rewrite mulrC.
+have E (m : V -> R) : distribution m -> (forall v, 0 < m v -> massive v) -> risk m l d = \sum_v m v * f v.
+  move=> [m0 _] hm; apply: eq_bigr => v _; rewrite /f; case: ifPn => [_ | light]; first by rewrite mulrA.
+  by rewrite (_ : m v = 0) ?mul0r //; apply: le_anti; rewrite m0 andbT leNgt; apply: contra light; exact: hm.
+rewrite !E // => [|v pv|v Pv]; try by rewrite /massive ?pv ?Pv ?orbT.
+by apply: expectations_differ => // v; rewrite /f; case: ifP => [/hM | _] //; rewrite lexx.
 Qed.
 
 (* S7: the risks under P and under p differ by at most D times the largest l (1 - d), for every decision. *)
 Theorem S7_plug_in_risk d : decision d ->
-  `|risk P l d - risk p l d| <= D * \big[Num.max/0]_v (l v * (1 - d v)).
+  `|risk P l d - risk p l d| <= D * \big[Num.max/0]_(v | massive v) (l v * (1 - d v)).
 Proof.
-move=> hd; apply: risk_differs => v; have /andP[_ d1] := hd v.
-rewrite mulr_ge0 ?subr_ge0 //=.
-by apply: (le_bigmax 0 (Q := xpredT) (fun v => l v * (1 - d v))); rewrite ?mem_index_enum.
+move=> hd; apply: risk_differs => [|v mv]; first exact: bigmax_ge.
+have /andP[_ d1] := hd v; rewrite mulr_ge0 ?subr_ge0 //=.
+by apply: (le_bigmax 0 (Q := massive) (fun v => l v * (1 - d v))); rewrite ?mem_index_enum.
 Qed.
 
-(* S7: for the dual decision by at most mu D, however large a loss may be. *)
+(* S7: for the dual decision that is at most mu D, however large a loss may be. *)
 Theorem S7_plug_in_risk_of_the_dual mu : 0 <= mu ->
+  D * \big[Num.max/0]_(v | massive v) (l v * (1 - dual l mu v)) <= mu * D /\
   `|risk P l (dual l mu) - risk p l (dual l mu)| <= mu * D.
 Proof.
-move=> mu0; rewrite mulrC; apply: risk_differs => v; rewrite /dual.
-case: (ltP mu (l v)) => [_ | le] /=; first by rewrite subrr mulr0 lexx.
-by rewrite subr0 mulr1 l0.
+move=> mu0; have le : D * \big[Num.max/0]_(v | massive v) (l v * (1 - dual l mu v)) <= mu * D.
+  rewrite mulrC; apply: ler_wpmul2r; first exact: total_variation_ge0.
+  elim/big_ind: _ => [|x y hx hy|v _] //; first by rewrite le_maxl hx hy.
+  by rewrite /dual; case: (ltP mu (l v)) => [_ | below] /=; rewrite ?subrr ?mulr0 // subr0 mulr1.
+by split=> //; apply: le_trans le; apply: S7_plug_in_risk; exact/integral_decision/dual_integral.
 Qed.
 
 Lemma regret_of_a_threshold b d mu : 0 <= b -> 0 <= mu -> decision d ->

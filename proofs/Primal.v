@@ -71,21 +71,27 @@ have lt := unfilled_lt order e.
 by split=> [|pos]; [apply: ler_wpmul2l => //; exact: ltW | rewrite ltr_pmul2l].
 Qed.
 
-(* S4: with the logistic loss and P = p the regret is below 1 / e nats, always. Of the logarithm only the properties in
+(* S4: with the logistic loss and P = p the gap is below 1 / e nats, always. Of the logarithm only the properties in
    Logarithm.v are used. A token of mass 0 may have any loss, for it is never the critical one. *)
-Theorem S4_logistic_regret (log : R -> R) (e : R) : logarithm log e -> logistic log P l ->
-  risk P l (primal P b s) - optimal_risk P l b < e^-1.
+Theorem S4_logistic_gap (log : R -> R) (e : R) : logarithm log e -> logistic log P l ->
+  critical_loss P l b s * unfilled P b s < e^-1.
 Proof.
-move=> hlog hl; have /andP[_ regret] := S4_primal_regret.
-have [_ strict] := S4_critical_bound; move: regret strict.
+move=> hlog hl; have [_ strict] := S4_critical_bound; move: strict.
 have [c0 | pos] := ltP 0 (critical_loss P l b s); last first.
-  move=> regret _; apply: le_lt_trans regret _; apply: le_lt_trans (_ : _ <= 0) _.
-    by rewrite mulr_le0_ge0 // (unfilled_ge0 _ b0 order).
-  by rewrite invr_gt0 (base_positive hlog).
-move=> regret /(_ isT) strict; apply: le_lt_trans regret (lt_le_trans strict _).
+  move=> _; apply: le_lt_trans (_ : _ <= 0) _; last by rewrite invr_gt0 (base_positive hlog).
+  by rewrite mulr_le0_ge0 // (unfilled_ge0 _ b0 order).
+move=> /(_ isT) strict; apply: lt_le_trans strict _.
 move: c0; rewrite /critical_loss /critical_mass; case e0: (critical P b s) => [c|] /=; last by rewrite ltxx.
 have Pc := critical_positive b0 order e0; rewrite (hl c) // => _.
 by rewrite mulNr mulrC; exact: entropy_le.
+Qed.
+
+(* S4: so the greedy is less than 1 / e above the optimum of the linear relaxation, and above the exact optimum. *)
+Theorem S4_logistic_regret (log : R -> R) (e r : R) : logarithm log e -> logistic log P l -> relaxed_optimum P l b r ->
+  risk P l (primal P b s) - r < e^-1 /\ risk P l (primal P b s) - optimal_risk P l b < e^-1.
+Proof.
+move=> hlog hl hr; rewrite (S4_primal_gap hr); split; first exact: (S4_logistic_gap hlog hl).
+by have /andP[_ regret] := S4_primal_regret; apply: le_lt_trans regret (S4_logistic_gap hlog hl).
 Qed.
 
 (* S5: up to ties the greedy is the dual decision at l_c: they agree on every token whose loss is not l_c. *)
@@ -236,6 +242,15 @@ Qed.
 (* S5: and no set of tokens of mass 1 - b has fewer tokens. *)
 Theorem S5_primal_keeps_fewest (A : {set V}) : \sum_v P v = 1 -> 1 - b <= \sum_(v in A) P v -> (#|kept| <= #|A|)%N.
 Proof. by move=> P1; apply: (nucleus_is_smallest P0 (S5_primal_keeps_a_nucleus P1)). Qed.
+
+(* S5: if everything fits, the greedy is exactly optimal, and nothing is risked. *)
+Theorem S5_exact_if_everything_fits : \sum_v P v <= b ->
+  risk P l (primal P b s) = optimal_risk P l b /\ optimal_risk P l b = 0.
+Proof.
+move=> fits; have [_ c0 r0] := S4_everything_may_fit P0 order fits.
+have := S4_primal_regret P0 l0 b0 order; rewrite c0 mul0r r0 sub0r -eq_le eq_sym oppr_eq0.
+by move=> /eqP ->.
+Qed.
 
 (* S5: if the critical token is heavier than the whole budget, the greedy is exactly optimal. *)
 Theorem S5_exact_if_the_critical_token_is_heavy c : critical P b s = Some c -> b < P c ->

@@ -168,7 +168,7 @@ Proof. by rewrite /excess /mixture; congr Num.max; arith. Qed.
 Theorem S10_residual v : residual pi q v = normalised (excess (keep p d) q) v.
 Proof.
 have scaled w : excess pi q w = (1 - alpha) * excess (keep p d) q w.
-  by rewrite S10_excess /excess maxr_pmulr ?subr_ge0 // mulr0 -(keepE p_law w d_decision) mulrBr.
+  by rewrite S10_excess /excess maxr_pmulr ?subr_ge0 // mulr0 -(keepE p_law d_decision w) mulrBr.
 rewrite /residual /normalised (eq_bigr _ (fun w _ => scaled w)) -mulr_sumr scaled.
 have [a1 | na1] := eqVneq (1 - alpha) 0; last by rewrite -mulf_div divff // mul1r.
 have none w : keep p d w = 0 by rewrite /keep a1 invr0 mulr0.
@@ -209,9 +209,10 @@ Qed.
 (* S10: if drafts stand independently of each other with probability a, a round of g drafts yields
    1 + a + ... + a^g = (1 - a^(g+1)) / (1 - a) tokens in the mean, the last one included; g + 1 if a = 1. *)
 Theorem S10_tokens_per_round g :
+  tosses a g (fun s => (yield s)%:R) = \sum_(i < g.+1) a ^+ i /\
   tosses a g (fun s => (yield s)%:R) = if a == 1 then g.+1%:R else (1 - a ^+ g.+1) / (1 - a).
 Proof.
-rewrite tosses_yield; have [-> | a1] := eqVneq a 1.
+rewrite tosses_yield; split=> //; have [-> | a1] := eqVneq a 1.
   by under eq_bigr => i _ do rewrite expr1n; rewrite sumr_const card_ord.
 by rewrite -[1 - a ^+ _]opprB subrX1 -mulNr opprB [(1 - a) * _]mulrC mulfK // subr_eq0 eq_sym.
 Qed.

@@ -61,7 +61,7 @@ Theorem S10_round_yield g e s :
   mean (round p d q (Rule g xpredT e) s) (fun out => (written out.2)%:R) =
   (written s)%:R + (if a == 1 then g.+1%:R else (1 - a ^+ g.+1) / (1 - a)).
 Proof.
-rewrite -S10_tokens_per_round tosses_yield /round mean_bind.
+have [sum <-] := S10_tokens_per_round a g; rewrite sum /round mean_bind.
 transitivity (mean (settle p d q s) (fun x => (size x)%:R + \sum_(i < g.+1) a ^+ i)).
   apply: eq_mean => x; rewrite -(verify_written e) mean_bind; apply: eq_mean => drafts.
   by rewrite mean_map.
