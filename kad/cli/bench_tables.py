@@ -45,7 +45,7 @@ def about_run(report: dict[str, Any]) -> str:
     return (
         f"{report['pair']}: {report['parameters'][0] / 1e6:.0f} M + {report['parameters'][1] / 1e6:.0f} M parameters, "
         f"{report['dtype']}, {report['machine']}, {report['threads']} thread(s), {report['date']}; {kind}; {report['new_tokens']} "
-        f"tokens; {report['rounds']} rounds; c = {report['cost_ratio']:.3f}; {report['bandwidth'] / 1e9:.1f} GB/s"
+        f"tokens; {report['rounds']} rounds of {report['turns']} turns; c = {report['cost_ratio']:.3f}; {report['bandwidth'] / 1e9:.1f} GB/s"
     )
 
 
