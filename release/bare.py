@@ -49,7 +49,8 @@ for module in pkgutil.walk_packages(kad.__path__, "kad."):
         except ImportError as error:
             print(module.name, error.name or error)
 """
-LACKING = ["kad.arithmetic.scan triton", "kad.engines.vllm.state vllm"]  # modules that live inside other libraries
+# Modules that live inside other libraries, and the server, which is loaded once `kad play` has seen that its extra is there.
+LACKING = ["kad.arithmetic.scan triton", "kad.engines.vllm.state vllm", "kad.play.server uvicorn"]
 
 
 def run(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
