@@ -173,8 +173,7 @@ class Paced(Stateful):
         return self.start
 
     def at(self, state: Tensor) -> Mixture:
-        price = state.clamp_min(0) if self.equality else state
-        threshold = self.loss.threshold(price)
+        threshold = self.loss.threshold(state.clamp_min(0) if self.equality else state)
         if threshold is not None and self.equality:
             threshold = threshold.masked_fill(state < 0, ALL)
         solver = Dual.of(multiplier=state) if threshold is None else Dual.of(threshold=threshold)

@@ -39,10 +39,10 @@ def ratio(theirs: Sequence[float], ours: Sequence[float], turns: int = 1, resamp
     """How many times as fast as theirs ours is, from the seconds of paired runs, of which some make a round.
 
     A round's log ratio is the median of its turns', and the value the mean of the middle half of the rounds': one run, or one
-    round, that something else disturbed moves it little. The interval
-    is a seeded bootstrap of the rounds. With few rounds the percentiles of resamples lie too close together, so they are taken
-    further out, as far as Student's distribution lies beyond the normal one ("expanded percentiles", Hesterberg 2015, The American
-    Statistician 69): Φ(−√(n / (n − 1)) t(.975, n − 1)) in place of .025.
+    round, that something else disturbed moves it little. The interval is a seeded bootstrap of the rounds. With few rounds the
+    percentiles of resamples lie too close together, so they are taken further out, as far as Student's distribution lies beyond
+    the normal one ("expanded percentiles", Hesterberg 2015, The American Statistician 69): Φ(−√(n / (n − 1)) t(.975, n − 1)) in
+    place of .025.
 
     Args:
         theirs: seconds of every run, those of a round one after another.

@@ -153,6 +153,15 @@ Lemma le_optimal_risk P l b x : 0 <= b ->
   (forall d, integral d -> deferred_mass P d <= b -> x <= risk P l d) -> x <= optimal_risk P l b.
 Proof. by move=> b0 h; have [d id [gd <-]] := optimal_risk_attained P l b0; exact: h. Qed.
 
+Lemma everything_fits P l b : 0 <= b -> (forall v, 0 <= P v * l v) -> \sum_v P v <= b -> optimal_risk P l b = 0.
+Proof.
+move=> b0 c0 fits; apply: le_anti; apply/andP; split; last first.
+  apply: le_optimal_risk => // d hd _; apply: sumr_ge0 => v _; rewrite mulr_ge0 // subr_ge0.
+  by case: (hd v) => ->; rewrite ?ler01.
+apply: le_trans (_ : risk P l (fun=> 1) <= 0); last by rewrite /risk big1 // => v _; rewrite subrr mulr0.
+by apply: optimal_risk_le => //; [right | rewrite /deferred_mass; under eq_bigr do rewrite mulr1].
+Qed.
+
 Lemma le_bigmax (I : eqType) (x : R) (r : seq I) (Q : pred I) (f : I -> R) i :
   i \in r -> Q i -> f i <= \big[Num.max/x]_(j <- r | Q j) f j.
 Proof.

@@ -51,9 +51,6 @@ Hypothesis d_decision : decision d.
 Local Notation alpha := (deferred_mass p d).
 Local Notation kept v := (p v * (1 - d v)).
 
-Lemma probability_le1 (f : V -> R) v : distribution f -> f v <= 1.
-Proof. by move=> [f0 <-]; rewrite (bigD1 v) //= ler_addl; apply: sumr_ge0. Qed.
-
 Lemma mixture_least v : kept v <= mixture p q d v.
 Proof. by have [q0 _] := q_law; rewrite /mixture ler_addl mulr_ge0 // (alpha_ge0 p_law d_decision). Qed.
 

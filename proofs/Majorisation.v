@@ -387,13 +387,7 @@ Qed.
 (* S13: if everything fits, the optimum is 0. *)
 Theorem S13_everything_fits l b : (forall v, c (p v) = p v * l v) -> 0 <= b -> \sum_v p v <= b ->
   optimal_risk p l b = 0.
-Proof.
-move=> cl b0 fits; apply: le_anti; apply/andP; split; last first.
-  apply: le_optimal_risk => // d hd _; apply: sumr_ge0 => v _; rewrite -cl mulr_ge0 // subr_ge0.
-  by case: (hd v) => ->; rewrite ?ler01.
-apply: le_trans (_ : risk p l (fun=> 1) <= 0); last by rewrite /risk big1 // => v _; rewrite subrr mulr0.
-by apply: optimal_risk_le => //; [right | rewrite /deferred_mass; under eq_bigr do rewrite mulr1].
-Qed.
+Proof. by move=> cl b0; apply: everything_fits => // v; rewrite -cl. Qed.
 
 (* S13 (b): under the same assumptions, with k = m + 1, the optimum is at least min (f(D), f(S_j) for the corners
    S_j >= D). *)

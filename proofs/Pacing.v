@@ -1,11 +1,32 @@
 (* S15: a multiplier that is paced holds the mean deferral near the budget, on every sequence. *)
 From mathcomp Require Import all_ssreflect all_algebra.
-From Kad Require Import Knapsack Logarithm Variation.
+From Kad Require Import Knapsack Logarithm Variation Mixture.
 Set Implicit Arguments.
 Unset Strict Implicit.
 Unset Printing Implicit Defensive.
 Import Order.TTheory GRing.Theory Num.Theory.
 Local Open Scope ring_scope.
+
+Section Steps.
+Variables (R : realFieldType) (b eta : R) (mu g : nat -> R).
+
+Lemma mean_excess T : (0 < T)%N -> (\sum_(t < T) g t) / T%:R - b = (\sum_(t < T) (g t - b)) / T%:R.
+Proof.
+by move=> T0; rewrite sumrB sumr_const card_ord -[b *+ _]mulr_natr mulrBl mulfK // gt_eqF // ltr0n.
+Qed.
+
+(* From M on no more than the budget is deferred, so the multiplier does not rise there. *)
+Lemma stays_below M : 0 < eta -> (forall t, mu t.+1 <= Num.max (mu 0%N) (mu t + eta * (g t - b))) ->
+  (forall t, g t <= 1) -> (forall t, M <= mu t -> g t <= b) -> forall t, mu t <= Num.max (mu 0%N) (M + eta * (1 - b)).
+Proof.
+move=> eta0 moves g1 within; elim=> [|t ih]; first by rewrite le_maxr lexx.
+apply: le_trans (moves t) _; rewrite le_maxl le_maxr lexx /=.
+case: (leP M (mu t)) => [above | below].
+  apply: le_trans ih; rewrite ger_addl mulr_ge0_le0 ?(ltW eta0) // subr_le0; exact: within.
+rewrite le_maxr; apply/orP; right; apply: ler_add; first exact: ltW.
+by apply: ler_wpmul2l; [exact: ltW | rewrite ler_add2r].
+Qed.
+End Steps.
 
 Section Pacing.
 (* After each step the multiplier moves by eta (g - b), and never below 0. Steps count from 0, so that mu 0 is the first
@@ -28,10 +49,7 @@ Qed.
 Theorem S15_mean_deferral T : (0 < T)%N ->
   (\sum_(t < T) g t) / T%:R - b <= (\big[Num.max/mu 0%N]_(t < T.+1) mu t - mu 0%N) / (eta * T%:R).
 Proof.
-move=> T0; have pos : 0 < T%:R :> R by rewrite ltr0n.
-have -> : (\sum_(t < T) g t) / T%:R - b = (\sum_(t < T) (g t - b)) / T%:R.
-  by rewrite sumrB sumr_const card_ord -[b *+ _]mulr_natr mulrBl mulfK // gt_eqF.
-rewrite invfM mulrA; apply: ler_wpmul2r; first by rewrite invr_ge0 ler0n.
+move=> T0; rewrite mean_excess // invfM mulrA; apply: ler_wpmul2r; first by rewrite invr_ge0 ler0n.
 apply: le_trans (S15_excess_is_bounded T) _; apply: ler_wpmul2r; first by rewrite invr_ge0 ltW.
 rewrite ler_add2r.
 by have := le_bigmax (mu 0%N) (Q := xpredT) (fun t : 'I_T.+1 => mu t) (mem_index_enum (@ord_max T)); apply.
@@ -42,12 +60,7 @@ Qed.
 Theorem S15_multiplier_is_bounded M : 0 <= mu 0%N -> (forall t, g t <= 1) ->
   (forall t, M <= mu t -> g t <= b) -> forall t, mu t <= Num.max (mu 0%N) (M + eta * (1 - b)).
 Proof.
-move=> mu0 g1 within; elim=> [|t ih]; first by rewrite le_maxr lexx.
-rewrite paced le_maxl; apply/andP; split; first by rewrite le_maxr mu0.
-case: (leP M (mu t)) => [above | below].
-  apply: le_trans ih; rewrite ger_addl mulr_ge0_le0 ?(ltW eta0) // subr_le0; exact: within.
-rewrite le_maxr; apply/orP; right; apply: ler_add; first exact: ltW.
-by apply: ler_wpmul2l; [exact: ltW | rewrite ler_add2r].
+by move=> mu0; apply: stays_below => // t; rewrite paced le_maxl !le_maxr mu0 lexx orbT.
 Qed.
 End Pacing.
 
@@ -82,13 +95,7 @@ Qed.
    first is. *)
 Theorem S15_equality_multiplier_is_below M : (forall t, g t <= 1) ->
   (forall t, M <= mu t -> g t <= b) -> forall t, mu t <= Num.max (mu 0%N) (M + eta * (1 - b)).
-Proof.
-move=> g1 within; elim=> [|t ih]; first by rewrite le_maxr lexx.
-rewrite paced; case: (leP M (mu t)) => [above | below].
-  apply: le_trans ih; rewrite ger_addl mulr_ge0_le0 ?(ltW eta0) // subr_le0; exact: within.
-rewrite le_maxr; apply/orP; right; apply: ler_add; first exact: ltW.
-by apply: ler_wpmul2l; [exact: ltW | rewrite ler_add2r].
-Qed.
+Proof. by apply: stays_below => // t; rewrite paced le_maxr lexx orbT. Qed.
 
 (* S15: so the mean deferral is at most max(the largest multiplier - the first, the first + eta b) / (eta T) away from b. *)
 Theorem S15_equality_mean_deferral M T : 0 <= b -> 0 <= mu 0%N -> (forall t, 0 <= g t) -> (forall t, g t <= 1) ->
@@ -96,10 +103,7 @@ Theorem S15_equality_mean_deferral M T : 0 <= b -> 0 <= mu 0%N -> (forall t, 0 <
   `|(\sum_(t < T) g t) / T%:R - b| <=
   Num.max (Num.max (mu 0%N) (M + eta * (1 - b)) - mu 0%N) (mu 0%N + eta * b) / (eta * T%:R).
 Proof.
-move=> b0 mu0 g0 g1 all within T0; have pos : 0 < T%:R :> R by rewrite ltr0n.
-have -> : (\sum_(t < T) g t) / T%:R - b = (\sum_(t < T) (g t - b)) / T%:R.
-  by rewrite sumrB sumr_const card_ord -[b *+ _]mulr_natr mulrBl mulfK // gt_eqF.
-rewrite S15_equality_excess invfM !mulrA !normrM.
+move=> b0 mu0 g0 g1 all within T0; rewrite mean_excess // S15_equality_excess invfM !mulrA !normrM.
 rewrite (ger0_norm (_ : 0 <= eta^-1)) ?invr_ge0 ?(ltW eta0) // (ger0_norm (_ : 0 <= T%:R^-1)) ?invr_ge0 ?ler0n //.
 apply: ler_wpmul2r; first by rewrite invr_ge0 ler0n.
 apply: ler_wpmul2r; first by rewrite invr_ge0 ltW.
@@ -143,8 +147,8 @@ Theorem S15_equality (p l : nat -> V -> R) (b eta M : R) (mu : nat -> R) T :
 Proof.
 move=> hp l0 within b0 b1 eta0 mu0 paced T0; have hd t := integral_decision (dual_integral (l t) (mu t)).
 apply: (S15_equality_mean_deferral eta0 paced) => // t.
-- by have [p0 _] := hp t; apply: sumr_ge0 => v _; apply: mulr_ge0 => //; have /andP[] := hd t v.
-- by have [p0 <-] := hp t; apply: ler_sum => v _; rewrite ler_pimulr //; have /andP[] := hd t v.
+- exact: (alpha_ge0 (hp t) (hd t)).
+- exact: (alpha_le1 (hp t) (hd t)).
 by move=> negative; rewrite S15_negative_multiplier //; exact: l0.
 Qed.
 End Losses.
@@ -187,8 +191,7 @@ Theorem S15_logistic_multiplier_is_bounded (p l : nat -> V -> R) (b eta : R) (mu
   forall t, mu t <= Num.max (mu 0%N) (log (#|V|%:R / b) + eta * (1 - b)).
 Proof.
 move=> hp hl b0 eta0 mu0 paced; apply: (S15_multiplier_is_bounded eta0 paced) => // t.
-  have [p0 <-] := hp t; apply: ler_sum => v _; rewrite ler_pimulr //.
-  by have /andP[] := integral_decision (dual_integral (l t) (mu t)) v.
+  exact: (alpha_le1 (hp t) (integral_decision (dual_integral (l t) (mu t)))).
 by apply: S15_logistic_threshold => //; exact: hl.
 Qed.
 
@@ -216,8 +219,7 @@ Theorem S15_logistic_equality (p l : nat -> V -> R) (b eta : R) (mu : nat -> R) 
   Num.max (Num.max (mu 0%N) (log (#|V|%:R / b) + eta * (1 - b)) - mu 0%N) (mu 0%N + eta * b) / (eta * T%:R).
 Proof.
 move=> hp hl b0 b1 eta0 mu0 paced T0; apply: S15_equality => // [t v pv|t large|]; last exact: ltW.
-  rewrite (hl t) // oppr_ge0 (log_le0 hlog) //.
-  by have [p0 <-] := hp t; rewrite (bigD1 v) //= ler_addl sumr_ge0.
+  by rewrite (hl t) // oppr_ge0 (log_le0 hlog) // probability_le1.
 by apply: S15_logistic_threshold => //; exact: hl.
 Qed.
 End Logistic.

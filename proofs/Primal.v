@@ -247,9 +247,8 @@ Proof. by move=> P1; apply: (nucleus_is_smallest P0 (S5_primal_keeps_a_nucleus P
 Theorem S5_exact_if_everything_fits : \sum_v P v <= b ->
   risk P l (primal P b s) = optimal_risk P l b /\ optimal_risk P l b = 0.
 Proof.
-move=> fits; have [_ c0 r0] := S4_everything_may_fit P0 order fits.
-have := S4_primal_regret P0 l0 b0 order; rewrite c0 mul0r r0 sub0r -eq_le eq_sym oppr_eq0.
-by move=> /eqP ->.
+move=> fits; have [_ _ ->] := S4_everything_may_fit P0 order fits.
+by rewrite everything_fits // => v; rewrite mulr_ge0.
 Qed.
 
 (* S5: if the critical token is heavier than the whole budget, the greedy is exactly optimal. *)

@@ -14,6 +14,9 @@ Add Ring the_ring : (ring_of R).
 
 Definition distribution p := (forall v, 0 <= p v) /\ \sum_v p v = 1.
 
+Lemma probability_le1 p v : distribution p -> p v <= 1.
+Proof. by move=> [p0 <-]; rewrite (bigD1 v) //= ler_addl; apply: sumr_ge0. Qed.
+
 Definition total_variation p q := (\sum_v `|p v - q v|) / 2%:R.
 
 Lemma total_variation_ge0 p q : 0 <= total_variation p q.

@@ -118,8 +118,8 @@ def draw(found, path):
     for panel in panels:
         panel.set_xlabel("mean deferred share α of a text")
         panel.spines[["top", "right"]].set_visible(False)
-    handles, names = panels[0].get_legend_handles_labels()
-    panels[0].figure.legend(handles, names, frameon=False, loc="outside upper center", ncols=len(names))
+    named = panels[0].get_legend_handles_labels()
+    panels[0].figure.legend(*named, frameon=False, loc="outside upper center", ncols=len(COLOURS))
     panels[0].figure.savefig(path, dpi=160)
 
 

@@ -62,8 +62,8 @@ def main() -> None:
         panel.set_xlim(20, 100)
         panel.set_yticks([-i for i in range(len(METHODS))], [m.label for m in METHODS])
         panel.spines[["top", "right"]].set_visible(False)
-    handles, names = panels[0].get_legend_handles_labels()
-    panels[0].figure.legend(handles, names, frameon=False, loc="outside upper center", ncols=len(PLACEMENTS))
+    named = panels[0].get_legend_handles_labels()
+    panels[0].figure.legend(*named, frameon=False, loc="outside upper center", ncols=len(PLACEMENTS))
     panels[0].figure.savefig(folder / "temperature.png", dpi=160)
     print(f"written: {folder}/temperature.png")
 

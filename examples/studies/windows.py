@@ -55,8 +55,8 @@ def main() -> None:
         panel.set_ylabel(title)
         panel.set_ylim(bottom=0)
         panel.spines[["top", "right"]].set_visible(False)
-    handles, names = panels[0].get_legend_handles_labels()
-    panels[0].figure.legend(handles, names, frameon=False, loc="outside upper center", ncols=len(METHODS))
+    named = panels[0].get_legend_handles_labels()
+    panels[0].figure.legend(*named, frameon=False, loc="outside upper center", ncols=len(METHODS))
     panels[0].figure.savefig(folder / "windows.png", dpi=160)
     print(f"written: {folder}/windows.png")
 

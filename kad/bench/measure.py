@@ -84,8 +84,8 @@ class Result:
     @property
     def tokens_per_second(self) -> float:
         """Of the whole batch, by the median round, and of a round by its turns' mean."""
-        rounds = range(0, len(self.runs), self.turns)
-        return self.tokens / statistics.median(statistics.fmean(self.seconds[i : i + self.turns]) for i in rounds)
+        every, n = self.seconds, self.turns
+        return self.tokens / statistics.median(statistics.fmean(every[i : i + n]) for i in range(0, len(every), n))
 
     @property
     def decoding(self) -> float | None:

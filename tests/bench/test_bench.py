@@ -104,6 +104,7 @@ def test_turns_go_forwards_and_backwards(models: pairs.Models) -> None:
     assert "".join(name for name, _ in ran[2:]) == 2 * "babaabab"
     assert [seed for _, seed in ran] == 2 * [7] + 8 * [8] + 8 * [9]
     assert by["a", None].seconds == [0.5] * 8
+    assert len(by["a", None].runs) == 8
     assert by["a", None].tokens_per_second == by["a", None].tokens / 0.5
     assert by["a", None].floor is by["a", None].decoding is by["a", None].mean("base_passes") is None
 
